@@ -1,0 +1,1 @@
+"""The Ray side: node types, demand and the node-provider abstraction."""

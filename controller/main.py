@@ -1,0 +1,56 @@
+"""The ``ray-operator`` command."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from importlib.metadata import version
+
+from kubernetes.config import ConfigException
+
+from .api import Api
+from .operator import Operator
+from .options import Options, parse
+
+log = logging.getLogger("controller")
+
+
+def main() -> int:
+    """Run until a termination signal. Returns the exit code."""
+    options = parse(sys.argv[1:])
+    logging.basicConfig(
+        stream=sys.stdout,
+        level=options.log_level.upper(),
+        format="%(asctime)s\t%(levelname)s %(message)s",
+    )
+    # The connection pool's own chatter says nothing that the watchers do not say better.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    try:
+        api = Api.from_environment(options.context)
+    except ConfigException as error:
+        print(
+            f"ray-operator: no Kubernetes configuration: {error}; set KUBECONFIG or run in a pod",
+            file=sys.stderr,
+        )
+        return 1
+    _run(api, options)
+    return 0
+
+
+def _run(api: Api, options: Options) -> None:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    operator = Operator(api, options.namespaces, options.workers)
+    where = ", ".join(options.namespaces) or "all namespaces"
+    log.info("ray-operator %s looks after %s", version("ray-kubernetes-operator"), where)
+    operator.start()
+    stopping.wait()
+    log.info("stopping")
+    operator.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

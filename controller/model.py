@@ -1,0 +1,177 @@
+"""RayCluster resources as the operator understands them: typed, with the legacy defaults filled in.
+
+Field names and defaults: the ``cluster.ray.io/v1`` format of Ray 1.3 to 1.13.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+GROUP = "cluster.ray.io"
+VERSION = "v1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "RayCluster"
+PLURAL = "rayclusters"
+
+DEFAULT_MAX_WORKERS = 2
+DEFAULT_UPSCALING_SPEED = 1.0
+DEFAULT_IDLE_TIMEOUT_MINUTES = 5.0
+DEFAULT_GCS_PORT = 6379
+# The legacy default for an absent headStartRayCommands started a monitor from a file that never existed;
+# this is what its examples and its chart used instead.
+DEFAULT_HEAD_START = ("ulimit -n 65536; ray start --head --port=6379 --no-monitor --dashboard-host 0.0.0.0",)
+DEFAULT_WORKER_START = ("ulimit -n 65536; ray start --address=$RAY_HEAD_IP:6379",)
+
+Json = Mapping[str, Any]
+
+
+class Key(NamedTuple):
+    """Identifies a RayCluster by place; which incarnation is meant is said by a uid beside it."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def log_prefix(self) -> str:
+        """The prefix of every log line about a cluster: ``<cluster>,<namespace>:``."""
+        return f"{self.name},{self.namespace}:"
+
+
+@dataclass(frozen=True)
+class ServicePort:
+    """One port of the head Service. ``target_port`` is a number or the name of a container port."""
+
+    name: str
+    port: int
+    target_port: int | str
+
+
+DEFAULT_SERVICE_PORTS = (
+    ServicePort("client", 10001, 10001),
+    ServicePort("dashboard", 8265, 8265),
+    ServicePort("ray-serve", 8000, 8000),
+)
+
+
+@dataclass(frozen=True)
+class PodType:
+    """A kind of Ray node: its pod, its bounds, what Ray is told about it."""
+
+    name: str
+    min_workers: int
+    max_workers: int
+    ray_resources: Json
+    setup_commands: tuple[str, ...]
+    pod_config: Json
+
+
+@dataclass(frozen=True)
+class ClusterSpec:
+    """The desired cluster, every absent field replaced by its default."""
+
+    max_workers: int
+    upscaling_speed: float
+    idle_timeout_minutes: float
+    head_pod_type: str
+    pod_types: tuple[PodType, ...]
+    service_ports: tuple[ServicePort, ...]
+    head_start: tuple[str, ...]
+    worker_start: tuple[str, ...]
+
+    @property
+    def head(self) -> PodType:
+        """The head's pod type. Validation guarantees that it exists."""
+        return next(t for t in self.pod_types if t.name == self.head_pod_type)
+
+    @property
+    def worker_types(self) -> tuple[PodType, ...]:
+        """Every pod type but the head's."""
+        return tuple(t for t in self.pod_types if t.name != self.head_pod_type)
+
+    @property
+    def gcs_port(self) -> int:
+        """Where the head's GCS listens, as its start commands say (``--port N`` or ``--port=N``)."""
+        for command in self.head_start:
+            found = re.search(r"(?:^|\s)--port[=\s]\s*(\d+)", command)
+            if found:
+                return int(found.group(1))
+        return DEFAULT_GCS_PORT
+
+
+@dataclass(frozen=True)
+class RayCluster:
+    """A RayCluster object. ``spec`` is the raw mapping: it may be invalid, see ``validation``."""
+
+    key: Key
+    uid: str
+    resource_version: int
+    generation: int
+    deleting: bool
+    spec: Json = field(repr=False)
+    status: Json = field(repr=False)
+
+    @property
+    def namespace(self) -> str:
+        """Where the cluster's pods live."""
+        return self.key.namespace
+
+    @property
+    def name(self) -> str:
+        """The cluster's name, the prefix of its pods' names."""
+        return self.key.name
+
+    @classmethod
+    def from_object(cls, obj: Json) -> RayCluster:
+        """Read an object as the API server answers it."""
+        metadata = obj["metadata"]
+        return cls(
+            key=Key(metadata["namespace"], metadata["name"]),
+            uid=metadata["uid"],
+            resource_version=int(metadata["resourceVersion"]),
+            generation=metadata.get("generation", 0),
+            deleting="deletionTimestamp" in metadata,
+            spec=obj.get("spec") or {},
+            status=obj.get("status") or {},
+        )
+
+
+def parse_spec(spec: Json) -> ClusterSpec:
+    """Fill in defaults. Call only with a spec that ``validation.problems`` found nothing wrong with."""
+    max_workers = spec.get("maxWorkers", DEFAULT_MAX_WORKERS)
+    head_name = spec["headPodType"]
+    return ClusterSpec(
+        max_workers=max_workers,
+        # The documented meaning of 0 is "unset".
+        upscaling_speed=float(spec.get("upscalingSpeed") or DEFAULT_UPSCALING_SPEED),
+        idle_timeout_minutes=float(spec.get("idleTimeoutMinutes", DEFAULT_IDLE_TIMEOUT_MINUTES)),
+        head_pod_type=head_name,
+        pod_types=tuple(_pod_type(t, 0 if t["name"] == head_name else max_workers) for t in spec["podTypes"]),
+        service_ports=merge_service_ports(spec.get("headServicePorts") or ()),
+        head_start=tuple(spec.get("headStartRayCommands") or DEFAULT_HEAD_START),
+        worker_start=tuple(spec.get("workerStartRayCommands") or DEFAULT_WORKER_START),
+    )
+
+
+def _pod_type(raw: Json, default_max: int) -> PodType:
+    return PodType(
+        name=raw["name"],
+        min_workers=raw.get("minWorkers", 0),
+        max_workers=raw.get("maxWorkers", max(default_max, raw.get("minWorkers", 0))),
+        ray_resources=raw.get("rayResources") or {},
+        setup_commands=tuple(raw.get("workerSetupCommands") or raw.get("setupCommands") or ()),
+        pod_config=raw["podConfig"],
+    )
+
+
+def merge_service_ports(wanted: Sequence[Json]) -> tuple[ServicePort, ...]:
+    """The default ports with the wanted ones merged by name: same name replaces in place, new names follow."""
+    ports = {port.name: port for port in DEFAULT_SERVICE_PORTS}
+    for raw in wanted:
+        ports[raw["name"]] = ServicePort(raw["name"], raw["port"], raw["targetPort"])
+    return tuple(ports.values())

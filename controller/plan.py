@@ -1,0 +1,257 @@
+"""Decides what to do about one RayCluster. Pure: everything it knows is handed to it, everything it wants is returned.
+
+Invariants, whatever the state it is shown:
+
+* at most one live head is kept, and one is created only when there is none;
+* a worker belongs to the head it was told about: with another head, or none, it is replaced;
+* a pod of another owner is never touched, whatever its labels;
+* planning again after some, all or none of the actions were carried out leads to the same end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from .model import ClusterSpec, PodType, RayCluster
+from .pods import config_hash, slot_name
+from .service import is_current
+from .views import HEAD, WORKER, PodView, ServiceView
+
+# A pod that lived this long had a good start: what ended it is not counted as a crash loop.
+QUIET_SECONDS = 600.0
+BACKOFF_BASE_SECONDS = 5.0
+BACKOFF_LIMIT_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class CreateService:
+    """Make the head Service."""
+
+
+@dataclass(frozen=True)
+class PatchService:
+    """Put an edited or outdated head Service right."""
+
+    service: ServiceView
+
+
+@dataclass(frozen=True)
+class CreatePod:
+    """Make a pod. ``attempt`` counts the pods of its slot that ended soon after they had started."""
+
+    pod_type: PodType
+    name: str
+    attempt: int = 0
+    head: PodView | None = None
+
+
+@dataclass(frozen=True)
+class DeletePod:
+    """Delete this incarnation of a pod, and tell why."""
+
+    pod: PodView
+    reason: str
+
+
+@dataclass(frozen=True)
+class TellHead:
+    """Let a worker know where its head is."""
+
+    pod: PodView
+    head: PodView
+
+
+Action = CreateService | PatchService | CreatePod | DeletePod | TellHead
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is there: the cluster's own pods, and the Service under the head Service's name, whoever owns it.
+
+    ``taken`` holds pod names that turned out to belong to somebody else.
+    """
+
+    cluster: RayCluster
+    spec: ClusterSpec
+    pods: Sequence[PodView]
+    service: ServiceView | None
+    now: float
+    taken: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do now, in order, and when to look again though nothing has changed (seconds since the epoch)."""
+
+    actions: tuple[Action, ...]
+    look_again_at: float | None = None
+    head: PodView | None = None
+    head_change: str = ""
+    workers: tuple[PodView, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """What an ended pod means for its slot: wait until ``due``, or go on with these attempt numbers."""
+
+    waiting: tuple[PodView, ...]
+    attempts: tuple[int, ...]
+    due: float | None
+
+
+def make_plan(seen: Observed) -> Plan:
+    """The actions that bring what is seen closer to what is wanted."""
+    names = _free_names(seen)
+    head, change, head_actions, head_due = _plan_head(seen, names)
+    keep, worker_actions, worker_due = _plan_workers(seen, names, head)
+    actions = (*_plan_service(seen), *head_actions, *worker_actions)
+    due = min((t for t in (head_due, worker_due) if t is not None), default=None)
+    return Plan(actions, due, head, change, tuple(keep))
+
+
+def backoff_seconds(attempt: int) -> float:
+    """How long the pod of this attempt is held back: the first at once, then 5 s doubling to 5 minutes."""
+    return min(BACKOFF_BASE_SECONDS * 2.0 ** (attempt - 2), BACKOFF_LIMIT_SECONDS) if attempt > 1 else 0.0
+
+
+def _plan_service(seen: Observed) -> Iterator[Action]:
+    service = seen.service
+    if service is None:
+        yield CreateService()
+        return
+    ours = service.owner_uid == seen.cluster.uid and not service.deleting
+    if ours and not is_current(service, seen.cluster, seen.spec):
+        yield PatchService(service)
+
+
+def _free_names(seen: Observed) -> dict[str, Iterator[str]]:
+    """For each pod type, the names of its free slots, lowest first."""
+    used = {pod.name for pod in seen.pods} | set(seen.taken)
+
+    def free(pod_type: PodType) -> Iterator[str]:
+        ordinal = 0
+        while True:
+            name = slot_name(seen.cluster, pod_type, ordinal)
+            ordinal += 1
+            if name not in used:
+                # Two slots of one cluster can hash to one name: each name is handed out once.
+                used.add(name)
+                yield name
+
+    return {t.name: free(t) for t in seen.spec.pod_types}
+
+
+def _plan_head(
+    seen: Observed, names: dict[str, Iterator[str]]
+) -> tuple[PodView | None, str, list[Action], float | None]:
+    """The head to keep (or none), why an existing one is given up, what to do, and when to look again."""
+    heads = sorted((p for p in seen.pods if p.kind == HEAD), key=lambda p: (p.started_at, p.name))
+    live = [p for p in heads if p.live]
+    change = _head_change(seen, live[0]) if live else ""
+    head = live[0] if live and not change else None
+    actions: list[Action] = [DeletePod(p, change or "another head is live") for p in live if p is not head]
+    actions += [DeletePod(p, "its node is lost") for p in heads if p.phase == "Unknown" and not p.deleting]
+    ended = [p for p in heads if p.ended and not p.deleting]
+    if head:
+        return head, change, actions + [DeletePod(p, _ended(p)) for p in ended], None
+    slots = _slots(ended, seen.now)
+    if slots.waiting and not change:
+        return None, change, actions, slots.due
+    actions += [DeletePod(p, _ended(p)) for p in ended]
+    attempt = max(slots.attempts, default=0)
+    actions.append(CreatePod(seen.spec.head, next(names[seen.spec.head.name]), 0 if change else attempt))
+    return None, change, actions, None
+
+
+def _head_change(seen: Observed, head: PodView) -> str:
+    if head.node_type != seen.spec.head_pod_type:
+        return f"headPodType is now {seen.spec.head_pod_type}"
+    if head.config_hash != config_hash(seen.spec, seen.spec.head):
+        return "the head's pod type or start commands changed"
+    return ""
+
+
+def _plan_workers(
+    seen: Observed, names: dict[str, Iterator[str]], head: PodView | None
+) -> tuple[list[PodView], list[Action], float | None]:
+    """The workers to keep, what to do, and when to look again."""
+    actions: list[Action] = []
+    kept: list[PodView] = []
+    dues: list[float] = []
+    workers = [p for p in seen.pods if p.kind == WORKER and not p.deleting]
+    unfit = {p.uid: reason for p in workers if (reason := _unfit(seen, p, head))}
+    actions += [DeletePod(p, unfit[p.uid]) for p in workers if p.uid in unfit]
+    fit = [p for p in workers if p.uid not in unfit]
+    for pod_type in seen.spec.worker_types:
+        mine = [p for p in fit if p.node_type == pod_type.name]
+        live = [p for p in mine if p.live]
+        slots = _slots([p for p in mine if p.ended], seen.now)
+        actions += [DeletePod(p, _ended(p)) for p in mine if p.ended and p not in slots.waiting]
+        missing = max(0, pod_type.min_workers - len(live) - len(slots.waiting))
+        attempts = (slots.attempts + (0,) * missing)[:missing]
+        actions += [
+            CreatePod(pod_type, next(names[pod_type.name]), attempt, head if head and head.ip else None)
+            for attempt in attempts
+        ]
+        actions += _tell_head(live, head)
+        kept += live
+        dues += [slots.due] if slots.due is not None else []
+    return kept, actions, min(dues, default=None)
+
+
+def _unfit(seen: Observed, pod: PodView, head: PodView | None) -> str:
+    """Why a worker has no place in the cluster as it is wanted now; empty when it has one."""
+    pod_type = next((t for t in seen.spec.worker_types if t.name == pod.node_type), None)
+    if pod_type is None:
+        return f"the pod type {pod.node_type} is no longer a worker type"
+    if pod.config_hash != config_hash(seen.spec, pod_type):
+        return f"the pod type {pod.node_type} or its start commands changed"
+    if pod.head_uid and (head is None or pod.head_uid != head.uid):
+        return "its head is gone"
+    if pod.phase == "Unknown":
+        return "its node is lost"
+    return ""
+
+
+def _tell_head(workers: Sequence[PodView], head: PodView | None) -> Iterator[Action]:
+    if head and head.ip:
+        yield from (TellHead(p, head) for p in workers if not p.head_uid)
+
+
+def _slots(ended: Sequence[PodView], now: float) -> _Slots:
+    waiting: list[PodView] = []
+    attempts: list[int] = []
+    dues: list[float] = []
+    for pod in ended:
+        quiet = pod.ended_at - pod.started_at >= QUIET_SECONDS
+        attempt = 1 if quiet else pod.attempt + 1
+        due = pod.ended_at + backoff_seconds(attempt)
+        if due > now:
+            waiting.append(pod)
+            dues.append(due)
+        else:
+            attempts.append(attempt)
+    return _Slots(tuple(waiting), tuple(attempts), min(dues, default=None))
+
+
+def _ended(pod: PodView) -> str:
+    return f"it ended ({pod.problem or pod.phase})"
+
+
+def summarize(actions: Sequence[Action]) -> list[tuple[str, str]]:
+    """One (reason, message) per kind of thing done, for Events and the log."""
+    created = Counter(a.pod_type.name for a in actions if isinstance(a, CreatePod))
+    deleted = Counter((a.pod.node_type, a.reason) for a in actions if isinstance(a, DeletePod))
+    lines = []
+    for (node_type, reason), count in deleted.items():
+        lines.append(("DeletingPods", f"deleting {_pods(count)} of type {node_type}: {reason}"))
+    if created:
+        parts = ", ".join(f"{count} {name}" for name, count in created.items())
+        lines.append(("CreatingPods", f"creating {_pods(sum(created.values()))}: {parts}"))
+    return lines
+
+
+def _pods(count: int) -> str:
+    return "1 pod" if count == 1 else f"{count} pods"

@@ -1,0 +1,167 @@
+"""How a Ray pod is made from a RayCluster: the user's podConfig, and the few things the operator adds."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+from typing import Any
+
+from . import bootstrap
+from .model import ClusterSpec, Json, PodType, RayCluster
+from .resources import detect_resources
+from .validation import HEAD_COMPONENT_SUFFIX
+from .views import (
+    ATTEMPT_ANNOTATION,
+    CLUSTER_LABEL,
+    COMPONENT_LABEL,
+    CONFIG_ANNOTATION,
+    HEAD,
+    HEAD_IP_ANNOTATION,
+    HEAD_UID_ANNOTATION,
+    KIND_LABEL,
+    NODE_NAME_LABEL,
+    TYPE_LABEL,
+    WORKER,
+    owner_reference,
+)
+
+# The letters that Kubernetes itself uses for generated names: no vowels, no look-alikes.
+_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_SUFFIX_LENGTH = 5
+HEAD_VOLUME = "ray-operator-head"
+
+
+def slot_name(cluster: RayCluster, pod_type: PodType, ordinal: int) -> str:
+    """The name of the pod in a slot of a type: the same every time it is asked for.
+
+    That makes creating idempotent: a second create of the same slot meets the first one's pod, even from
+    another process or after a crash between request and answer.
+    """
+    seed = f"{cluster.uid}/{pod_type.name}/{ordinal}".encode()
+    number = int.from_bytes(hashlib.sha256(seed).digest()[:8], "big")
+    suffix = ""
+    for _ in range(_SUFFIX_LENGTH):
+        number, digit = divmod(number, len(_ALPHABET))
+        suffix += _ALPHABET[digit]
+    return f"{cluster.name}-{_name_prefix(pod_type)}{suffix}"
+
+
+def _name_prefix(pod_type: PodType) -> str:
+    given = (pod_type.pod_config.get("metadata") or {}).get("generateName")
+    if given:
+        return str(given)
+    kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", pod_type.name).lower()
+    return re.sub(r"[^a-z0-9-]+", "-", kebab).strip("-") + "-"
+
+
+def config_hash(spec: ClusterSpec, pod_type: PodType) -> str:
+    """Identifies everything that only a new pod can take up. Bounds and rayResources are not part of it."""
+    start = spec.head_start if pod_type.name == spec.head_pod_type else spec.worker_start
+    parts = [pod_type.pod_config, pod_type.setup_commands, start, spec.gcs_port]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def ray_resources(pod_type: PodType) -> dict[str, Any]:
+    """What Ray is told about a node of this type: detected from the pod, overridden by ``rayResources``."""
+    container = pod_type.pod_config["spec"]["containers"][0]
+    return {**detect_resources(container.get("resources") or {}), **pod_type.ray_resources}
+
+
+def build_pod(
+    cluster: RayCluster,
+    spec: ClusterSpec,
+    pod_type: PodType,
+    name: str,
+    *,
+    attempt: int = 0,
+    head_ip: str = "",
+    head_uid: str = "",
+) -> dict[str, Any]:
+    """The pod to create. With ``head_ip`` a worker knows its head from the start, else it waits to be told."""
+    is_head = pod_type.name == spec.head_pod_type
+    config = copy.deepcopy(dict(pod_type.pod_config))
+    given = config.get("metadata") or {}
+    annotations = {**(given.get("annotations") or {}), CONFIG_ANNOTATION: config_hash(spec, pod_type)}
+    if attempt:
+        annotations[ATTEMPT_ANNOTATION] = str(attempt)
+    if head_ip:
+        annotations |= {HEAD_IP_ANNOTATION: head_ip, HEAD_UID_ANNOTATION: head_uid}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": cluster.namespace,
+            "labels": {**(given.get("labels") or {}), **_labels(cluster, pod_type, is_head)},
+            "annotations": annotations,
+            "ownerReferences": [owner_reference(cluster)],
+        },
+        "spec": _pod_spec(config["spec"], spec, pod_type, is_head),
+    }
+
+
+def _labels(cluster: RayCluster, pod_type: PodType, is_head: bool) -> dict[str, str]:
+    kind = HEAD if is_head else WORKER
+    labels = {
+        CLUSTER_LABEL: cluster.name,
+        KIND_LABEL: kind,
+        TYPE_LABEL: pod_type.name,
+        NODE_NAME_LABEL: f"ray-{cluster.name}-{kind}",
+    }
+    if is_head:
+        labels[COMPONENT_LABEL] = cluster.name + HEAD_COMPONENT_SUFFIX
+    return labels
+
+
+def _pod_spec(given: dict[str, Any], spec: ClusterSpec, pod_type: PodType, is_head: bool) -> dict[str, Any]:
+    # A Ray pod that ends is replaced by the operator, never restarted in place: a second Ray in the same
+    # pod would be a new node under an old name.
+    given["restartPolicy"] = "Never"
+    # Pods run users' code; they get no API token and no list of services unless the podConfig asks.
+    given.setdefault("automountServiceAccountToken", False)
+    given.setdefault("enableServiceLinks", False)
+    container = given["containers"][0]
+    container.pop("args", None)
+    script = bootstrap.head_script(spec) if is_head else bootstrap.worker_script(spec, pod_type)
+    container["command"] = ["/bin/bash", "-c", script]
+    container["env"] = _env(container.get("env") or [], pod_type, is_head)
+    if is_head:
+        container.setdefault("readinessProbe", _gcs_probe(spec))
+    else:
+        _mount_head_file(given, container)
+    return given
+
+
+def _env(given: list[Json], pod_type: PodType, is_head: bool) -> list[Json]:
+    """The user's variables and the operator's; where both set one, the user's stays."""
+    added: list[Json] = [
+        {"name": "RAY_CLOUD_INSTANCE_ID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "RAY_NODE_TYPE_NAME", "value": pod_type.name},
+        {"name": "RAY_OVERRIDE_RESOURCES", "value": json.dumps(ray_resources(pod_type), sort_keys=True)},
+    ]
+    if is_head:
+        # Without it request_resources() never reaches the GCS and `ray status` has nothing to say.
+        added.append({"name": "RAY_enable_autoscaler_v2", "value": "1"})
+    taken = {variable["name"] for variable in given}
+    return [variable for variable in added if variable["name"] not in taken] + given
+
+
+def _gcs_probe(spec: ClusterSpec) -> dict[str, Any]:
+    return {
+        "tcpSocket": {"port": spec.gcs_port},
+        "periodSeconds": 1,
+        "timeoutSeconds": 2,
+        "failureThreshold": 10,
+    }
+
+
+def _mount_head_file(pod_spec: dict[str, Any], container: dict[str, Any]) -> None:
+    """Show the worker its own head annotation as a file: no DNS, no API access, no init container."""
+    field = {"fieldPath": f"metadata.annotations['{HEAD_IP_ANNOTATION}']"}
+    items = [{"path": bootstrap.HEAD_FILE_NAME, "fieldRef": field}]
+    pod_spec.setdefault("volumes", []).append({"name": HEAD_VOLUME, "downwardAPI": {"items": items}})
+    container.setdefault("volumeMounts", []).append(
+        {"name": HEAD_VOLUME, "mountPath": bootstrap.HEAD_FILE_DIR, "readOnly": True}
+    )

@@ -1,0 +1,111 @@
+"""The Kubernetes node provider: Ray nodes are pods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+from autoscaler.provider import (
+    ConflictError,
+    ForbiddenError,
+    InvalidNodeError,
+    Launch,
+    Node,
+    NodeProvider,
+    Outcome,
+    ProviderError,
+    QuotaExceededError,
+    TransientError,
+)
+
+from .api import Api, ApiError, path_of
+from .model import Key, RayCluster
+from .store import Store
+from .views import PodView
+
+
+class KubernetesNodeProvider(NodeProvider):
+    """The pods of one RayCluster.
+
+    ``body_of`` builds the pod of a launch. Launches run in parallel on ``executor``.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        pods: Store[PodView],
+        cluster: RayCluster,
+        body_of: Callable[[Launch], Mapping[str, Any]],
+        executor: Executor,
+    ) -> None:
+        self._api = api
+        self._pods = pods
+        self._cluster = cluster
+        self._body_of = body_of
+        self._executor = executor
+
+    def nodes(self) -> Sequence[Node]:
+        """See NodeProvider."""
+        mine = (p for p in self._pods.of_cluster(self._cluster.key) if p.owner_uid == self._cluster.uid)
+        return [_node(p) for p in sorted(mine, key=lambda p: p.name) if not p.deleting]
+
+    def launch(self, launches: Sequence[Launch]) -> Sequence[Outcome]:
+        """See NodeProvider."""
+        return list(self._executor.map(self._launch, launches))
+
+    def _launch(self, launch: Launch) -> Outcome:
+        path = path_of("pods", self._cluster.namespace)
+        try:
+            pod = PodView.from_object(self._api.request("POST", path, body=self._body_of(launch)))
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                return Outcome(launch, error=typed(error))
+            return self._adopt(launch)
+        self._pods.written(pod)
+        return Outcome(launch, node=_node(pod))
+
+    def _adopt(self, launch: Launch) -> Outcome:
+        """The name exists: from an earlier try of ours, whose answer was lost, or from somebody else."""
+        try:
+            found = self._api.request("GET", path_of("pods", self._cluster.namespace, launch.name))
+        except ApiError as error:
+            # Gone in the meantime: the next pass asks for it again.
+            return Outcome(launch, error=TransientError(str(error)) if error.status == 404 else typed(error))
+        pod = PodView.from_object(found)
+        if pod.owner_uid != self._cluster.uid:
+            return Outcome(launch, error=ConflictError(f"the pod name {launch.name} is taken by another owner's pod"))
+        self._pods.written(pod)
+        return Outcome(launch, node=_node(pod))
+
+    def terminate(self, node: Node) -> None:
+        """See NodeProvider."""
+        key = Key(self._cluster.namespace, node.name)
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": node.uid}}
+        try:
+            answer = self._api.request("DELETE", path_of("pods", *key), body=body)
+        except ApiError as error:
+            if error.status in (404, 409):
+                # Gone, or another incarnation has the name: the one we meant does not exist.
+                self._pods.removal_asked(key, node.uid)
+                return
+            raise typed(error) from error
+        if answer.get("kind") == "Pod" and "deletionTimestamp" in answer["metadata"]:
+            self._pods.written(PodView.from_object(answer))
+        self._pods.removal_asked(key, node.uid)
+
+
+def typed(error: ApiError) -> ProviderError:
+    """An API server's refusal as the provider's typed error, with the server's own message."""
+    text = error.message or str(error)
+    if error.status == 403:
+        return QuotaExceededError(text) if "exceeded quota" in text else ForbiddenError(text)
+    if error.status in (400, 404, 422):
+        return InvalidNodeError(text)
+    if error.status == 409:
+        return ConflictError(text)
+    return TransientError(text)
+
+
+def _node(pod: PodView) -> Node:
+    return Node(pod.name, pod.uid, pod.node_type)

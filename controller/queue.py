@@ -1,0 +1,105 @@
+"""The work queue between watch threads and reconcilers."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+RETRY_BASE_SECONDS = 0.2
+RETRY_LIMIT_SECONDS = 120.0
+
+
+class WorkQueue(Generic[K]):
+    """Keys to reconcile, each at most once in the queue and at most once in hand.
+
+    ``_waiting``: keys to hand out, oldest first. ``_busy``: keys in some worker's hands. A key added while busy
+    goes into ``_dirty`` and back into ``_waiting`` when its worker is done: a change is never lost and a key is
+    never in two hands. A cluster that changes all the time goes to the back of the line each time.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._change = threading.Condition()
+        self._waiting: OrderedDict[K, None] = OrderedDict()
+        self._busy: set[K] = set()
+        self._dirty: set[K] = set()
+        self._later: list[tuple[float, int, K]] = []
+        self._sequence = 0
+        self._failures: dict[K, int] = {}
+        self._closed = False
+
+    def add(self, key: K) -> None:
+        """Hand the key out soon."""
+        with self._change:
+            self._add(key)
+
+    def _add(self, key: K) -> None:
+        if key in self._busy:
+            self._dirty.add(key)
+        elif key not in self._waiting:
+            self._waiting[key] = None
+            self._change.notify()
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Hand the key out in some time, besides any earlier reason to."""
+        with self._change:
+            self._sequence += 1
+            heapq.heappush(self._later, (self._clock() + seconds, self._sequence, key))
+            self._change.notify()
+
+    def retry(self, key: K) -> float:
+        """Hand the key out again after a delay that doubles with each retry in a row. Returns the delay."""
+        with self._change:
+            failures = self._failures.get(key, 0)
+            self._failures[key] = failures + 1
+        delay = min(RETRY_BASE_SECONDS * 2.0 ** min(failures, 30), RETRY_LIMIT_SECONDS)
+        self.add_after(key, delay)
+        return delay
+
+    def forget(self, key: K) -> None:
+        """The key's work succeeded: its next retry starts from the smallest delay."""
+        with self._change:
+            self._failures.pop(key, None)
+
+    def take(self) -> K | None:
+        """Wait for a key; None once the queue is closed. Every key taken must be given to ``done``."""
+        with self._change:
+            while not self._closed:
+                timeout = self._move_due()
+                if self._waiting:
+                    key, _ = self._waiting.popitem(last=False)
+                    self._busy.add(key)
+                    return key
+                self._change.wait(timeout)
+            return None
+
+    def done(self, key: K) -> None:
+        """The worker lets go of the key."""
+        with self._change:
+            self._busy.discard(key)
+            if key in self._dirty:
+                self._dirty.discard(key)
+                self._add(key)
+
+    def close(self) -> None:
+        """Hand out nothing more."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+
+    def _move_due(self) -> float | None:
+        """Move keys whose time has come into the line; seconds until the next one is due, None without one."""
+        while self._later:
+            due, _, key = self._later[0]
+            wait = due - self._clock()
+            if wait > 0:
+                return wait
+            heapq.heappop(self._later)
+            self._add(key)
+        return None

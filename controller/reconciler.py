@@ -1,0 +1,246 @@
+"""Observe, plan, apply, report: one pass over one RayCluster."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from autoscaler.provider import (
+    ConflictError,
+    ForbiddenError,
+    Launch,
+    Node,
+    Outcome,
+    ProviderError,
+    TransientError,
+)
+
+from .api import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
+from .events import NORMAL, WARNING, Events
+from .model import PLURAL, ClusterSpec, Key, RayCluster, parse_spec
+from .plan import (
+    Action,
+    CreatePod,
+    CreateService,
+    DeletePod,
+    Observed,
+    PatchService,
+    TellHead,
+    make_plan,
+    summarize,
+)
+from .pods import build_pod
+from .provider import KubernetesNodeProvider, typed
+from .service import build_service, service_name
+from .status import ERROR, RECOVERY, RUNNING, status_of, status_of_invalid
+from .store import Store
+from .validation import Problem, problems
+from .views import HEAD_IP_ANNOTATION, HEAD_UID_ANNOTATION, PodView, ServiceView
+
+log = logging.getLogger(__name__)
+
+# A pass creates at most this many pods and then lets other clusters have their turn.
+MAX_CREATES_PER_PASS = 100
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a pass ended: done, done and look again in some seconds, or to be retried with growing delays."""
+
+    look_again_in: float | None = None
+    retry: bool = False
+
+
+DONE = Result()
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Everything the operator knows of the API server's content."""
+
+    clusters: Store[RayCluster]
+    pods: Store[PodView]
+    services: Store[ServiceView]
+
+    def synced(self) -> bool:
+        """Every store holds a complete picture; before that nothing may be decided."""
+        return all(s.synced.is_set() for s in (self.clusters, self.pods, self.services))
+
+
+class Reconciler:
+    """Brings RayClusters to their desired state. ``reconcile`` is called for one key at a time per cluster."""
+
+    def __init__(
+        self,
+        api: Api,
+        stores: Stores,
+        events: Events,
+        executor: Executor,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._api = api
+        self._stores = stores
+        self._events = events
+        self._executor = executor
+        self._clock = clock
+        # Cluster uid -> pod names that turned out to belong to somebody else.
+        self._taken: dict[str, set[str]] = {}
+
+    def reconcile(self, key: Key) -> Result:
+        """One pass. Raises only what is a defect; the caller logs it and retries with backoff."""
+        cluster = self._stores.clusters.get(key)
+        if cluster is None or cluster.deleting:
+            # Everything made for it is owned by it: the garbage collector does the rest.
+            return DONE
+        wrong = problems(cluster.name, cluster.spec)
+        if wrong:
+            return self._reject(cluster, wrong)
+        seen = self._observe(cluster)
+        plan = make_plan(seen)
+        actions, more = _bounded(plan.actions)
+        self._announce(cluster, actions)
+        refusals = self._apply(cluster, seen.spec, actions)
+        status = status_of(seen, plan, [str(r) for r in refusals])
+        self._report(cluster, status)
+        if refusals:
+            return Result(retry=True)
+        if more:
+            return Result(look_again_in=0.0)
+        return Result(None if plan.look_again_at is None else max(0.0, plan.look_again_at - self._clock()))
+
+    def _observe(self, cluster: RayCluster) -> Observed:
+        pods = [p for p in self._stores.pods.of_cluster(cluster.key) if p.owner_uid == cluster.uid]
+        return Observed(
+            cluster=cluster,
+            spec=parse_spec(cluster.spec),
+            pods=sorted(pods, key=lambda p: p.name),
+            service=self._stores.services.get(Key(cluster.namespace, service_name(cluster))),
+            now=self._clock(),
+            taken=frozenset(self._taken.get(cluster.uid, ())),
+        )
+
+    def _reject(self, cluster: RayCluster, wrong: tuple[Problem, ...]) -> Result:
+        status = status_of_invalid(cluster, wrong, self._clock())
+        message = status["conditions"][0]["message"]
+        before = cluster.status.get("conditions") or ()
+        if message not in {c.get("message") for c in before if c["type"] == "SpecValid"}:
+            self._events.post(cluster, WARNING, "SpecInvalid", message)
+        self._report(cluster, status)
+        return DONE
+
+    def _announce(self, cluster: RayCluster, actions: Iterable[Action]) -> None:
+        for reason, message in summarize(list(actions)):
+            self._events.post(cluster, NORMAL, reason, message)
+
+    def _apply(self, cluster: RayCluster, spec: ClusterSpec, actions: list[Action]) -> list[ProviderError]:
+        """Carry the actions out. One that is refused does not keep the others from being tried."""
+        provider = self._provider(cluster, spec, actions)
+        singles = [a for a in actions if not isinstance(a, CreatePod)]
+        refused = [r for r in self._executor.map(lambda a: self._single(cluster, spec, provider, a), singles) if r]
+        creates = [Launch(a.name, a.pod_type.name) for a in actions if isinstance(a, CreatePod)]
+        for outcome in provider.launch(creates):
+            refused += self._launched(cluster, outcome)
+        return _distinct(refused)
+
+    def _provider(self, cluster: RayCluster, spec: ClusterSpec, actions: list[Action]) -> KubernetesNodeProvider:
+        creates = {a.name: a for a in actions if isinstance(a, CreatePod)}
+
+        def body_of(launch: Launch) -> dict[str, Any]:
+            action = creates[launch.name]
+            ip, uid = (action.head.ip, action.head.uid) if action.head else ("", "")
+            return build_pod(
+                cluster, spec, action.pod_type, action.name, attempt=action.attempt, head_ip=ip, head_uid=uid
+            )
+
+        return KubernetesNodeProvider(self._api, self._stores.pods, cluster, body_of, self._executor)
+
+    def _launched(self, cluster: RayCluster, outcome: Outcome) -> list[ProviderError]:
+        if isinstance(outcome.error, ConflictError):
+            self._taken.setdefault(cluster.uid, set()).add(outcome.launch.name)
+        return [outcome.error] if outcome.error else []
+
+    def _single(
+        self, cluster: RayCluster, spec: ClusterSpec, provider: KubernetesNodeProvider, action: Action
+    ) -> ProviderError | None:
+        try:
+            if isinstance(action, CreateService):
+                self._write_service("POST", path_of("services", cluster.namespace), cluster, spec)
+            elif isinstance(action, PatchService):
+                self._write_service("PATCH", path_of("services", *action.service.key), cluster, spec)
+            elif isinstance(action, DeletePod):
+                provider.terminate(Node(action.pod.name, action.pod.uid, action.pod.node_type))
+            elif isinstance(action, TellHead):
+                self._tell_head(action)
+        except ProviderError as error:
+            return error
+        return None
+
+    def _write_service(self, method: str, path: str, cluster: RayCluster, spec: ClusterSpec) -> None:
+        body = build_service(cluster, spec)
+        try:
+            if method == "POST":
+                answer = self._api.request(method, path, body=body)
+            else:
+                answer = self._api.request(method, path, body={"spec": body["spec"]}, content_type=MERGE_PATCH)
+        except ApiError as error:
+            if error.reason == "AlreadyExists":
+                taken = f"the Service {service_name(cluster)} exists and is not this cluster's; delete or rename it"
+                raise ConflictError(taken) from error
+            raise typed(error) from error
+        self._stores.services.written(ServiceView.from_object(answer))
+
+    def _tell_head(self, action: TellHead) -> None:
+        annotations = {HEAD_IP_ANNOTATION: action.head.ip, HEAD_UID_ANNOTATION: action.head.uid}
+        # The uid makes the API server refuse if another pod has the name by now.
+        patch = {"metadata": {"uid": action.pod.uid, "annotations": annotations}}
+        try:
+            answer = self._api.request("PATCH", path_of("pods", *action.pod.key), body=patch, content_type=MERGE_PATCH)
+        except ApiError as error:
+            if error.status in (404, 409):
+                return
+            raise typed(error) from error
+        self._stores.pods.written(PodView.from_object(answer))
+
+    def _report(self, cluster: RayCluster, status: dict[str, Any]) -> None:
+        if status == cluster.status:
+            return
+        patch = [{"op": "add", "path": "/status", "value": status}]
+        path = path_of(PLURAL, *cluster.key, subresource="status")
+        try:
+            answer = self._api.request("PATCH", path, body=patch, content_type=JSON_PATCH)
+        except ApiError as error:
+            if error.status == 404:
+                return
+            raise
+        self._stores.clusters.written(RayCluster.from_object(answer))
+        self._tell_phase(cluster, status)
+
+    def _tell_phase(self, cluster: RayCluster, status: dict[str, Any]) -> None:
+        phase = status["phase"]
+        if phase == cluster.status.get("phase") or phase == ERROR:
+            return
+        if phase == RUNNING:
+            workers = status["readyWorkers"]
+            self._events.post(cluster, NORMAL, "Running", f"the head and {workers} workers are ready")
+        elif phase == RECOVERY:
+            count = status["autoscalerRetries"]
+            self._events.post(
+                cluster, WARNING, "HeadLost", f"the head is lost; restarting the cluster (restart {count})"
+            )
+
+
+def _bounded(actions: tuple[Action, ...]) -> tuple[list[Action], bool]:
+    """The actions of this pass, and whether some were left for the next one."""
+    creates = [a for a in actions if isinstance(a, CreatePod)]
+    put_off = set(creates[MAX_CREATES_PER_PASS:])
+    return [a for a in actions if a not in put_off], bool(put_off)
+
+
+def _distinct(errors: list[ProviderError]) -> list[ProviderError]:
+    """One error per message; those a person must act on first."""
+    by_text = {str(e): e for e in errors}
+    return sorted(by_text.values(), key=lambda e: (isinstance(e, TransientError), not isinstance(e, ForbiddenError)))

@@ -1,0 +1,42 @@
+"""The head Service: the one stable address of a Ray cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .model import ClusterSpec, RayCluster
+from .validation import HEAD_COMPONENT_SUFFIX
+from .views import CLUSTER_LABEL, COMPONENT_LABEL, ServiceView, owner_reference
+
+
+def service_name(cluster: RayCluster) -> str:
+    """``<cluster>-ray-head``, as the legacy operator called it."""
+    return cluster.name + HEAD_COMPONENT_SUFFIX
+
+
+def selector(cluster: RayCluster) -> dict[str, str]:
+    """What the head pod, and only it, is labelled with."""
+    return {COMPONENT_LABEL: cluster.name + HEAD_COMPONENT_SUFFIX}
+
+
+def build_service(cluster: RayCluster, spec: ClusterSpec) -> dict[str, Any]:
+    """The Service to create; its ``spec`` is also the patch that puts an edited one right."""
+    ports = [
+        {"name": p.name, "port": p.port, "targetPort": p.target_port, "protocol": "TCP"} for p in spec.service_ports
+    ]
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": service_name(cluster),
+            "namespace": cluster.namespace,
+            "labels": {CLUSTER_LABEL: cluster.name},
+            "ownerReferences": [owner_reference(cluster)],
+        },
+        "spec": {"selector": selector(cluster), "ports": ports},
+    }
+
+
+def is_current(view: ServiceView, cluster: RayCluster, spec: ClusterSpec) -> bool:
+    """Whether the Service already is what the cluster asks for."""
+    return view.ports == spec.service_ports and dict(view.selector) == selector(cluster)

@@ -1,0 +1,138 @@
+"""The status of a RayCluster, computed from what was seen: a pure function whose result is written when it differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from .model import ClusterSpec, Json, RayCluster
+from .plan import Observed, Plan
+from .service import service_name
+from .validation import Problem
+from .views import HEAD, PodView
+
+UPDATING = "Updating"
+RUNNING = "Running"
+RECOVERY = "AutoscalingExceptionRecovery"
+ERROR = "Error"
+
+
+def status_of(seen: Observed, plan: Plan, refusals: Sequence[str] = ()) -> dict[str, Any]:
+    """The status of a cluster whose spec is valid, given the plan just made for it.
+
+    ``refusals`` are the API server's words about actions it did not carry out.
+    """
+    before = seen.cluster.status
+    lost = _head_lost(seen, plan)
+    head, spec = plan.head, seen.spec
+    short = _shortages(spec, plan.workers)
+    head_problem = _head_problem(seen, head)
+    ready = not head_problem and not short and not plan.head_change and not refusals
+    recovering = lost or (before.get("phase") == RECOVERY and not ready)
+    ready_workers = [p for p in plan.workers if p.ready]
+    message = "; ".join(refusals) or head_problem or "; ".join(short)
+    reason = "ClusterReady" if ready else "Refused" if refusals else "NotReady"
+    return {
+        "phase": RECOVERY if recovering else RUNNING if ready else UPDATING,
+        "autoscalerRetries": before.get("autoscalerRetries", 0) + (1 if lost else 0),
+        "observedGeneration": seen.cluster.generation,
+        "head": _head_status(seen.cluster, head),
+        "desiredWorkers": sum(t.min_workers for t in spec.worker_types),
+        "readyWorkers": len(ready_workers),
+        "podTypes": [_type_status(t.name, t.min_workers, plan.workers) for t in spec.worker_types],
+        "conditions": _conditions(
+            before,
+            seen.now,
+            {
+                "SpecValid": (True, "Valid", ""),
+                "HeadReady": (
+                    not head_problem,
+                    "HeadReady" if not head_problem else "HeadNotReady",
+                    head_problem,
+                ),
+                "WorkersReady": (not short, "AllReady" if not short else "TooFew", "; ".join(short)),
+                "Ready": (ready, reason, message),
+            },
+        ),
+    }
+
+
+def status_of_invalid(cluster: RayCluster, problems: Sequence[Problem], now: float) -> dict[str, Any]:
+    """The status of a cluster whose spec cannot be run: what runs is left alone, and the status says why."""
+    message = "; ".join(map(str, problems))
+    kept = {k: v for k, v in cluster.status.items() if k not in ("phase", "conditions", "observedGeneration")}
+    return {
+        "autoscalerRetries": 0,
+        **kept,
+        "phase": ERROR,
+        "observedGeneration": cluster.generation,
+        "conditions": _conditions(
+            cluster.status,
+            now,
+            {"SpecValid": (False, "Invalid", message), "Ready": (False, "SpecInvalid", message)},
+        ),
+    }
+
+
+def _head_lost(seen: Observed, plan: Plan) -> bool:
+    """The head this status knows is gone, and nobody's change of the spec is the reason."""
+    known = (seen.cluster.status.get("head") or {}).get("uid")
+    if not known or plan.head_change:
+        return False
+    return plan.head is None or plan.head.uid != known
+
+
+def _head_status(cluster: RayCluster, head: PodView | None) -> dict[str, str]:
+    status = {"serviceName": service_name(cluster)}
+    if head:
+        status |= {"podName": head.name, "uid": head.uid, "podIP": head.ip}
+    return status
+
+
+def _head_problem(seen: Observed, head: PodView | None) -> str:
+    """Why the head is not ready, in one sentence; empty when it is."""
+    if head is None:
+        ended = [p for p in seen.pods if p.kind == HEAD and p.problem]
+        return f"no head is running{f' (the last one: {ended[-1].problem})' if ended else ''}"
+    if head.ready:
+        return ""
+    return f"head pod {head.name} is not ready{f': {head.problem}' if head.problem else ''}"
+
+
+def _shortages(spec: ClusterSpec, workers: Sequence[PodView]) -> list[str]:
+    """One sentence per worker type that has fewer ready workers than its minimum."""
+    sentences = []
+    for pod_type in spec.worker_types:
+        mine = [p for p in workers if p.node_type == pod_type.name]
+        ready = sum(p.ready for p in mine)
+        if ready < pod_type.min_workers:
+            problem = next((p.problem for p in mine if p.problem and not p.ready), "")
+            told = f": {problem}" if problem else ""
+            sentences.append(f"{ready} of {pod_type.min_workers} workers of type {pod_type.name} are ready{told}")
+    return sentences
+
+
+def _type_status(name: str, desired: int, workers: Sequence[PodView]) -> dict[str, Any]:
+    mine = [p for p in workers if p.node_type == name]
+    return {"name": name, "desired": desired, "pods": len(mine), "ready": sum(p.ready for p in mine)}
+
+
+def _conditions(before: Json, now: float, wanted: Mapping[str, tuple[bool, str, str]]) -> list[dict[str, Any]]:
+    """Conditions as Kubernetes defines them: the transition time moves only when the status does."""
+    old = {c["type"]: c for c in before.get("conditions") or ()}
+    stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    conditions = []
+    for kind, (met, reason, message) in wanted.items():
+        state = "True" if met else "False"
+        same = kind in old and old[kind]["status"] == state
+        conditions.append(
+            {
+                "type": kind,
+                "status": state,
+                "reason": reason,
+                "message": message,
+                "lastTransitionTime": old[kind]["lastTransitionTime"] if same else stamp,
+            }
+        )
+    return conditions

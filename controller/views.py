@@ -1,0 +1,182 @@
+"""Pods and Services cut down to what decisions need: a few hundred bytes each, whatever the API server sends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from .model import API_VERSION, KIND, Json, Key, RayCluster, ServicePort
+
+# Labels of the legacy operator, which users' selectors rely on.
+CLUSTER_LABEL = "ray-cluster-name"
+KIND_LABEL = "ray-node-type"
+TYPE_LABEL = "ray-user-node-type"
+NODE_NAME_LABEL = "ray-node-name"
+COMPONENT_LABEL = "cluster.ray.io/component"
+HEAD, WORKER = "head", "worker"
+
+# Annotations through which the operator remembers; nothing is remembered in the process alone.
+HEAD_IP_ANNOTATION = "cluster.ray.io/head-ip"
+HEAD_UID_ANNOTATION = "cluster.ray.io/head-uid"
+CONFIG_ANNOTATION = "cluster.ray.io/config-hash"
+ATTEMPT_ANNOTATION = "cluster.ray.io/attempt"
+
+_ENDED = ("Failed", "Succeeded")
+
+
+@dataclass(frozen=True)
+class PodView:
+    """One Ray pod. Times are seconds since the epoch; ``problem`` repeats what kubelet or scheduler said."""
+
+    key: Key
+    uid: str
+    resource_version: int
+    owner_uid: str
+    cluster: Key
+    kind: str
+    node_type: str
+    phase: str
+    ip: str
+    ready: bool
+    deleting: bool
+    head_ip: str
+    head_uid: str
+    config_hash: str
+    attempt: int
+    started_at: float
+    ended_at: float
+    problem: str
+
+    @property
+    def name(self) -> str:
+        """The pod's name."""
+        return self.key.name
+
+    @property
+    def ended(self) -> bool:
+        """Its container is over; the pod will never run again."""
+        return self.phase in _ENDED
+
+    @property
+    def live(self) -> bool:
+        """It counts as a node: exists, is not on its way out, is not over, is not lost with its machine."""
+        return not self.deleting and not self.ended and self.phase != "Unknown"
+
+    @classmethod
+    def from_object(cls, obj: Json) -> PodView:
+        """Read a pod as the API server answers it."""
+        metadata, status = obj["metadata"], obj.get("status") or {}
+        labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+        return cls(
+            key=Key(metadata["namespace"], metadata["name"]),
+            uid=metadata["uid"],
+            resource_version=int(metadata["resourceVersion"]),
+            owner_uid=_owner_uid(metadata),
+            cluster=Key(metadata["namespace"], labels.get(CLUSTER_LABEL, "")),
+            kind=labels.get(KIND_LABEL, ""),
+            node_type=labels.get(TYPE_LABEL, ""),
+            phase=status.get("phase", "Pending"),
+            ip=status.get("podIP", ""),
+            ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ()),
+            deleting="deletionTimestamp" in metadata,
+            head_ip=annotations.get(HEAD_IP_ANNOTATION, ""),
+            head_uid=annotations.get(HEAD_UID_ANNOTATION, ""),
+            config_hash=annotations.get(CONFIG_ANNOTATION, ""),
+            attempt=_number(annotations.get(ATTEMPT_ANNOTATION)),
+            started_at=_seconds(metadata.get("creationTimestamp")),
+            ended_at=_ended_at(status) or _seconds(metadata.get("creationTimestamp")),
+            problem=_problem(status),
+        )
+
+
+@dataclass(frozen=True)
+class ServiceView:
+    """The head Service as it is."""
+
+    key: Key
+    uid: str
+    resource_version: int
+    owner_uid: str
+    cluster: Key
+    ports: tuple[ServicePort, ...]
+    selector: tuple[tuple[str, str], ...]
+    deleting: bool
+
+    @classmethod
+    def from_object(cls, obj: Json) -> ServiceView:
+        """Read a Service as the API server answers it."""
+        metadata, spec = obj["metadata"], obj.get("spec") or {}
+        labels = metadata.get("labels") or {}
+        return cls(
+            key=Key(metadata["namespace"], metadata["name"]),
+            uid=metadata["uid"],
+            resource_version=int(metadata["resourceVersion"]),
+            owner_uid=_owner_uid(metadata),
+            cluster=Key(metadata["namespace"], labels.get(CLUSTER_LABEL, "")),
+            ports=tuple(
+                ServicePort(p.get("name", ""), p["port"], p.get("targetPort", p["port"]))
+                for p in spec.get("ports") or ()
+            ),
+            selector=tuple(sorted((spec.get("selector") or {}).items())),
+            deleting="deletionTimestamp" in metadata,
+        )
+
+
+def owner_reference(cluster: RayCluster) -> dict[str, object]:
+    """The one owner of everything made for a cluster: deleting the cluster deletes it all."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": cluster.name,
+        "uid": cluster.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _owner_uid(metadata: Json) -> str:
+    owners = (o for o in metadata.get("ownerReferences") or () if o.get("controller") and o["kind"] == KIND)
+    return next((o["uid"] for o in owners), "")
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
+
+
+def _seconds(timestamp: str | None) -> float:
+    if not timestamp:
+        return 0.0
+    parsed = datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ")
+    return parsed.replace(tzinfo=timezone.utc).timestamp()
+
+
+def _containers(status: Json) -> Iterator[Json]:
+    yield from status.get("initContainerStatuses") or ()
+    yield from status.get("containerStatuses") or ()
+
+
+def _ended_at(status: Json) -> float:
+    states = ((c.get("state") or {}).get("terminated") for c in _containers(status))
+    return max((_seconds(s.get("finishedAt")) for s in states if s), default=0.0)
+
+
+def _problem(status: Json) -> str:
+    """What keeps the pod from being ready, in the words of whoever said so; empty when nothing is said."""
+    if status.get("phase") in _ENDED and status.get("reason"):
+        return _sentence(status["reason"], status.get("message"))
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return _sentence(condition.get("reason"), condition.get("message"))
+    for container in _containers(status):
+        state = container.get("state") or {}
+        waiting, terminated = state.get("waiting"), state.get("terminated")
+        if waiting and waiting.get("reason") not in ("ContainerCreating", "PodInitializing"):
+            return _sentence(waiting.get("reason"), waiting.get("message"))
+        if terminated and terminated.get("exitCode"):
+            return _sentence(f"{terminated.get('reason')}, exit code {terminated['exitCode']}", None)
+    return ""
+
+
+def _sentence(reason: str | None, message: str | None) -> str:
+    return ": ".join(part for part in (reason, message) if part)

@@ -1,0 +1,184 @@
+"""List, watch, resume: one watcher keeps one resource of one scope flowing into a store.
+
+Every way a stream can end leads back to a good state:
+
+======================================  ==================================================
+the server ends it (timeout)            watch on from the last resourceVersion, at once
+the connection breaks, 5xx, 429         watch on from there, after a growing delay
+410 Gone, as status or as ERROR event   list again
+any other ERROR event, a malformed one  list again, after a growing delay
+it ends in under a second, no event     as a broken connection: never a hot loop
+======================================  ==================================================
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from .api import Api, ApiError, path_of
+from .store import Store, Stored
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=Stored)
+
+PAGE_SIZE = 500
+FIRST_DELAY_SECONDS = 1.0
+LAST_DELAY_SECONDS = 8.0
+SHORT_STREAM_SECONDS = 1.0
+MIN_WATCH_SECONDS = 300
+# The server ends a watch in time; the socket's own limit only has to come after that.
+READ_MARGIN_SECONDS = 30
+
+
+class Backoff:
+    """Delays that double from 1 s to 8 s, each shortened by up to a quarter so that watchers do not march in step."""
+
+    def __init__(self, jitter: Callable[[], float]) -> None:
+        self._jitter = jitter
+        self._next = FIRST_DELAY_SECONDS
+
+    def reset(self) -> None:
+        """Things are well again."""
+        self._next = FIRST_DELAY_SECONDS
+
+    def delay(self) -> float:
+        """Seconds to wait now; the next call answers a longer time."""
+        now, self._next = self._next, min(self._next * 2, LAST_DELAY_SECONDS)
+        return now * (1 - 0.25 * self._jitter())
+
+
+class Watcher(Generic[T]):
+    """Keeps ``store`` equal to what the API server has. Runs in a thread of its own until ``stop`` is set."""
+
+    def __init__(
+        self,
+        api: Api,
+        resource: str,
+        namespace: str,
+        store: Store[T],
+        convert: Callable[[dict[str, Any]], T],
+        *,
+        selector: str = "",
+        stop: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._api = api
+        self._resource = resource
+        self._namespace = namespace
+        self._path = path_of(resource, namespace)
+        self._selector = {"labelSelector": selector} if selector else {}
+        self._store = store
+        self._convert = convert
+        self._stop = stop
+        self._clock = clock
+        self._jitter = jitter
+        self._backoff = Backoff(jitter)
+        self._version = ""
+        self._complaint = ""
+
+    def run(self) -> None:
+        """List and watch until told to stop."""
+        while not self._stop.is_set():
+            try:
+                self._turn()
+            except ApiError as error:
+                self._recover(error)
+
+    def _turn(self) -> None:
+        if not self._version:
+            self._list()
+            self._well()
+        started = self._clock()
+        if not self._watch() and self._clock() - started < SHORT_STREAM_SECONDS:
+            raise ApiError(0, "ShortStream", "the watch ended at once without an event")
+        self._well()
+
+    def _well(self) -> None:
+        self._backoff.reset()
+        if self._complaint:
+            log.info("watching %s%s again", self._resource, self._where())
+        self._complaint = ""
+
+    def _recover(self, error: ApiError) -> None:
+        if error.status == 410:
+            self._version = ""
+            return
+        if error.status in (0, 429) or error.status >= 500:
+            keep = error.reason not in ("WatchError", "NotJson")
+        else:
+            keep = False
+        if not keep:
+            self._version = ""
+        complaint = self._explain(error)
+        if complaint != self._complaint:
+            log.warning("%s", complaint)
+            self._complaint = complaint
+        self._stop.wait(self._backoff.delay())
+
+    def _explain(self, error: ApiError) -> str:
+        what = f"cannot watch {self._resource}{self._where()}"
+        if error.status == 404:
+            return f"{what}: the resource is not known to the API server; install its CustomResourceDefinition"
+        if error.status == 403:
+            return f"{what}: {error.message}; the operator's role lacks list or watch on it"
+        return f"{what}: {error}"
+
+    def _where(self) -> str:
+        return f" in namespace {self._namespace}" if self._namespace else ""
+
+    def _list(self) -> None:
+        """A consistent list (no resourceVersion asked: the newest state), page by page."""
+        query = {**self._selector, "limit": str(PAGE_SIZE)}
+        objects: list[T] = []
+        while True:
+            page = self._api.request("GET", self._path, query)
+            objects += [self._convert(item) for item in page.get("items") or ()]
+            token = page["metadata"].get("continue")
+            if not token:
+                break
+            query["continue"] = token
+        self._version = page["metadata"]["resourceVersion"]
+        self._store.replace(objects, int(self._version), self._namespace)
+        self._store.synced.set()
+
+    def _watch(self) -> int:
+        """Follow the changes from the known resourceVersion. Returns the number of events."""
+        seconds = int(MIN_WATCH_SECONDS * (1 + self._jitter()))
+        query = {
+            **self._selector,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(seconds),
+        }
+        count = 0
+        for event in self._api.stream(self._path, query, seconds + READ_MARGIN_SECONDS):
+            self._handle(event)
+            count += 1
+            if self._stop.is_set():
+                break
+        return count
+
+    def _handle(self, event: dict[str, Any]) -> None:
+        kind, obj = event.get("type"), event.get("object")
+        if kind == "ERROR" or not isinstance(obj, dict):
+            status = obj if isinstance(obj, dict) else {}
+            raise ApiError(int(status.get("code") or 0), "WatchError", str(status.get("message") or event))
+        try:
+            version = obj["metadata"]["resourceVersion"]
+            if kind == "BOOKMARK":
+                self._store.passed(int(version), self._namespace)
+            elif kind == "DELETED":
+                self._store.deleted(self._convert(obj), self._namespace)
+            else:
+                self._store.watched(self._convert(obj), self._namespace)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ApiError(0, "WatchError", f"a watch event makes no sense: {error!r}") from error
+        self._version = version
