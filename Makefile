@@ -1,0 +1,77 @@
+# Everything a developer or a user needs, one target each. `make help` lists them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# local: a Kubernetes of our own on this machine. current: the one that KUBECONFIG points to.
+CLUSTER ?= local
+# The operator's image, for `make deploy`.
+IMAGE ?= ray-operator:0.1.0
+NAMESPACE ?= default
+export CLUSTER
+
+##@ See it run
+
+.PHONY: demo
+demo: $(STAMP) ## A Kubernetes on this machine, the operator, a Ray cluster, a Ray program (CLUSTER=current: on yours)
+	@$(BIN)/python scripts/demo
+
+.PHONY: demo-down
+demo-down: $(STAMP) ## Remove what `make demo` made
+	@$(BIN)/python scripts/demo down
+
+##@ Install it
+
+.PHONY: deploy
+deploy: ## Install or update the operator, alone, in the current cluster (IMAGE=..., NAMESPACE=...)
+	helm upgrade --install ray-operator charts/ray --namespace $(NAMESPACE) --create-namespace --wait \
+	  --set operatorOnly=true --set operatorNamespace=$(NAMESPACE) --set operatorImage=$(IMAGE)
+	@echo 'The operator is there. Now, for example: helm install -n ray --create-namespace example-cluster charts/ray --set clusterOnly=true'
+
+.PHONY: undeploy
+undeploy: ## Remove the operator from the current cluster; RayClusters and their pods stay
+	helm uninstall ray-operator --namespace $(NAMESPACE) --ignore-not-found --wait
+
+##@ Develop it
+
+.PHONY: venv
+venv: $(STAMP) ## Make the virtual environment that the other targets use
+
+$(STAMP): setup.cfg pyproject.toml scripts/make-venv
+	@scripts/make-venv $(VENV)
+	@touch $@
+
+.PHONY: test
+test: lint test-unit test-integration test-e2e ## Everything below
+
+.PHONY: lint
+lint: $(STAMP) ## Style, types, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: test-unit
+test-unit: $(STAMP) ## Pure parts, in seconds
+	$(BIN)/pytest tests/unit -q
+
+.PHONY: test-integration
+test-integration: $(STAMP) ## Against a real kube-apiserver without nodes
+	$(BIN)/pytest tests/integration -v
+
+.PHONY: test-e2e
+test-e2e: $(STAMP) ## On real nodes with real Ray: the guide's commands, one by one
+	$(BIN)/pytest tests/e2e -v
+
+.PHONY: clean
+clean: ## Remove what the targets above left in this directory
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,97 @@
+"""Gets a Kubernetes cluster ready for the demo and the tests: nodes, tools, images."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCAL = str(ROOT / "scripts" / "local-kubernetes")
+BUILD_IMAGE = str(ROOT / "scripts" / "build-image")
+OTHER_WAY = "point KUBECONFIG at an existing cluster (kind, minikube, a real one) and use CLUSTER=current"
+
+
+class PrerequisiteError(Exception):
+    """Something that this machine lacks, in one line with what works instead."""
+
+
+def prepare(cluster: str, *, name: str = "ray", say: Callable[[str], None]) -> dict[str, str]:
+    """A cluster that is up and has the images. Returns the environment for kubectl, helm and the programs.
+
+    Raises:
+        PrerequisiteError: it cannot be had on this machine.
+    """
+    if cluster == "current":
+        say("The cluster that KUBECONFIG points to")
+        return current()
+    say("A local Kubernetes")
+    captured(LOCAL, "up", "--name", name)
+    say("Images: Ray and the operator")
+    archives = [captured(BUILD_IMAGE, which).strip() for which in ("ray", "operator")]
+    captured(LOCAL, "load-image", "--name", name, *archives)
+    env = local(name)
+    renew_operator(env)
+    return env
+
+
+def local(name: str = "ray") -> dict[str, str]:
+    """The environment that reaches a local cluster."""
+    tools = captured(LOCAL, "binaries", "--for", "tools").strip()
+    kubeconfig = captured(LOCAL, "kubeconfig", "--name", name).strip()
+    return {**os.environ, "KUBECONFIG": kubeconfig, "PATH": _path(tools)}
+
+
+def current() -> dict[str, str]:
+    """The environment that reaches the cluster the user's kubeconfig points to.
+
+    Raises:
+        PrerequisiteError: there is none, or a tool is missing.
+    """
+    env = {**os.environ, "PATH": _path()}
+    for tool in ("kubectl", "helm"):
+        if shutil.which(tool, path=env["PATH"]) is None:
+            raise PrerequisiteError(f"{tool} is not on PATH; install it, or use the local cluster (CLUSTER=local)")
+    done = subprocess.run(["kubectl", "get", "nodes"], env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no answer"])[-1]
+        raise PrerequisiteError(f"the current cluster does not answer ({reason}); set KUBECONFIG")
+    return env
+
+
+def shell_setup(cluster: str) -> str:
+    """What to type so that kubectl and helm reach the cluster from a shell."""
+    if cluster == "current":
+        return "nothing, it is your current cluster"
+    tools = "PATH=$(scripts/local-kubernetes binaries --for tools):$PATH"
+    return f"export KUBECONFIG=$(scripts/local-kubernetes kubeconfig) {tools}"
+
+
+def renew_operator(env: dict[str, str]) -> None:
+    """Restart an operator of an earlier run, so that it is the one whose image was just loaded."""
+    deployment = ["kubectl", "get", "deployment", "ray-operator", "--ignore-not-found", "-o", "name"]
+    if subprocess.run(deployment, env=env, capture_output=True, text=True, check=True).stdout.strip():
+        subprocess.run(["kubectl", "rollout", "restart", "deployment/ray-operator"], env=env, check=True)
+        wait = ["kubectl", "rollout", "status", "deployment/ray-operator", "--timeout=120s"]
+        subprocess.run(wait, env=env, check=True)
+
+
+def captured(*command: str) -> str:
+    """What a step prints on stdout; its progress, on stderr, goes to the user.
+
+    Raises:
+        PrerequisiteError: it failed, having said why.
+    """
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        step = " ".join([Path(command[0]).name, *command[1:2]])
+        raise PrerequisiteError(f"{step} failed, see above")
+    return done.stdout
+
+
+def _path(*first: str) -> str:
+    """PATH with our tools and this interpreter before everything else."""
+    return os.pathsep.join([*first, str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

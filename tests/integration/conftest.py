@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from tests.support.kube import Kube
+from tests.support.operator import OperatorProcess
+from tests.support.prerequisites import ROOT, local_kubernetes
+
+
+@pytest.fixture(scope="session")
+def environment() -> Iterator[Mapping[str, str]]:
+    """A control plane of its own, without nodes, and tools that fit it."""
+    name = f"test-{os.getpid()}"
+    tools = local_kubernetes("binaries", "--for", "tools")
+    try:
+        local_kubernetes("up", "--control-plane-only", "--name", name)
+        kubeconfig = local_kubernetes("kubeconfig", "--name", name)
+        path = os.pathsep.join([tools, str(Path(sys.executable).parent), os.environ["PATH"]])
+        env = {**os.environ, "KUBECONFIG": kubeconfig, "PATH": path}
+        subprocess.run(["kubectl", "apply", "-f", ROOT / "charts/ray/crds"], env=env, check=True, capture_output=True)
+        crd = ["kubectl", "wait", "--for=condition=Established", "crd/rayclusters.cluster.ray.io", "--timeout=30s"]
+        subprocess.run(crd, env=env, check=True, capture_output=True)
+        yield env
+    finally:
+        local_kubernetes("down", "--name", name)
+
+
+@pytest.fixture
+def kube(environment: Mapping[str, str]) -> Kube:
+    """kubectl in a namespace of the test's own."""
+    kube = Kube(environment, f"test-{uuid4().hex[:8]}")
+    kube.run("create", "namespace", kube.namespace)
+    return kube
+
+
+@pytest.fixture
+def operator(kube: Kube) -> Iterator[OperatorProcess]:
+    """The operator as a process, looking after the test's namespace."""
+    process = OperatorProcess(kube.environment, kube.namespace)
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def example() -> dict[str, object]:
+    """The example RayCluster: a head and two workers."""
+    loaded: dict[str, object] = yaml.safe_load((ROOT / "manifests/example_cluster.yaml").read_text())
+    return loaded

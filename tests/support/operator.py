@@ -1,0 +1,46 @@
+"""The operator as a process of its own, as a user would run it."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from typing import IO
+
+
+class OperatorProcess:
+    """``ray-operator`` with a kubeconfig. Its log is kept in a file and shown when a test fails."""
+
+    def __init__(self, environment: Mapping[str, str], namespace: str) -> None:
+        self._environment = environment
+        self._namespace = namespace
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] = tempfile.NamedTemporaryFile(prefix="ray-operator-", suffix=".log")  # noqa: SIM115
+
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start it, with another environment if one is given."""
+        command = ["ray-operator", "--namespaces", self._namespace, "--log-level", "debug"]
+        env = dict(environment or self._environment)
+        self._process = subprocess.Popen(command, env=env, stdout=self._log, stderr=subprocess.STDOUT)
+
+    def stop(self) -> int:
+        """End it in the orderly way. Returns its exit code."""
+        return self._end("terminate")
+
+    def kill(self) -> int:
+        """End it in the middle of whatever it does."""
+        return self._end("kill")
+
+    def _end(self, how: str) -> int:
+        if self._process is None:
+            return 0
+        getattr(self._process, how)()
+        code = self._process.wait(30)
+        self._process = None
+        print(self.log())
+        return code
+
+    def log(self) -> str:
+        """Everything it has logged so far."""
+        with open(self._log.name, "rb") as written:  # noqa: PTH123
+            return written.read().decode()
