@@ -1,0 +1,1 @@
+"""A local Kubernetes cluster and the container images for it, without Docker."""

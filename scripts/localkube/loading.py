@@ -1,0 +1,76 @@
+"""Images from archives into nodes' containerd."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from .components import running
+from .console import Failed, step
+from .layout import Layout, locked, read_spec
+from .nodeconfig import Node
+
+
+def load(layout: Layout, archives: Sequence[Path]) -> None:
+    """Import archives into every real node that lacks them.
+
+    Raises Failed if an archive is not there or is none, or if the cluster has no real nodes.
+    """
+    for archive in archives:
+        if not archive.is_file():
+            raise Failed(f"there is no archive {archive}")
+    with locked(layout):
+        spec = read_spec(layout)
+        if spec is None or not spec.nodes:
+            raise Failed(f"cluster {layout.name} has no real nodes to load images into")
+        nodes = [Node(layout, spec, number) for number in range(1, spec.nodes + 1)]
+        stopped = [node.name for node in nodes if running(layout, node.containerd) is None]
+        if stopped:
+            raise Failed(f"containerd does not run on {', '.join(stopped)}: 'up' or 'start-node' first")
+        for archive in archives:
+            for node in nodes:
+                import_archive(node, archive)
+
+
+def import_archive(node: Node, archive: Path) -> None:
+    """Import one archive, unless this very content has been imported into the node before."""
+    digest = _digest(node.layout, archive)
+    marks = node.state / "imported"
+    mark = marks / digest
+    if mark.exists():
+        return
+    marks.mkdir(parents=True, exist_ok=True)
+    with step(f"importing {archive.name} into {node.name}"):
+        done = subprocess.run(
+            ["ctr", "--address", node.socket, "--namespace", "k8s.io", "images", "import", archive],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise Failed(f"{archive} cannot be imported: {done.stderr.strip()}")
+    mark.touch()
+
+
+def _digest(layout: Layout, archive: Path) -> str:
+    """SHA-256 of the file, remembered for as long as the file looks the same: images are large."""
+    status = archive.stat()
+    look = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns]
+    memory = layout.state / "archives.json"
+    try:
+        known: dict[str, list[object]] = json.loads(memory.read_text())
+    except (FileNotFoundError, ValueError):
+        known = {}
+    key = str(archive.resolve())
+    if key in known and known[key][0] == look:
+        return str(known[key][1])
+    with archive.open("rb") as content:
+        sha256 = hashlib.sha256()
+        while chunk := content.read(1 << 20):
+            sha256.update(chunk)
+    known[key] = [look, sha256.hexdigest()]
+    memory.write_text(json.dumps(known))
+    return sha256.hexdigest()

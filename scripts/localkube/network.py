@@ -1,0 +1,185 @@
+"""Addresses of a cluster with nodes, and the links, routes and rules that make them work.
+
+All of it is inside the cluster's network namespace and goes with it; the host sees one end of a veth pair, the
+only way in, with a route to the pods behind it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from . import egress, firewall
+from .components import running
+from .console import Failed
+from .layout import Layout, Spec, read_spec
+from .namespaces import run_inside
+
+# Addresses for tests of networks (RFC 2544), which nobody routes.
+_LINKS = ipaddress.IPv4Network("198.18.0.0/16")
+_LINK_CHOICES = 256
+_POD_CHOICES = ("10.244", "10.245", "10.246", "10.247")
+MAX_NODES = 200
+
+
+def host_address(spec: Spec) -> str:
+    """The host's end of the veth pair."""
+    return str(_LINKS[spec.link * 256 + 1])
+
+
+def inside_address(spec: Spec) -> str:
+    """The cluster's end of the veth pair: where the host finds the API server."""
+    return str(_LINKS[spec.link * 256 + 2])
+
+
+def link_name(spec: Spec) -> str:
+    """The host's veth device."""
+    return f"localkube{spec.link}"
+
+
+def pods_of(spec: Spec) -> str:
+    """The range of all pods' addresses."""
+    return f"{spec.pods}.0.0/16"
+
+
+def pods_on(spec: Spec, number: int) -> str:
+    """The range of a node's pods."""
+    return f"{spec.pods}.{number}.0/24"
+
+
+def node_address(spec: Spec, number: int) -> str:
+    """A node's own address, the gateway of its pods."""
+    return f"{spec.pods}.{number}.1"
+
+
+def bridge_of(number: int) -> str:
+    """The bridge that a node's pods are attached to."""
+    return f"pods{number}"
+
+
+def choose(layout: Layout, spec: Spec) -> Spec:
+    """The specification with a link and a pod range that nothing on the host uses; unchanged while it runs.
+
+    Raises Failed if there is none. Pods' addresses may clash with the host's as a last resort: then only the
+    host cannot reach them.
+    """
+    if running(layout, "init"):
+        return spec
+    if read_spec(layout):
+        # Its namespaces may have gone a moment ago: the kernel takes the link away in its own time.
+        wait_for_link_to_go(link_name(spec), 5)
+    taken = ranges_of(_host_routes())
+    links = (spec.link, *range(_LINK_CHOICES))
+    link = next((number for number in links if is_free(str(_LINKS[number * 256]) + "/24", taken)), None)
+    if link is None:
+        raise Failed(f"every network in {_LINKS} is in use on this machine")
+    choices = (spec.pods, *_POD_CHOICES)
+    pods = next((prefix for prefix in choices if is_free(f"{prefix}.0.0/16", taken)), spec.pods)
+    return replace(spec, link=link, pods=pods)
+
+
+def is_free(wanted: str, taken: Iterable[str]) -> bool:
+    """Whether a range overlaps none of the others; a default route overlaps nothing."""
+    network = ipaddress.IPv4Network(wanted)
+    return not any(network.overlaps(ipaddress.IPv4Network(other)) for other in taken)
+
+
+def ranges_of(routes: Sequence[dict[str, str]]) -> list[str]:
+    """Destinations in the output of ``ip -json route show table all``, without the default route."""
+    return [route["dst"] for route in routes if route["dst"][0].isdigit() and route["dst"] != "0.0.0.0/0"]
+
+
+def ensure(layout: Layout, spec: Spec, inside: int) -> None:
+    """Make the links, addresses, routes and rules that are missing, and a way out to the internet if possible.
+
+    `inside`: pid of the cluster's init process.
+    """
+    firewall.select_variant(layout, inside)
+    _link_host(spec, inside)
+    for number in range(1, spec.nodes + 1):
+        _bridge(spec, number, inside)
+    egress.ensure(layout, inside)
+    _rules(spec, inside)
+
+
+def remove_bridge(number: int, inside: int) -> None:
+    """Take a node's bridge away."""
+    if _has_link(bridge_of(number), inside):
+        run_inside(inside, "ip", "link", "del", bridge_of(number))
+
+
+def wait_for_link_to_go(name: str, seconds: float) -> bool:
+    """Wait until the host has no such link; whether that is so."""
+    deadline = time.monotonic() + seconds
+    while any(link["ifname"] == name for link in json.loads(_ip("-json", "link"))):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def reachable_pods(spec: Spec) -> bool:
+    """Whether the host has a route to this cluster's pods."""
+    return any(route["dst"] == pods_of(spec) and route.get("dev") == link_name(spec) for route in _host_routes())
+
+
+def _link_host(spec: Spec, inside: int) -> None:
+    name = link_name(spec)
+    if not _has_link("host0", inside):
+        _ip("link", "add", name, "type", "veth", "peer", "name", "host0", "netns", str(inside))
+    run_inside(inside, "ip", "address", "replace", f"{inside_address(spec)}/24", "dev", "host0")
+    run_inside(inside, "ip", "link", "set", "host0", "up")
+    run_inside(inside, "ip", "link", "set", "lo", "up")
+    _ip("address", "replace", f"{host_address(spec)}/24", "dev", name)
+    _ip("link", "set", name, "up")
+    if is_free(pods_of(spec), ranges_of(_host_routes())):
+        _ip("route", "add", pods_of(spec), "via", inside_address(spec), "dev", name)
+
+
+def _bridge(spec: Spec, number: int, inside: int) -> None:
+    name = bridge_of(number)
+    if not _has_link(name, inside):
+        run_inside(inside, "ip", "link", "add", name, "type", "bridge")
+    run_inside(inside, "ip", "address", "replace", f"{node_address(spec, number)}/24", "dev", name)
+    run_inside(inside, "ip", "link", "set", name, "up")
+
+
+def _rules(spec: Spec, inside: int) -> None:
+    _set(inside, "net/ipv4/ip_forward", "1")
+    # Packets between pods of one node pass the bridge alone; Services need them to pass iptables too.
+    if sees_bridged_packets():
+        _set(inside, "net/bridge/bridge-nf-call-iptables", "1")
+    # Between pods nothing is translated, as a pod network should have it; on the way out the pods share an address.
+    rule = ("-s", pods_of(spec), "-o", egress.DEVICE, "-j", "MASQUERADE")
+    firewall.ensure_rule(inside, "nat", "POSTROUTING", rule)
+
+
+def sees_bridged_packets() -> bool:
+    """Whether this kernel can show packets within a bridge to iptables; loading the module is the host's matter."""
+    return Path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists()
+
+
+def _set(inside: int, key: str, value: str) -> None:
+    """Set a sysctl of the cluster's own network namespace."""
+    run_inside(inside, "sh", "-c", f"echo {value} > /proc/sys/{key}")
+
+
+def _has_link(name: str, inside: int) -> bool:
+    return any(link["ifname"] == name for link in json.loads(run_inside(inside, "ip", "-json", "link")))
+
+
+def _host_routes() -> list[dict[str, str]]:
+    routes: list[dict[str, str]] = json.loads(_ip("-json", "-4", "route", "show", "table", "all"))
+    return routes
+
+
+def _ip(*arguments: str) -> str:
+    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
