@@ -117,7 +117,7 @@ class Api:
     def _send(self, method: str, path: str, query: Mapping[str, str] | None, **options: Any) -> Any:
         headers: dict[str, str] = {"Accept": "application/json", **options.pop("headers", {})}
         # Asked for each request: it re-reads a service account token that has been rotated.
-        settings: dict[str, dict[str, str]] = self._configuration.auth_settings()
+        settings: Any = self._configuration.auth_settings()
         headers |= {s["key"]: s["value"] for s in settings.values() if s["in"] == "header"}
         url = self._host + path + (f"?{urlencode(query)}" if query else "")
         try:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from .model import ClusterSpec, PodType
 
+# The shell functions' names start with "ray_operator": commands of the user's must keep their own meaning.
 HEAD_FILE_DIR = "/etc/ray-operator"
 HEAD_FILE_NAME = "head-ip"
 HEAD_WAIT_SECONDS = 900
@@ -22,39 +23,45 @@ _RAY_START = re.compile(r"\bray\s+start\b")
 
 _PROLOGUE = """\
 # On termination, tell every process of the container and wait until Ray has gone.
-trap 'trap "" TERM INT; kill -TERM 0' TERM INT
-say() { echo "ray-operator: $*" >&2; }
-run() {
+stopping=
+trap 'trap "" TERM INT; stopping=1; kill -TERM 0' TERM INT
+ray_operator_say() { echo "ray-operator: $*" >&2; }
+ray_operator_run() {
   eval "$2"
   local code=$?
-  [ "$code" -eq 0 ] || { say "$1 failed with exit code $code: $2"; exit "$code"; }
+  [ "$code" -eq 0 ] || { ray_operator_say "$1 failed with exit code $code: $2"; exit "$code"; }
 }
-node() {
+ray_operator_node() {
 """
 
 _EPILOGUE = """\
 }
-node & pid=$!
-while :; do
-  wait "$pid"; code=$?
-  kill -0 "$pid" 2>/dev/null || exit "$code"
-done
+ray_operator_node & pid=$!
+wait "$pid"; code=$?
+# A signal ends the first wait, not the node; there is no second one, see the trap.
+[ -z "$stopping" ] || { wait "$pid"; code=$?; }
+exit "$code"
 """
+
+# Ray left in the background by the user is still the container's process; a signal ends only the first wait.
+_FOREGROUND = "  wait || wait"
+# No `ray start` to be seen: a program of the user's own has started Ray as a daemon.
+_DAEMON = "  trap 'exit 143' TERM INT; sleep infinity & wait $!"
 
 _WAIT_FOR_HEAD = """\
   local file={file} port={port} limit=$((SECONDS + {seconds}))
-  [ -s "$file" ] || say "waiting for the head's address"
+  [ -s "$file" ] || ray_operator_say "waiting for the head's address"
   until [ -s "$file" ]; do
-    [ $SECONDS -lt $limit ] || {{ say "no head address after {seconds} s, giving up"; exit 1; }}
+    [ $SECONDS -lt $limit ] || {{ ray_operator_say "no head address after {seconds} s, giving up"; exit 1; }}
     sleep 0.1
   done
   export RAY_HEAD_IP="$(cat "$file")"
-  say "the head is $RAY_HEAD_IP, waiting for its port $port"
+  ray_operator_say "the head is $RAY_HEAD_IP, waiting for its port $port"
   until (exec 3<>"/dev/tcp/$RAY_HEAD_IP/$port") 2>/dev/null; do
-    [ $SECONDS -lt $limit ] || {{ say "no answer from $RAY_HEAD_IP:$port after {seconds} s, giving up"; exit 1; }}
+    [ $SECONDS -lt $limit ] || {{ ray_operator_say "no answer after {seconds} s, giving up"; exit 1; }}
     sleep 0.2
   done
-  say "the head answers"
+  ray_operator_say "the head answers"
 """
 
 
@@ -63,21 +70,25 @@ def head_script(spec: ClusterSpec) -> str:
     return _script("", spec.head.setup_commands, spec.head_start)
 
 
-def worker_script(spec: ClusterSpec, pod_type: PodType) -> str:
+def worker_script(
+    spec: ClusterSpec,
+    pod_type: PodType,
+    *,
+    head_file: str = f"{HEAD_FILE_DIR}/{HEAD_FILE_NAME}",
+    wait_seconds: int = HEAD_WAIT_SECONDS,
+) -> str:
     """A worker's program, for ``bash -c``: it waits for the head's address and port, with a bound."""
-    wait = _WAIT_FOR_HEAD.format(
-        file=f"{HEAD_FILE_DIR}/{HEAD_FILE_NAME}", port=spec.gcs_port, seconds=HEAD_WAIT_SECONDS
-    )
+    wait = _WAIT_FOR_HEAD.format(file=shlex.quote(head_file), port=spec.gcs_port, seconds=wait_seconds)
     return _script(wait, pod_type.setup_commands, spec.worker_start)
 
 
 def _script(wait: str, setup: Sequence[str], start: Sequence[str]) -> str:
-    lines = [f"  run 'setup command {n}' {shlex.quote(c)}" for n, c in enumerate(setup, start=1)]
+    lines = [f"  ray_operator_run 'setup command {n}' {shlex.quote(c)}" for n, c in enumerate(setup, start=1)]
+    commands = blocking(start)
     # From here on a signal reaches Ray itself; this shell stays until Ray has gone.
     lines.append("  trap : TERM INT")
-    lines += [f"  run 'start command {n}' {shlex.quote(c)}" for n, c in enumerate(blocking(start), start=1)]
-    # Reached only when the commands started Ray in the background in some way of their own.
-    lines.append("  sleep infinity & wait $!")
+    lines += [f"  ray_operator_run 'start command {n}' {shlex.quote(c)}" for n, c in enumerate(commands, start=1)]
+    lines.append(_FOREGROUND if any(_RAY_START.search(c) for c in commands) else _DAEMON)
     return _PROLOGUE + wait + "\n".join(lines) + "\n" + _EPILOGUE
 
 

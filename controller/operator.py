@@ -28,14 +28,15 @@ class Operator:
         self._stop = threading.Event()
         self._queue: WorkQueue[Key] = WorkQueue()
         self._executor = ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="write")
+        scopes = namespaces or ("",)
         self._stores = Stores(
-            clusters=Store(lambda c: c.key, self._queue.add),
-            pods=Store(lambda p: p.cluster, self._queue.add),
-            services=Store(_cluster_of_service, self._queue.add),
+            clusters=Store(lambda c: c.key, self._queue.add, scopes),
+            pods=Store(lambda p: p.cluster, self._queue.add, scopes),
+            services=Store(_cluster_of_service, self._queue.add, scopes),
         )
         self._reconciler = Reconciler(api, self._stores, Events(api), self._executor)
         self._workers = workers
-        self._watchers = [w for scope in namespaces or ("",) for w in self._watchers_of(api, scope)]
+        self._watchers = [w for scope in scopes for w in self._watchers_of(api, scope)]
         self._threads: list[threading.Thread] = []
 
     def _watchers_of(self, api: Api, namespace: str) -> list[threading.Thread]:

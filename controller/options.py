@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import TypeVar
+
+T = TypeVar("T")
 
 DESCRIPTION = """\
 Runs the RayClusters of a Kubernetes cluster: makes and replaces their pods and keeps their status.
 
 Inside a pod it talks to the API server as its service account; elsewhere it uses your kubeconfig.
 """
+LOG_LEVELS = ("debug", "info", "warning", "error")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -29,9 +35,29 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
     """Options from the command line, then the environment, then defaults.
 
     Raises:
-        SystemExit: the arguments are wrong, or help or the version was asked for.
+        SystemExit: the arguments or the environment are wrong, or help or the version was asked for.
     """
+    parser = _parser()
+    found = parser.parse_args(arguments)
     env = os.environ if environment is None else environment
+
+    def value(flag: str, variable: str, default: str, convert: Callable[[str], T]) -> T:
+        given: str | None = getattr(found, flag.strip("-").replace("-", "_"))
+        source = f"argument {flag}" if given is not None else f"environment variable {variable}"
+        try:
+            return convert(given if given is not None else env.get(variable) or default)
+        except ValueError as error:
+            parser.error(f"{source}: {error}")
+
+    return Options(
+        value("--namespaces", "RAY_OPERATOR_POD_NAMESPACE", "", _namespaces),
+        value("--context", "RAY_OPERATOR_CONTEXT", "", str) or None,
+        value("--workers", "RAY_OPERATOR_WORKERS", "4", _workers),
+        value("--log-level", "RAY_OPERATOR_LOG_LEVEL", "info", _log_level),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ray-operator", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -39,31 +65,37 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
     parser.add_argument(
         "--namespaces",
         metavar="NAME[,NAME...]",
-        default=env.get("RAY_OPERATOR_POD_NAMESPACE", ""),
         help="look after these namespaces only; all of them when empty  [RAY_OPERATOR_POD_NAMESPACE]",
     )
-    parser.add_argument(
-        "--context",
-        default=env.get("RAY_OPERATOR_CONTEXT") or None,
-        help="the kubeconfig context to use outside a cluster  [RAY_OPERATOR_CONTEXT]",
-    )
+    parser.add_argument("--context", help="the kubeconfig context to use outside a cluster  [RAY_OPERATOR_CONTEXT]")
     parser.add_argument(
         "--workers",
-        type=int,
         metavar="N",
-        default=env.get("RAY_OPERATOR_WORKERS", "4"),
         help="reconcile up to N clusters at a time (default 4)  [RAY_OPERATOR_WORKERS]",
     )
     parser.add_argument(
         "--log-level",
-        choices=("debug", "info", "warning", "error"),
-        default=env.get("RAY_OPERATOR_LOG_LEVEL", "info"),
-        help="how much to log (default info)  [RAY_OPERATOR_LOG_LEVEL]",
+        metavar="LEVEL",
+        help=f"how much to log: {', '.join(LOG_LEVELS)} (default info)  [RAY_OPERATOR_LOG_LEVEL]",
     )
-    found = parser.parse_args(arguments)
-    if found.workers < 1:
-        parser.error(f"argument --workers: {found.workers} is not a number of at least 1")
-    if found.log_level not in ("debug", "info", "warning", "error"):
-        parser.error(f"RAY_OPERATOR_LOG_LEVEL is {found.log_level!r}; use debug, info, warning or error")
-    namespaces = tuple(dict.fromkeys(part.strip() for part in found.namespaces.split(",") if part.strip()))
-    return Options(namespaces, found.context, found.workers, found.log_level)
+    return parser
+
+
+def _namespaces(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    for name in names:
+        if not _NAMESPACE.fullmatch(name):
+            raise ValueError(f"{name!r} is not the name of a namespace")
+    return names
+
+
+def _workers(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,2}", text):
+        raise ValueError(f"{text!r} is not a number from 1 to 999")
+    return int(text)
+
+
+def _log_level(text: str) -> str:
+    if text not in LOG_LEVELS:
+        raise ValueError(f"{text!r} is not a log level; use {', '.join(LOG_LEVELS)}")
+    return text

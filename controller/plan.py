@@ -113,16 +113,16 @@ def make_plan(seen: Observed) -> Plan:
 
 def backoff_seconds(attempt: int) -> float:
     """How long the pod of this attempt is held back: the first at once, then 5 s doubling to 5 minutes."""
-    return min(BACKOFF_BASE_SECONDS * 2.0 ** (attempt - 2), BACKOFF_LIMIT_SECONDS) if attempt > 1 else 0.0
+    # Attempts are counted for as long as a pod keeps crashing: the exponent is bounded before the power is.
+    return min(BACKOFF_BASE_SECONDS * 2.0 ** min(attempt - 2, 30), BACKOFF_LIMIT_SECONDS) if attempt > 1 else 0.0
 
 
 def _plan_service(seen: Observed) -> Iterator[Action]:
     service = seen.service
-    if service is None:
+    if service is None or (service.owner_uid != seen.cluster.uid and not service.deleting):
+        # Somebody else's Service is not touched: that creating ours is refused tells the user.
         yield CreateService()
-        return
-    ours = service.owner_uid == seen.cluster.uid and not service.deleting
-    if ours and not is_current(service, seen.cluster, seen.spec):
+    elif not service.deleting and not is_current(service, seen.cluster, seen.spec):
         yield PatchService(service)
 
 
@@ -149,20 +149,26 @@ def _plan_head(
     """The head to keep (or none), why an existing one is given up, what to do, and when to look again."""
     heads = sorted((p for p in seen.pods if p.kind == HEAD), key=lambda p: (p.started_at, p.name))
     live = [p for p in heads if p.live]
-    change = _head_change(seen, live[0]) if live else ""
-    head = live[0] if live and not change else None
-    actions: list[Action] = [DeletePod(p, change or "another head is live") for p in live if p is not head]
+    head = next((p for p in live if not _head_change(seen, p)), None)
+    change = _head_change(seen, live[0]) if live and not head else ""
+    actions: list[Action] = [
+        DeletePod(p, _head_change(seen, p) or "another head is live") for p in live if p is not head
+    ]
     actions += [DeletePod(p, "its node is lost") for p in heads if p.phase == "Unknown" and not p.deleting]
     ended = [p for p in heads if p.ended and not p.deleting]
+    # What became of a head that is not wanted any more says nothing about the one that is.
+    slots = _slots([p for p in ended if not _head_change(seen, p)], seen.now)
+    actions += [DeletePod(p, _ended(p)) for p in ended if head or live or p not in slots.waiting]
     if head:
-        return head, change, actions + [DeletePod(p, _ended(p)) for p in ended], None
-    slots = _slots(ended, seen.now)
-    if slots.waiting and not change:
-        return None, change, actions, slots.due
-    actions += [DeletePod(p, _ended(p)) for p in ended]
+        return head, "", actions, None
+    if live:
+        # Only once the API server has accepted their deletion is there room for another.
+        return None, change, actions, seen.now
+    if slots.waiting:
+        return None, "", actions, slots.due
     attempt = max(slots.attempts, default=0)
-    actions.append(CreatePod(seen.spec.head, next(names[seen.spec.head.name]), 0 if change else attempt))
-    return None, change, actions, None
+    actions.append(CreatePod(seen.spec.head, next(names[seen.spec.head.name]), attempt))
+    return None, "", actions, None
 
 
 def _head_change(seen: Observed, head: PodView) -> str:

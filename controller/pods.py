@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any
 
-from . import bootstrap
+from . import bootstrap, probes
 from .model import ClusterSpec, Json, PodType, RayCluster
 from .resources import detect_resources
 from .validation import HEAD_COMPONENT_SUFFIX
@@ -127,9 +127,9 @@ def _pod_spec(given: dict[str, Any], spec: ClusterSpec, pod_type: PodType, is_he
     script = bootstrap.head_script(spec) if is_head else bootstrap.worker_script(spec, pod_type)
     container["command"] = ["/bin/bash", "-c", script]
     container["env"] = _env(container.get("env") or [], pod_type, is_head)
-    if is_head:
-        container.setdefault("readinessProbe", _gcs_probe(spec))
-    else:
+    if not {"startupProbe", "readinessProbe"} & set(container):
+        container |= probes.head_probes(spec) if is_head else probes.worker_probes(spec)
+    if not is_head:
         _mount_head_file(given, container)
     return given
 
@@ -146,15 +146,6 @@ def _env(given: list[Json], pod_type: PodType, is_head: bool) -> list[Json]:
         added.append({"name": "RAY_enable_autoscaler_v2", "value": "1"})
     taken = {variable["name"] for variable in given}
     return [variable for variable in added if variable["name"] not in taken] + given
-
-
-def _gcs_probe(spec: ClusterSpec) -> dict[str, Any]:
-    return {
-        "tcpSocket": {"port": spec.gcs_port},
-        "periodSeconds": 1,
-        "timeoutSeconds": 2,
-        "failureThreshold": 10,
-    }
 
 
 def _mount_head_file(pod_spec: dict[str, Any], container: dict[str, Any]) -> None:

@@ -73,7 +73,7 @@ class KubernetesNodeProvider(NodeProvider):
             # Gone in the meantime: the next pass asks for it again.
             return Outcome(launch, error=TransientError(str(error)) if error.status == 404 else typed(error))
         pod = PodView.from_object(found)
-        if pod.owner_uid != self._cluster.uid:
+        if pod.owner_uid != self._cluster.uid or pod.cluster != self._cluster.key:
             return Outcome(launch, error=ConflictError(f"the pod name {launch.name} is taken by another owner's pod"))
         self._pods.written(pod)
         return Outcome(launch, node=_node(pod))
@@ -102,8 +102,7 @@ def typed(error: ApiError) -> ProviderError:
         return QuotaExceededError(text) if "exceeded quota" in text else ForbiddenError(text)
     if error.status in (400, 404, 422):
         return InvalidNodeError(text)
-    if error.status == 409:
-        return ConflictError(text)
+    # A 409 that is no AlreadyExists is a lost race, most often for the bookkeeping of a ResourceQuota.
     return TransientError(text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -21,6 +22,8 @@ class WorkQueue(Generic[K]):
     ``_waiting``: keys to hand out, oldest first. ``_busy``: keys in some worker's hands. A key added while busy
     goes into ``_dirty`` and back into ``_waiting`` when its worker is done: a change is never lost and a key is
     never in two hands. A cluster that changes all the time goes to the back of the line each time.
+    ``_due``: when a key is to be handed out later, the earliest time asked for; an entry of ``_later`` that says
+    otherwise is outdated. So a key that fails and changes all the time is not retried more and more often.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,6 +32,7 @@ class WorkQueue(Generic[K]):
         self._waiting: OrderedDict[K, None] = OrderedDict()
         self._busy: set[K] = set()
         self._dirty: set[K] = set()
+        self._due: dict[K, float] = {}
         self._later: list[tuple[float, int, K]] = []
         self._sequence = 0
         self._failures: dict[K, int] = {}
@@ -47,10 +51,14 @@ class WorkQueue(Generic[K]):
             self._change.notify()
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Hand the key out in some time, besides any earlier reason to."""
+        """Hand the key out in some time, or earlier if that was asked for before."""
         with self._change:
+            due = self._clock() + seconds
+            if due >= self._due.get(key, math.inf):
+                return
+            self._due[key] = due
             self._sequence += 1
-            heapq.heappush(self._later, (self._clock() + seconds, self._sequence, key))
+            heapq.heappush(self._later, (due, self._sequence, key))
             self._change.notify()
 
     def retry(self, key: K) -> float:
@@ -97,9 +105,12 @@ class WorkQueue(Generic[K]):
         """Move keys whose time has come into the line; seconds until the next one is due, None without one."""
         while self._later:
             due, _, key = self._later[0]
+            outdated = self._due.get(key) != due
             wait = due - self._clock()
-            if wait > 0:
+            if wait > 0 and not outdated:
                 return wait
             heapq.heappop(self._later)
-            self._add(key)
+            if not outdated:
+                del self._due[key]
+                self._add(key)
         return None

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autoscaler.provider import (
@@ -21,7 +21,7 @@ from autoscaler.provider import (
 
 from .api import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
 from .events import NORMAL, WARNING, Events
-from .model import PLURAL, ClusterSpec, Key, RayCluster, parse_spec
+from .model import PLURAL, ClusterSpec, Json, Key, RayCluster, parse_spec
 from .plan import (
     Action,
     CreatePod,
@@ -29,6 +29,7 @@ from .plan import (
     DeletePod,
     Observed,
     PatchService,
+    Plan,
     TellHead,
     make_plan,
     summarize,
@@ -36,7 +37,7 @@ from .plan import (
 from .pods import build_pod
 from .provider import KubernetesNodeProvider, typed
 from .service import build_service, service_name
-from .status import ERROR, RECOVERY, RUNNING, status_of, status_of_invalid
+from .status import ERROR, RECOVERY, REFUSED, RUNNING, gives_up_head, status_of, status_of_invalid
 from .store import Store
 from .validation import Problem, problems
 from .views import HEAD_IP_ANNOTATION, HEAD_UID_ANNOTATION, PodView, ServiceView
@@ -45,6 +46,8 @@ log = logging.getLogger(__name__)
 
 # A pass creates at most this many pods and then lets other clusters have their turn.
 MAX_CREATES_PER_PASS = 100
+# An answer to a write may bring news that the watch, being no newer, will not repeat.
+LOOK_AFTER_WRITING_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,12 @@ class Reconciler:
             return self._reject(cluster, wrong)
         seen = self._observe(cluster)
         plan = make_plan(seen)
+        if gives_up_head(seen, plan):
+            # Written before anything is done about it: a loss is counted once, whenever this process dies.
+            written = self._report(cluster, status_of(seen, plan))
+            if written is None:
+                return DONE
+            cluster, seen = written, replace(seen, cluster=written)
         actions, more = _bounded(plan.actions)
         self._announce(cluster, actions)
         refusals = self._apply(cluster, seen.spec, actions)
@@ -108,9 +117,15 @@ class Reconciler:
         self._report(cluster, status)
         if refusals:
             return Result(retry=True)
+        return Result(self._look_again_in(plan, more))
+
+    def _look_again_in(self, plan: Plan, more: bool) -> float | None:
         if more:
-            return Result(look_again_in=0.0)
-        return Result(None if plan.look_again_at is None else max(0.0, plan.look_again_at - self._clock()))
+            return 0.0
+        waits = [LOOK_AFTER_WRITING_SECONDS] if plan.actions else []
+        if plan.look_again_at is not None:
+            waits.append(max(0.0, plan.look_again_at - self._clock()))
+        return min(waits, default=None)
 
     def _observe(self, cluster: RayCluster) -> Observed:
         pods = [p for p in self._stores.pods.of_cluster(cluster.key) if p.owner_uid == cluster.uid]
@@ -126,10 +141,9 @@ class Reconciler:
     def _reject(self, cluster: RayCluster, wrong: tuple[Problem, ...]) -> Result:
         status = status_of_invalid(cluster, wrong, self._clock())
         message = status["conditions"][0]["message"]
-        before = cluster.status.get("conditions") or ()
-        if message not in {c.get("message") for c in before if c["type"] == "SpecValid"}:
+        known = _condition(cluster.status, "SpecValid").get("message")
+        if self._report(cluster, status) and message != known:
             self._events.post(cluster, WARNING, "SpecInvalid", message)
-        self._report(cluster, status)
         return DONE
 
     def _announce(self, cluster: RayCluster, actions: Iterable[Action]) -> None:
@@ -168,9 +182,9 @@ class Reconciler:
     ) -> ProviderError | None:
         try:
             if isinstance(action, CreateService):
-                self._write_service("POST", path_of("services", cluster.namespace), cluster, spec)
+                self._create_service(cluster, spec)
             elif isinstance(action, PatchService):
-                self._write_service("PATCH", path_of("services", *action.service.key), cluster, spec)
+                self._patch_service(cluster, spec, action.service)
             elif isinstance(action, DeletePod):
                 provider.terminate(Node(action.pod.name, action.pod.uid, action.pod.node_type))
             elif isinstance(action, TellHead):
@@ -179,13 +193,10 @@ class Reconciler:
             return error
         return None
 
-    def _write_service(self, method: str, path: str, cluster: RayCluster, spec: ClusterSpec) -> None:
+    def _create_service(self, cluster: RayCluster, spec: ClusterSpec) -> None:
         body = build_service(cluster, spec)
         try:
-            if method == "POST":
-                answer = self._api.request(method, path, body=body)
-            else:
-                answer = self._api.request(method, path, body={"spec": body["spec"]}, content_type=MERGE_PATCH)
+            answer = self._api.request("POST", path_of("services", cluster.namespace), body=body)
         except ApiError as error:
             if error.reason == "AlreadyExists":
                 taken = f"the Service {service_name(cluster)} exists and is not this cluster's; delete or rename it"
@@ -193,31 +204,53 @@ class Reconciler:
             raise typed(error) from error
         self._stores.services.written(ServiceView.from_object(answer))
 
+    def _patch_service(self, cluster: RayCluster, spec: ClusterSpec, service: ServiceView) -> None:
+        wanted = build_service(cluster, spec)["spec"]
+        # Replaces whole fields, and only in this incarnation of the Service.
+        patch = [{"op": "test", "path": "/metadata/uid", "value": service.uid}]
+        patch += [{"op": "add", "path": f"/spec/{name}", "value": wanted[name]} for name in ("selector", "ports")]
+        try:
+            answer = self._api.request("PATCH", path_of("services", *service.key), body=patch, content_type=JSON_PATCH)
+        except ApiError as error:
+            if error.status == 404:
+                return
+            raise typed(error) from error
+        self._stores.services.written(ServiceView.from_object(answer))
+
     def _tell_head(self, action: TellHead) -> None:
         annotations = {HEAD_IP_ANNOTATION: action.head.ip, HEAD_UID_ANNOTATION: action.head.uid}
-        # The uid makes the API server refuse if another pod has the name by now.
+        # The uid makes the API server refuse (it is immutable) if another pod has the name by now.
         patch = {"metadata": {"uid": action.pod.uid, "annotations": annotations}}
         try:
             answer = self._api.request("PATCH", path_of("pods", *action.pod.key), body=patch, content_type=MERGE_PATCH)
         except ApiError as error:
-            if error.status in (404, 409):
+            if error.status in (404, 409, 422):
                 return
             raise typed(error) from error
         self._stores.pods.written(PodView.from_object(answer))
 
-    def _report(self, cluster: RayCluster, status: dict[str, Any]) -> None:
+    def _report(self, cluster: RayCluster, status: dict[str, Any]) -> RayCluster | None:
+        """Write a status that differs. None: the cluster has changed meanwhile, and the watch brings it again."""
         if status == cluster.status:
-            return
-        patch = [{"op": "add", "path": "/status", "value": status}]
+            return cluster
+        # With its resourceVersion the patch meets the very object that the status was computed from: never a
+        # later cluster of this name, never another operator's count, and the answer never hides an edited spec.
+        patch = [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": str(cluster.resource_version)},
+            {"op": "add", "path": "/status", "value": status},
+        ]
         path = path_of(PLURAL, *cluster.key, subresource="status")
         try:
             answer = self._api.request("PATCH", path, body=patch, content_type=JSON_PATCH)
         except ApiError as error:
-            if error.status == 404:
-                return
+            if error.status in (404, 409):
+                return None
             raise
-        self._stores.clusters.written(RayCluster.from_object(answer))
+        written = RayCluster.from_object(answer)
+        self._stores.clusters.written(written)
         self._tell_phase(cluster, status)
+        self._tell_refusal(cluster, status)
+        return written
 
     def _tell_phase(self, cluster: RayCluster, status: dict[str, Any]) -> None:
         phase = status["phase"]
@@ -232,12 +265,22 @@ class Reconciler:
                 cluster, WARNING, "HeadLost", f"the head is lost; restarting the cluster (restart {count})"
             )
 
+    def _tell_refusal(self, cluster: RayCluster, status: dict[str, Any]) -> None:
+        ready = _condition(status, "Ready")
+        if ready.get("reason") == REFUSED and ready["message"] != _condition(cluster.status, "Ready").get("message"):
+            self._events.post(cluster, WARNING, REFUSED, ready["message"])
+
+
+def _condition(status: Json, kind: str) -> Json:
+    """The condition of a type, empty when the status has none."""
+    return next((c for c in status.get("conditions") or () if c.get("type") == kind), {})
+
 
 def _bounded(actions: tuple[Action, ...]) -> tuple[list[Action], bool]:
     """The actions of this pass, and whether some were left for the next one."""
     creates = [a for a in actions if isinstance(a, CreatePod)]
-    put_off = set(creates[MAX_CREATES_PER_PASS:])
-    return [a for a in actions if a not in put_off], bool(put_off)
+    others = [a for a in actions if not isinstance(a, CreatePod)]
+    return others + creates[:MAX_CREATES_PER_PASS], len(creates) > MAX_CREATES_PER_PASS
 
 
 def _distinct(errors: list[ProviderError]) -> list[ProviderError]:

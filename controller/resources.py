@@ -20,7 +20,9 @@ _SUFFIXES: dict[str, Decimal] = {
     **{s: Decimal(1024) ** n for n, s in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
     **{s: Decimal(1000) ** -n for n, s in enumerate(("m", "u", "n"), start=1)},
 }
-_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d+)|([KMGTPE]i|[kMGTPE]|[mun]))?")
+_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([eE][+-]?[0-9]+)|([KMGTPE]i|[kMGTPE]|[mun]))?")
+# The API server's own limit. It keeps "1e999999999" from becoming a number with as many digits.
+_LARGEST = 2**63 - 1
 
 
 class QuantityError(ValueError):
@@ -37,7 +39,13 @@ def parse_quantity(value: Any) -> Decimal:
     if not found:
         raise QuantityError(f"{value!r} is not a quantity; write for example 500m, 2, 512Mi or 1.5Gi")
     number, exponent, suffix = found.groups()
-    return Decimal(number + (exponent or "")) * _SUFFIXES[suffix or ""]
+    try:
+        parsed = Decimal(number + (exponent or "")) * _SUFFIXES[suffix or ""]
+    except ArithmeticError as error:
+        raise QuantityError(f"{value!r} is out of range") from error
+    if abs(parsed) > _LARGEST:
+        raise QuantityError(f"{value!r} is out of range; a quantity is at most 2^63-1")
+    return parsed
 
 
 def detect_resources(resources: Json) -> dict[str, int]:

@@ -16,6 +16,8 @@ UPDATING = "Updating"
 RUNNING = "Running"
 RECOVERY = "AutoscalingExceptionRecovery"
 ERROR = "Error"
+# The Ready condition's reason when the API server did not carry out what was planned.
+REFUSED = "Refused"
 
 
 def status_of(seen: Observed, plan: Plan, refusals: Sequence[str] = ()) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def status_of(seen: Observed, plan: Plan, refusals: Sequence[str] = ()) -> dict[
     recovering = lost or (before.get("phase") == RECOVERY and not ready)
     ready_workers = [p for p in plan.workers if p.ready]
     message = "; ".join(refusals) or head_problem or "; ".join(short)
-    reason = "ClusterReady" if ready else "Refused" if refusals else "NotReady"
+    reason = "ClusterReady" if ready else REFUSED if refusals else "NotReady"
     return {
         "phase": RECOVERY if recovering else RUNNING if ready else UPDATING,
         "autoscalerRetries": before.get("autoscalerRetries", 0) + (1 if lost else 0),
@@ -75,12 +77,15 @@ def status_of_invalid(cluster: RayCluster, problems: Sequence[Problem], now: flo
     }
 
 
+def gives_up_head(seen: Observed, plan: Plan) -> bool:
+    """The head this status knows is lost, or about to be replaced."""
+    known = (seen.cluster.status.get("head") or {}).get("uid")
+    return bool(known) and (plan.head is None or plan.head.uid != known)
+
+
 def _head_lost(seen: Observed, plan: Plan) -> bool:
     """The head this status knows is gone, and nobody's change of the spec is the reason."""
-    known = (seen.cluster.status.get("head") or {}).get("uid")
-    if not known or plan.head_change:
-        return False
-    return plan.head is None or plan.head.uid != known
+    return gives_up_head(seen, plan) and not plan.head_change
 
 
 def _head_status(cluster: RayCluster, head: PodView | None) -> dict[str, str]:
@@ -120,19 +125,20 @@ def _type_status(name: str, desired: int, workers: Sequence[PodView]) -> dict[st
 
 def _conditions(before: Json, now: float, wanted: Mapping[str, tuple[bool, str, str]]) -> list[dict[str, Any]]:
     """Conditions as Kubernetes defines them: the transition time moves only when the status does."""
-    old = {c["type"]: c for c in before.get("conditions") or ()}
+    old = {c.get("type"): c for c in before.get("conditions") or ()}
     stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     conditions = []
     for kind, (met, reason, message) in wanted.items():
         state = "True" if met else "False"
-        same = kind in old and old[kind]["status"] == state
+        known = old.get(kind, {})
+        since = known.get("lastTransitionTime") if known.get("status") == state else None
         conditions.append(
             {
                 "type": kind,
                 "status": state,
                 "reason": reason,
                 "message": message,
-                "lastTransitionTime": old[kind]["lastTransitionTime"] if same else stamp,
+                "lastTransitionTime": since or stamp,
             }
         )
     return conditions

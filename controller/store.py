@@ -11,7 +11,7 @@ Reads never call the API. Two rules make the view safe to decide on:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
@@ -38,9 +38,12 @@ class Store(Generic[T]):
     """Objects by (namespace, name), indexed by the cluster they belong to.
 
     ``cluster_of`` names the cluster to look at when an object changes; ``notify`` is told that key on every change.
+    ``synced`` is set once every one of ``scopes`` (namespaces, or "" for all) has been listed.
     """
 
-    def __init__(self, cluster_of: Callable[[T], Key], notify: Callable[[Key], None]) -> None:
+    def __init__(
+        self, cluster_of: Callable[[T], Key], notify: Callable[[Key], None], scopes: Collection[str] = ("",)
+    ) -> None:
         self._cluster_of = cluster_of
         self._notify = notify
         self._lock = threading.Lock()
@@ -48,6 +51,7 @@ class Store(Generic[T]):
         self._by_cluster: dict[Key, dict[Key, T]] = {}
         # The watch has delivered everything up to this resourceVersion, per namespace scope.
         self._seen: dict[str, int] = {}
+        self._unlisted = set(scopes)
         self.synced = threading.Event()
 
     def get(self, key: Key) -> T | None:
@@ -72,6 +76,9 @@ class Store(Generic[T]):
             for obj in listed.values():
                 changed |= self._put(obj)
             self._seen[scope] = max(self._seen.get(scope, 0), resource_version)
+            self._unlisted.discard(scope)
+            if not self._unlisted:
+                self.synced.set()
         self._tell(changed)
 
     def watched(self, obj: T, scope: str) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .model import DEFAULT_MAX_WORKERS, Json
+from .model import DEFAULT_MAX_WORKERS, Json, parse_spec
 from .resources import QuantityError, detect_resources
 
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -32,7 +32,10 @@ def problems(name: str, spec: Json) -> tuple[Problem, ...]:
     Never raises: a spec of any shape is either fine or described.
     """
     try:
-        return tuple(_problems(name, spec))
+        found = tuple(_problems(name, spec))
+        if not found:
+            parse_spec(spec)
+        return found
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         return (Problem("spec", f"does not have the shape of a RayCluster ({error!r}); compare with the examples"),)
 

@@ -141,7 +141,8 @@ def _owner_uid(metadata: Json) -> str:
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() else 0
+    # Anyone who may edit a pod may write anything here.
+    return int(text) if text and text.isdecimal() and len(text) < 10 else 0
 
 
 def _seconds(timestamp: str | None) -> float:
@@ -174,7 +175,7 @@ def _problem(status: Json) -> str:
         if waiting and waiting.get("reason") not in ("ContainerCreating", "PodInitializing"):
             return _sentence(waiting.get("reason"), waiting.get("message"))
         if terminated and terminated.get("exitCode"):
-            return _sentence(f"{terminated.get('reason')}, exit code {terminated['exitCode']}", None)
+            return f"{terminated.get('reason') or 'Error'}, exit code {terminated['exitCode']}"
     return ""
 
 

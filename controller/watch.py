@@ -5,7 +5,7 @@ Every way a stream can end leads back to a good state:
 ======================================  ==================================================
 the server ends it (timeout)            watch on from the last resourceVersion, at once
 the connection breaks, 5xx, 429         watch on from there, after a growing delay
-410 Gone, as status or as ERROR event   list again
+410 Gone, as status or as ERROR event   list again; the second time in a row after a growing delay
 any other ERROR event, a malformed one  list again, after a growing delay
 it ends in under a second, no event     as a broken connection: never a hot loop
 ======================================  ==================================================
@@ -82,6 +82,7 @@ class Watcher(Generic[T]):
         self._backoff = Backoff(jitter)
         self._version = ""
         self._complaint = ""
+        self._progress = False
 
     def run(self) -> None:
         """List and watch until told to stop."""
@@ -94,20 +95,22 @@ class Watcher(Generic[T]):
     def _turn(self) -> None:
         if not self._version:
             self._list()
-            self._well()
         started = self._clock()
         if not self._watch() and self._clock() - started < SHORT_STREAM_SECONDS:
             raise ApiError(0, "ShortStream", "the watch ended at once without an event")
         self._well()
 
     def _well(self) -> None:
+        """A watch, not just a list, has worked: only that proves that the next one may start without a delay."""
+        self._progress = True
         self._backoff.reset()
         if self._complaint:
             log.info("watching %s%s again", self._resource, self._where())
         self._complaint = ""
 
     def _recover(self, error: ApiError) -> None:
-        if error.status == 410:
+        if error.status == 410 and self._progress:
+            self._progress = False
             self._version = ""
             return
         if error.status in (0, 429) or error.status >= 500:
@@ -139,14 +142,16 @@ class Watcher(Generic[T]):
         objects: list[T] = []
         while True:
             page = self._api.request("GET", self._path, query)
-            objects += [self._convert(item) for item in page.get("items") or ()]
-            token = page["metadata"].get("continue")
+            try:
+                objects += [self._convert(item) for item in page.get("items") or ()]
+                token, version = page["metadata"].get("continue"), int(page["metadata"]["resourceVersion"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise ApiError(0, "WatchError", f"a list makes no sense: {error!r}") from error
             if not token:
                 break
             query["continue"] = token
-        self._version = page["metadata"]["resourceVersion"]
-        self._store.replace(objects, int(self._version), self._namespace)
-        self._store.synced.set()
+        self._store.replace(objects, version, self._namespace)
+        self._version = str(version)
 
     def _watch(self) -> int:
         """Follow the changes from the known resourceVersion. Returns the number of events."""
@@ -161,6 +166,7 @@ class Watcher(Generic[T]):
         count = 0
         for event in self._api.stream(self._path, query, seconds + READ_MARGIN_SECONDS):
             self._handle(event)
+            self._well()
             count += 1
             if self._stop.is_set():
                 break

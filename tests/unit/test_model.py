@@ -1,0 +1,73 @@
+"""How a RayCluster is read, with the defaults of the legacy operator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.model import DEFAULT_HEAD_START, DEFAULT_WORKER_START, Key, RayCluster, ServicePort, parse_spec
+
+from .builders import raw_cluster, raw_spec, raw_type
+
+BARE = {"headPodType": "h", "podTypes": [raw_type("h"), raw_type("w")]}
+
+
+def test_absent_fields_have_the_legacy_defaults() -> None:
+    spec = parse_spec(BARE)
+    assert (spec.max_workers, spec.upscaling_speed, spec.idle_timeout_minutes) == (2, 1.0, 5.0)
+    assert (spec.head_start, spec.worker_start) == (DEFAULT_HEAD_START, DEFAULT_WORKER_START)
+    assert [(t.name, t.min_workers, t.max_workers) for t in spec.pod_types] == [("h", 0, 0), ("w", 0, 2)]
+    assert (spec.head.name, [t.name for t in spec.worker_types]) == ("h", ["w"])
+
+
+def test_an_upscaling_speed_of_zero_means_unset_and_an_idle_timeout_of_zero_means_zero() -> None:
+    spec = parse_spec({**BARE, "upscalingSpeed": 0, "idleTimeoutMinutes": 0})
+    assert (spec.upscaling_speed, spec.idle_timeout_minutes) == (1.0, 0.0)
+
+
+def test_worker_setup_commands_win_over_their_alias() -> None:
+    types = [raw_type("h"), raw_type("a", setupCommands=["x"]), raw_type("b", setupCommands=["x"])]
+    types[2]["workerSetupCommands"] = ["y"]
+    assert [t.setup_commands for t in parse_spec({**BARE, "podTypes": types}).worker_types] == [("x",), ("y",)]
+
+
+@pytest.mark.parametrize(
+    ("command", "port"),
+    [
+        ("ray start --head --port=1234", 1234),
+        ("ray start --head --port 1234 -v", 1234),
+        ("ulimit -n 1; ray start --head --port=1234", 1234),
+        ("ray start --head --dashboard-port=1 --ray-client-server-port=2", 6379),
+        ("ray start --head", 6379),
+    ],
+)
+def test_the_port_is_read_from_the_start_commands(command: str, port: int) -> None:
+    assert parse_spec({**BARE, "headStartRayCommands": ["ray stop", command]}).gcs_port == port
+
+
+def test_service_ports_are_merged_by_name_in_order() -> None:
+    wanted: list[dict[str, Any]] = [
+        {"name": "test-port", "port": 123, "targetPort": "http"},
+        {"name": "client", "port": 555, "targetPort": 666},
+    ]
+    assert parse_spec(raw_spec(headServicePorts=wanted)).service_ports == (
+        ServicePort("client", 555, 666),
+        ServicePort("dashboard", 8265, 8265),
+        ServicePort("ray-serve", 8000, 8000),
+        ServicePort("test-port", 123, "http"),
+    )
+
+
+def test_an_object_is_read_with_its_place_and_incarnation() -> None:
+    found = RayCluster.from_object(raw_cluster(uid="u", resourceVersion="12", generation=3, deletionTimestamp="now"))
+    assert (found.key, found.uid, found.resource_version, found.generation) == (Key("ray", "example"), "u", 12, 3)
+    assert found.deleting
+    assert (str(found.key), found.key.log_prefix) == ("ray/example", "example,ray:")
+    assert (found.namespace, found.name, found.status) == ("ray", "example", {})
+
+
+def test_an_object_without_anything_optional_can_be_read() -> None:
+    metadata = {"name": "n", "namespace": "ns", "uid": "u", "resourceVersion": "1"}
+    found = RayCluster.from_object({"metadata": metadata, "spec": None, "status": None})
+    assert (found.spec, found.status, found.generation, found.deleting) == ({}, {}, 0, False)

@@ -1,0 +1,101 @@
+"""Kubernetes quantities, and what Ray is told about a node."""
+
+from __future__ import annotations
+
+import contextlib
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.resources import QuantityError, detect_resources, parse_quantity
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0", "0"),
+        ("500m", "0.5"),
+        (2, "2"),
+        (0.5, "0.5"),
+        ("1.5", "1.5"),
+        (".5", "0.5"),
+        ("5.", "5"),
+        ("+1", "1"),
+        ("-1", "-1"),
+        ("1k", "1000"),
+        ("1Ki", "1024"),
+        ("512Mi", "536870912"),
+        ("500M", "500000000"),
+        ("1.5Gi", "1610612736"),
+        ("1E", "1000000000000000000"),
+        ("1Ei", "1152921504606846976"),
+        ("1e3", "1000"),
+        ("12E-1", "1.2"),
+        ("7u", "0.000007"),
+        ("3n", "0.000000003"),
+        (" 1 ", "1"),
+        (str(2**63 - 1), str(2**63 - 1)),
+    ],
+)
+def test_quantities_mean_what_kubernetes_says(text: Any, value: str) -> None:
+    assert parse_quantity(text) == Decimal(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "m", ".", "1 Gi", "1gi", "1K", "1mi", "1e", "e3", "1e1.5", "0x1", "1,5", "٣", None, True, [], "1Gi\n2"]
+)
+def test_what_is_no_quantity_is_named(text: Any) -> None:
+    with pytest.raises(QuantityError, match="is not a quantity"):
+        parse_quantity(text)
+
+
+@pytest.mark.parametrize("text", ["1e19", "1e9999999", "1e99999999999999999999", "-1e30", "8Ei", str(2**63)])
+def test_a_number_too_large_for_kubernetes_is_refused_before_it_costs_anything(text: str) -> None:
+    with pytest.raises(QuantityError, match="out of range"):
+        parse_quantity(text)
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["n", "u", "m", "", "k", "M", "G", "Ki", "Mi", "Gi"]))
+def test_bigger_numbers_are_bigger_quantities(number: int, suffix: str) -> None:
+    assert parse_quantity(f"{number + 1}{suffix}") > parse_quantity(f"{number}{suffix}") >= 0
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_a_quantity_or_refused(text: str) -> None:
+    with contextlib.suppress(QuantityError):
+        assert parse_quantity(text).is_finite()
+
+
+def requests(**given: Any) -> dict[str, Any]:
+    return {"requests": given}
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ({}, {"CPU": 0, "GPU": 0}),
+        ({"requests": None, "limits": None}, {"CPU": 0, "GPU": 0}),
+        (requests(cpu="500m"), {"CPU": 1, "GPU": 0}),
+        (requests(cpu="1000m"), {"CPU": 1, "GPU": 0}),
+        (requests(cpu="1001m"), {"CPU": 2, "GPU": 0}),
+        ({"requests": {"cpu": 4}, "limits": {"cpu": "2"}}, {"CPU": 2, "GPU": 0}),
+        ({"requests": {"cpu": 1}, "limits": {"cpu": "2"}}, {"CPU": 1, "GPU": 0}),
+        ({"limits": {"nvidia.com/gpu": 2}}, {"CPU": 0, "GPU": 2}),
+        ({"limits": {"AMD.com/GPU": "1"}}, {"CPU": 0, "GPU": 1}),
+        (requests(memory="512Mi"), {"CPU": 0, "GPU": 0, "memory": 375809638}),
+        (requests(memory="1Gi"), {"CPU": 0, "GPU": 0, "memory": 751619276}),
+        ({"requests": {"memory": "1Gi"}, "limits": {"memory": "512Mi"}}, {"CPU": 0, "GPU": 0, "memory": 375809638}),
+        (requests(memory="0"), {"CPU": 0, "GPU": 0}),
+        ({"limits": {"google.com/tpu": 4, "ephemeral-storage": "1Gi"}}, {"CPU": 0, "GPU": 0}),
+    ],
+)
+def test_ray_is_told_the_smaller_of_request_and_limit(resources: dict[str, Any], expected: dict[str, int]) -> None:
+    assert detect_resources(resources) == expected
+
+
+def test_two_kinds_of_gpu_are_refused_by_name() -> None:
+    with pytest.raises(QuantityError, match=r"amd\.com/gpu and nvidia\.com/gpu"):
+        detect_resources({"limits": {"nvidia.com/gpu": 1, "amd.com/gpu": 1}})

@@ -1,0 +1,134 @@
+"""What is wrong with a spec, said so that its author can put it right."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.model import parse_spec
+from controller.validation import problems
+
+from .builders import raw_spec, raw_type
+
+
+def said(spec: dict[str, Any], name: str = "example") -> list[str]:
+    return [str(p) for p in problems(name, spec)]
+
+
+def changed(index: int, **fields: Any) -> dict[str, Any]:
+    spec = raw_spec()
+    spec["podTypes"][index] |= fields
+    return spec
+
+
+def with_resources(**resources: Any) -> dict[str, Any]:
+    spec = raw_spec()
+    spec["podTypes"][1]["podConfig"]["spec"]["containers"][0]["resources"] = resources
+    return spec
+
+
+def test_the_legacy_examples_are_fine() -> None:
+    assert said(raw_spec()) == []
+    assert said({"headPodType": "h", "podTypes": [raw_type("h", minWorkers=0, maxWorkers=0)]}) == []
+    assert said(changed(1, rayResources={"CPU": 0, "custom": 1.5})) == []
+    assert said(raw_spec(), "x" * 54) == []
+    assert said(raw_spec(workers=10)) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "words"),
+    [
+        (raw_spec(podTypes=[]), "spec.podTypes", "is empty"),
+        (raw_spec(headPodType="nobody"), "spec.headPodType", "use one of head-node, worker-node"),
+        (raw_spec(podTypes=[raw_type("head-node")] * 2), "spec.podTypes", "'head-node' is used more than once"),
+        (changed(1, name="not a label"), "spec.podTypes[1].name", "cannot be a label value"),
+        (changed(1, name="x" * 64), "spec.podTypes[1].name", "at most 63"),
+        (changed(1, podConfig={}), "spec.podTypes[1].podConfig.spec.containers", "is empty"),
+        (
+            with_resources(requests={"cpu": "lots"}),
+            "spec.podTypes[1].podConfig.spec.containers[0].resources",
+            "'lots' is not a quantity",
+        ),
+        (
+            with_resources(requests={"cpu": "1e9999999"}),
+            "spec.podTypes[1].podConfig.spec.containers[0].resources",
+            "out of range",
+        ),
+        (changed(1, rayResources={"CPU": "1"}), "spec.podTypes[1].rayResources.CPU", "'1' is not a number"),
+        (changed(1, rayResources={"a": True}), "spec.podTypes[1].rayResources.a", "True is not a number"),
+        (changed(1, rayResources={"a": -1}), "spec.podTypes[1].rayResources.a", "-1 is not a number of at least 0"),
+        (changed(1, minWorkers=-1), "spec.podTypes[1].minWorkers", "-1 is negative"),
+        (changed(1, minWorkers=3, maxWorkers=2), "spec.podTypes[1].minWorkers", "3 is more than maxWorkers 2"),
+        (raw_spec(maxWorkers=1), "spec.maxWorkers", "raise it to 2 or more"),
+        (
+            raw_spec(headStartRayCommands=["ulimit", "ray start --head --redis-password=x"]),
+            "spec.headStartRayCommands[1]",
+            "Redis passwords are not supported",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_and_its_remedy(spec: dict[str, Any], path: str, words: str) -> None:
+    found = said(spec)
+    assert len(found) == 1
+    assert found[0].startswith(f"{path}: ")
+    assert words in found[0]
+
+
+def test_a_name_too_long_for_the_heads_label_is_refused() -> None:
+    (found,) = said(raw_spec(), "x" * 55)
+    assert "at most 54 fit" in found
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    assert len(said(changed(1, minWorkers=-1, rayResources={"a": -1}))) == 2
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text("ab0", max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3),
+    max_leaves=6,
+)
+PATHS = st.sampled_from(
+    [
+        ("maxWorkers",),
+        ("idleTimeoutMinutes",),
+        ("upscalingSpeed",),
+        ("headPodType",),
+        ("podTypes",),
+        ("headServicePorts",),
+        ("headStartRayCommands",),
+        ("podTypes", 1),
+        ("podTypes", 1, "name"),
+        ("podTypes", 1, "minWorkers"),
+        ("podTypes", 1, "maxWorkers"),
+        ("podTypes", 1, "rayResources"),
+        ("podTypes", 1, "setupCommands"),
+        ("podTypes", 1, "podConfig"),
+        ("podTypes", 1, "podConfig", "spec"),
+        ("podTypes", 1, "podConfig", "spec", "containers"),
+        ("podTypes", 1, "podConfig", "spec", "containers", 0),
+        ("podTypes", 1, "podConfig", "spec", "containers", 0, "resources"),
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(PATHS, JSON), min_size=1, max_size=3))
+def test_any_shape_of_spec_is_either_described_or_can_be_read(edits: list[tuple[tuple[Any, ...], Any]]) -> None:
+    """Nothing that a user writes may make the operator fall over."""
+    spec = json.loads(json.dumps(raw_spec()))
+    for (*parents, last), value in edits:
+        target = spec
+        for part in parents:
+            try:
+                target = target[part]
+            except (KeyError, IndexError, TypeError):
+                break
+        if isinstance(target, dict) or (isinstance(target, list) and isinstance(last, int) and last < len(target)):
+            target[last] = value
+    if not problems("example", spec):
+        parse_spec(spec)
