@@ -22,13 +22,24 @@ _RAY_STOP = re.compile(r"\s*ray\s+stop(\s+(--force|-f))?\s*;?\s*")
 _RAY_START = re.compile(r"\bray\s+start\b")
 
 _PROLOGUE = """\
-# On termination, tell every process of the container and wait until Ray has gone.
+# On termination, tell Ray, which ends its own processes in good order, and wait until it has gone.
 stopping=
-trap 'trap "" TERM INT; stopping=1; kill -TERM 0' TERM INT
+pid=
+ray_operator_stop() {
+  trap "" TERM INT
+  stopping=1
+  [ -n "$pid" ] || exit 143
+  local children
+  # Without that file in /proc, every process of the container is told.
+  children=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null) || kill -TERM 0
+  kill -TERM "$pid" $children
+}
+trap ray_operator_stop TERM INT
 ray_operator_say() { echo "ray-operator: $*" >&2; }
 ray_operator_run() {
   eval "$2"
   local code=$?
+  [ -z "$stopping" ] || exit "$code"
   [ "$code" -eq 0 ] || { ray_operator_say "$1 failed with exit code $code: $2"; exit "$code"; }
 }
 ray_operator_node() {
@@ -85,8 +96,8 @@ def worker_script(
 def _script(wait: str, setup: Sequence[str], start: Sequence[str]) -> str:
     lines = [f"  ray_operator_run 'setup command {n}' {shlex.quote(c)}" for n, c in enumerate(setup, start=1)]
     commands = blocking(start)
-    # From here on a signal reaches Ray itself; this shell stays until Ray has gone.
-    lines.append("  trap : TERM INT")
+    # From here on a signal is Ray's to handle; this shell stays until Ray has gone.
+    lines.append("  trap stopping=1 TERM INT")
     lines += [f"  ray_operator_run 'start command {n}' {shlex.quote(c)}" for n, c in enumerate(commands, start=1)]
     lines.append(_FOREGROUND if any(_RAY_START.search(c) for c in commands) else _DAEMON)
     return _PROLOGUE + wait + "\n".join(lines) + "\n" + _EPILOGUE

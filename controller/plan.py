@@ -158,7 +158,7 @@ def _plan_head(
     ended = [p for p in heads if p.ended and not p.deleting]
     # What became of a head that is not wanted any more says nothing about the one that is.
     slots = _slots([p for p in ended if not _head_change(seen, p)], seen.now)
-    actions += [DeletePod(p, _ended(p)) for p in ended if head or live or p not in slots.waiting]
+    actions += [DeletePod(p, _ended(p)) for p in ended if head or p not in slots.waiting]
     if head:
         return head, "", actions, None
     if live:
@@ -255,7 +255,7 @@ def summarize(actions: Sequence[Action]) -> list[tuple[str, str]]:
         lines.append(("DeletingPods", f"deleting {_pods(count)} of type {node_type}: {reason}"))
     if created:
         parts = ", ".join(f"{count} {name}" for name, count in created.items())
-        lines.append(("CreatingPods", f"creating {_pods(sum(created.values()))}: {parts}"))
+        lines.append(("CreatedPods", f"created {_pods(sum(created.values()))}: {parts}"))
     return lines
 
 

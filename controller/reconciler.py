@@ -111,7 +111,6 @@ class Reconciler:
                 return DONE
             cluster, seen = written, replace(seen, cluster=written)
         actions, more = _bounded(plan.actions)
-        self._announce(cluster, actions)
         refusals = self._apply(cluster, seen.spec, actions)
         status = status_of(seen, plan, [str(r) for r in refusals])
         self._report(cluster, status)
@@ -154,9 +153,13 @@ class Reconciler:
         """Carry the actions out. One that is refused does not keep the others from being tried."""
         provider = self._provider(cluster, spec, actions)
         singles = [a for a in actions if not isinstance(a, CreatePod)]
+        self._announce(cluster, singles)
         refused = [r for r in self._executor.map(lambda a: self._single(cluster, spec, provider, a), singles) if r]
-        creates = [Launch(a.name, a.pod_type.name) for a in actions if isinstance(a, CreatePod)]
-        for outcome in provider.launch(creates):
+        creates = {a.name: a for a in actions if isinstance(a, CreatePod)}
+        outcomes = provider.launch([Launch(a.name, a.pod_type.name) for a in creates.values()])
+        # Told afterwards: what the API server refuses again and again is told as a refusal, once.
+        self._announce(cluster, [creates[o.launch.name] for o in outcomes if o.node])
+        for outcome in outcomes:
             refused += self._launched(cluster, outcome)
         return _distinct(refused)
 

@@ -76,6 +76,7 @@ class Binary:
 
 
 _KUBERNETES = "k8s.io/component-base/version"
+_HELM = "helm.sh/helm/v3"
 FAMILIES: Mapping[str, Family] = {
     "kubernetes": Family(
         "k8s.io/kubernetes",
@@ -88,7 +89,17 @@ FAMILIES: Mapping[str, Family] = {
     "etcd": Family("go.etcd.io/etcd/server/v3", {}),
     "coredns": Family("github.com/coredns/coredns", {}),
     "kwok": Family("sigs.k8s.io/kwok", {}),
-    "helm": Family("helm.sh/helm/v3", {"helm.sh/helm/v3/internal/version.version": "v{major}.{minor}.{patch}"}),
+    "helm": Family(
+        _HELM,
+        {
+            f"{_HELM}/internal/version.version": "v{major}.{minor}.{patch}",
+            # What `helm template` and `helm lint` take the cluster to be; unset it is 1.20.
+            f"{_HELM}/pkg/chartutil.k8sVersionMajor": "{kubernetes[0]}",
+            f"{_HELM}/pkg/chartutil.k8sVersionMinor": "{kubernetes[1]}",
+            f"{_HELM}/pkg/lint/rules.k8sVersionMajor": "{kubernetes[0]}",
+            f"{_HELM}/pkg/lint/rules.k8sVersionMinor": "{kubernetes[1]}",
+        },
+    ),
 }
 
 
@@ -218,8 +229,9 @@ def _directory(family: str) -> Path:
 
 def _linker_flags(family: str) -> str:
     major, minor, patch = pinned_version(family)
+    kubernetes = pinned_version("kubernetes")
     values = (
-        f"-X {variable}={value.format(major=major, minor=minor, patch=patch)}"
+        f"-X {variable}={value.format(major=major, minor=minor, patch=patch, kubernetes=kubernetes)}"
         for variable, value in FAMILIES[family].flags.items()
     )
     return " ".join(("-s -w", *values))

@@ -65,7 +65,8 @@ def test_each_mode_renders_its_objects_and_the_api_server_takes_them(
         if obj["kind"] != "RayCluster":
             for version in ("1.25", "1.36"):
                 kubernetes_validate.validate(obj, version, strict=True)
-        kube.run("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(obj))
+        place = Kube(kube.environment, obj["metadata"].get("namespace", kube.namespace))
+        place.run("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(obj))
 
 
 def test_the_default_release_asks_for_four_cpus_and_two_and_a_half_gi(environment: Mapping[str, str]) -> None:
@@ -101,7 +102,7 @@ def test_the_namespaced_role_is_enough_and_gives_no_more_than_is_used(
         before = names(running(kube))
         kube.run("delete", "pod", before[0], "--now")
         eventually(lambda: not set(before) & set(names(running(kube))))
-        assert "CreatingPods" in kube.run("get", "events", "-o", "yaml")
+        assert "CreatedPods" in kube.run("get", "events", "-o", "yaml")
         assert "forbidden" not in operator.log()
     finally:
         operator.stop()

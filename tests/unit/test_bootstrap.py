@@ -25,6 +25,7 @@ echo "ray $* [$RAY_HEAD_IP]" >> "$RAY_LOG"
 [ "$*" != "--version" ] || exit 0
 case "$RAY_DOES" in
   stay) trap 'echo "terminated" >> "$RAY_LOG"; exit 7' TERM; echo up; sleep 600 & wait ;;
+  linger) trap 'read -r < gate; echo "terminated" >> "$RAY_LOG"; exit 7' TERM; echo up; sleep 600 & wait ;;
   *) exit "$RAY_DOES" ;;
 esac
 """
@@ -160,6 +161,19 @@ def test_ray_started_in_the_background_by_the_user_is_still_waited_for(container
     process = container.start(head_script(spec_of(["ray start --head & echo started"])), "stay")
     wait_for_line(process, "up")
     process.terminate()
+    process.wait(LIMIT)
+    assert container.asked()[-1] == "terminated"
+
+
+@pytest.mark.parametrize("command", ["ray start --head", "ray start --head & echo started"])
+def test_a_ray_that_takes_its_time_to_end_is_given_it(container: Container, command: str) -> None:
+    os.mkfifo(container.directory / "gate")
+    process = container.start(head_script(spec_of([command])), "linger")
+    wait_for_line(process, "up")
+    process.terminate()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.3)
+    (container.directory / "gate").write_text("go\n")
     process.wait(LIMIT)
     assert container.asked()[-1] == "terminated"
 

@@ -12,7 +12,7 @@ from controller.reconciler import MAX_CREATES_PER_PASS, Result
 from controller.views import CLUSTER_LABEL, HEAD, KIND_LABEL, WORKER
 
 from .builders import NAME, NAMESPACE, raw_spec
-from .world import World, well
+from .world import KEY, World, well
 
 
 def test_a_new_cluster_comes_up_and_says_so() -> None:
@@ -22,7 +22,7 @@ def test_a_new_cluster_comes_up_and_says_so() -> None:
     assert world.api.names("services") == [f"{NAME}-ray-head"]
     assert world.status["phase"] == "Running"
     assert (world.status["readyWorkers"], world.status["autoscalerRetries"]) == (2, 0)
-    assert world.reasons() == Counter(CreatingPods=1, Running=1)
+    assert world.reasons() == Counter(CreatedPods=1, Running=1)
     assert Counter(world.api.writes)["POST", "pods"] == 3
 
 
@@ -106,6 +106,19 @@ def test_an_edited_service_is_put_right_completely() -> None:
     assert world.api.writes == [("PATCH", "services")]
 
 
+def test_a_service_that_became_somebody_elses_in_the_meantime_is_not_edited() -> None:
+    world = well()
+    name = f"{NAME}-ray-head"
+    edited = copy.deepcopy(world.api.objects["services", NAMESPACE, name])
+    edited["spec"]["ports"].pop()
+    world.api.put("services", edited)
+    world.tell()
+    world.api.remove("services", NAMESPACE, name)
+    foreign = world.api.put("services", {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {}})
+    assert world.step().retry
+    assert world.api.objects["services", NAMESPACE, name] == foreign
+
+
 def test_a_pod_of_somebody_else_under_a_slots_name_is_gone_round() -> None:
     world = well()
     name = world.pod(WORKER)["metadata"]["name"]
@@ -178,10 +191,12 @@ def test_a_deleted_cluster_is_not_touched() -> None:
 
 def test_a_cluster_made_again_under_its_name_starts_with_a_clean_status_and_its_own_pods() -> None:
     world = well()
-    old = world.api.names("pods")
+    world.fail(WORKER)
+    world.tell()
     world.api.remove("rayclusters", NAMESPACE, NAME)
     world.user(raw_spec())
     world.step()
+    old = world.api.names("pods")
     assert world.status == {}, "the status of the old one was written onto the new one"
     world.settle()
     assert len(set(world.api.names("pods")) - set(old)) == 3
@@ -200,7 +215,10 @@ def test_an_edit_made_during_a_pass_is_not_lost() -> None:
     world.fail(WORKER)
     world.tell()
     world.user(raw_spec(workers=4))
+    world.notified.clear()
     world.step()
+    world.tell()
+    assert KEY in world.notified, "nothing brings the next pass"
     world.settle()
     assert len(world.api.names("pods")) == 5
 

@@ -25,12 +25,13 @@ class World:
         self.api = FakeApi()
         self.now = NOW
         self.deaths = 0
+        self.notified: list[Key] = []
         self.user(spec or raw_spec())
         self.boot()
 
     def boot(self) -> None:
         """A new process: it knows nothing but what it lists."""
-        self.stores = Stores(*(Store(self._cluster_of, lambda key: None) for _ in range(3)))
+        self.stores = Stores(*(Store(self._cluster_of, self.notified.append) for _ in range(3)))
         self.api.listed(self.stores)
         self.told = len(self.api.log)
         events = Events(self.api, lambda: self.now)

@@ -1,0 +1,146 @@
+"""What crosses between Ray's state, the scheduler and the planner: demand, nodes, node types. Plain values, no I/O.
+
+Everything here is immutable and hashable, and equal things compare equal: shapes are canonical (sorted, no zeros).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+# Ray keeps quantities in units of 1/10000; smaller differences are noise.
+QUANTUM = 10_000
+
+
+class Operator(Enum):
+    """How a label constraint compares."""
+
+    IN = "in"
+    NOT_IN = "not in"
+
+
+@dataclass(frozen=True, order=True)
+class LabelConstraint:
+    """A node's label ``key`` is, or is not, one of ``values``."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...]
+
+    @classmethod
+    def of(cls, key: str, operator: Operator, values: Iterable[str]) -> LabelConstraint:
+        """Canonical: the order in which Ray sends values says nothing."""
+        return cls(key, operator.value, tuple(sorted(set(values))))
+
+    def admits(self, labels: Mapping[str, str]) -> bool:
+        """Whether a node with these labels may be used."""
+        return (labels.get(self.key) in self.values) == (self.operator == Operator.IN.value)
+
+
+@dataclass(frozen=True, order=True)
+class Selector:
+    """All of these constraints together; none at all admits every node."""
+
+    constraints: tuple[LabelConstraint, ...] = ()
+
+    def admits(self, labels: Mapping[str, str]) -> bool:
+        """Whether a node with these labels may be used."""
+        return all(c.admits(labels) for c in self.constraints)
+
+
+@dataclass(frozen=True, order=True)
+class Shape:
+    """What one task, actor or bundle needs: resource amounts in units of 1/10000, and where it may run.
+
+    ``selectors`` are tried in order (fallback strategy); empty means anywhere.
+    """
+
+    resources: tuple[tuple[str, int], ...]
+    selectors: tuple[Selector, ...] = ()
+
+    @classmethod
+    def of(cls, resources: Mapping[str, float], selectors: Iterable[Selector] = ()) -> Shape:
+        """Canonical: sorted, zeros left out, selectors that admit everything and stand alone left out."""
+        amounts = ((name, round(value * QUANTUM)) for name, value in resources.items())
+        kept = tuple(selectors)
+        return cls(tuple(sorted((n, a) for n, a in amounts if a > 0)), kept if any(s.constraints for s in kept) else ())
+
+
+@dataclass(frozen=True)
+class Demand:
+    """``count`` equal wishes."""
+
+    shape: Shape
+    count: int
+
+
+class Strategy(Enum):
+    """How a gang's bundles are placed."""
+
+    PACK = "PACK"
+    SPREAD = "SPREAD"
+    STRICT_PACK = "STRICT_PACK"
+    STRICT_SPREAD = "STRICT_SPREAD"
+
+
+@dataclass(frozen=True)
+class Gang:
+    """A placement group that waits: all of its bundles are placed, or none is."""
+
+    bundles: tuple[Demand, ...]
+    strategy: Strategy
+    name: str = ""
+
+
+class NodeStatus(Enum):
+    """What Ray says of a node."""
+
+    RUNNING = "running"
+    IDLE = "idle"
+    DRAINING = "draining"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True)
+class RayNode:
+    """A node as the GCS knows it. ``instance_id`` is the pod's name, ``node_id`` Ray's own id (28 bytes).
+
+    ``total`` and ``available`` are in units of 1/10000; a resource that is used up is absent from ``available``.
+    """
+
+    node_id: bytes
+    instance_id: str
+    node_type: str
+    status: NodeStatus
+    total: Mapping[str, int]
+    available: Mapping[str, int]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    idle_seconds: float = 0.0
+    is_head: bool = False
+
+
+@dataclass(frozen=True)
+class RayState:
+    """One answer of a head. ``taken_at`` is our monotonic clock; ``session`` changes when the head restarts.
+
+    ``requested`` is what request_resources() asks for: the size of the whole cluster, not an addition to it.
+    """
+
+    session: str
+    taken_at: float
+    nodes: tuple[RayNode, ...]
+    demands: tuple[Demand, ...] = ()
+    gangs: tuple[Gang, ...] = ()
+    requested: tuple[Demand, ...] = ()
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """A kind of worker that can be launched: what one brings, and how many there may be."""
+
+    name: str
+    resources: Mapping[str, int]
+    min_workers: int
+    max_workers: int
+    labels: Mapping[str, str] = field(default_factory=dict)
