@@ -13,8 +13,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.integration.test_lifecycle import running
-from tests.support.kube import Kube, eventually, names
+from tests.integration.test_lifecycle import HEAD, running
+from tests.support.kube import Kube, eventually
 from tests.support.operator import OperatorProcess
 from tests.support.prerequisites import ROOT
 
@@ -99,9 +99,9 @@ def test_the_namespaced_role_is_enough_and_gives_no_more_than_is_used(
     operator.start(environment)
     try:
         kube.apply(example)
-        before = names(running(kube))
-        kube.run("delete", "pod", before[0], "--now")
-        eventually(lambda: not set(before) & set(names(running(kube))))
+        before = {p["metadata"]["uid"] for p in running(kube)}
+        kube.run("delete", "pod", kube.list("pods", HEAD)[0]["metadata"]["name"], "--now")
+        eventually(lambda: not before & {p["metadata"]["uid"] for p in running(kube)})
         assert "CreatedPods" in kube.run("get", "events", "-o", "yaml")
         assert "forbidden" not in operator.log()
     finally:
