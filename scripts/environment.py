@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +36,7 @@ def prepare(cluster: str, *, name: str = "ray", say: Callable[[str], None]) -> d
     archives = [captured(BUILD_IMAGE, which).strip() for which in ("ray", "operator")]
     captured(LOCAL, "load-image", "--name", name, *archives)
     env = local(name)
-    renew_operator(env)
+    renew_operator(env, archives[1])
     return env
 
 
@@ -70,13 +72,24 @@ def shell_setup(cluster: str) -> str:
     return f"export KUBECONFIG=$(scripts/local-kubernetes kubeconfig) {tools}"
 
 
-def renew_operator(env: dict[str, str]) -> None:
-    """Restart an operator of an earlier run, so that it is the one whose image was just loaded."""
-    deployment = ["kubectl", "get", "deployment", "ray-operator", "--ignore-not-found", "-o", "name"]
-    if subprocess.run(deployment, env=env, capture_output=True, text=True, check=True).stdout.strip():
-        subprocess.run(["kubectl", "rollout", "restart", "deployment/ray-operator"], env=env, check=True)
-        wait = ["kubectl", "rollout", "status", "deployment/ray-operator", "--timeout=120s"]
-        subprocess.run(wait, env=env, check=True)
+def renew_operator(env: dict[str, str], archive: str) -> None:
+    """Restart an operator of an earlier run if it is not the one whose image was just loaded."""
+    which = ["kubectl", "get", "pod", "-l", "cluster.ray.io/component=operator"]
+    image = [*which, "-o", "jsonpath={.items[*].status.containerStatuses[*].imageID}"]
+    running = subprocess.run(image, env=env, capture_output=True, text=True, check=True).stdout.split()
+    if all(image_digest(archive) in image_id for image_id in running):
+        return
+    subprocess.run(["kubectl", "rollout", "restart", "deployment/ray-operator"], env=env, check=True)
+    wait = ["kubectl", "rollout", "status", "deployment/ray-operator", "--timeout=120s"]
+    subprocess.run(wait, env=env, check=True)
+
+
+def image_digest(archive: str) -> str:
+    """The image's id, as containerd reports it for a pod: the digest of its configuration."""
+    with tarfile.open(archive) as tar:
+        manifest = tar.extractfile("manifest.json")
+        assert manifest is not None
+        return Path(json.load(manifest)[0]["Config"]).stem
 
 
 def captured(*command: str) -> str:
