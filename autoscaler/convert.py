@@ -1,0 +1,360 @@
+"""Between Ray's messages and our values, pure in both directions.
+
+Messages are ``ray.rpc.autoscaler`` protos (ray/src/ray/protobuf/autoscaler.proto) or anything shaped like them; they
+are ``Any`` here because generated code carries no types. What a head says is untrusted: anything may answer on its
+port. A wish that makes no sense is left out, which at worst launches too little. A *node* cannot be left out, since a
+missing node looks like a lost one: an answer whose nodes make no sense is refused as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from autoscaler.model import (
+    QUANTUM,
+    Demand,
+    Gang,
+    LabelConstraint,
+    NodeStatus,
+    Operator,
+    RayNode,
+    RayState,
+    Selector,
+    Shape,
+    Strategy,
+)
+
+NODE_ID_BYTES = 28
+MAX_NODES = 10_000
+MAX_DEAD_NODES = 10_000
+MAX_SHAPES = 10_000
+MAX_GANGS = 10_000
+# Of one gang, and of all gangs together: 1,000 placement groups of 100 bundles are real.
+MAX_BUNDLES = 10_000
+MAX_ALL_BUNDLES = 200_000
+MAX_COUNT = 1_000_000
+MAX_AMOUNT = 1e18
+# Resource names of one shape, labels of one node, constraints of one selector, values of one constraint.
+MAX_ENTRIES = 256
+MAX_SELECTORS = 32
+MAX_TEXT = 512
+
+HEAD_RESOURCE = "node:__internal_head__"
+NODE_RESOURCE_PREFIX = "node:"
+# What a placement group reserved, for example CPU_group_0_<36 hex digits>: room that exists nowhere else.
+_RESERVED = re.compile(r"_group_(\d+_)?[0-9a-f]{36}$")
+_GANG_DETAILS = re.compile(r"(?P<id>[0-9a-f]+):(?P<strategy>[A-Z_]+)\|")
+
+# Numbers of ray.rpc.autoscaler.NodeStatus. What we do not know counts as at work: never terminated for being idle.
+_STATUS = {1: NodeStatus.RUNNING, 2: NodeStatus.DEAD, 3: NodeStatus.IDLE, 4: NodeStatus.DRAINING}
+# Numbers of ray.rpc.LabelSelectorOperator.
+_OPERATOR = {1: Operator.IN, 2: Operator.NOT_IN}
+_OPERATOR_NUMBER = {operator.value: number for number, operator in _OPERATOR.items()}
+# Which of two live nodes under one instance id stands for it: the one whose work must not be disturbed.
+_PRECEDENCE = {NodeStatus.RUNNING: 0, NodeStatus.IDLE: 1, NodeStatus.DRAINING: 2, NodeStatus.DEAD: 3}
+
+
+class ImplausibleAnswerError(ValueError):
+    """This is not what a Ray head answers."""
+
+
+def ray_state(state: Any, taken_at: float) -> RayState:
+    """What a ``ClusterResourceState`` says. Equal clusters give equal values, in whatever order a head lists them.
+
+    A live node wins over a dead one of the same instance id. Dead nodes without a live successor stay, marked.
+
+    Raises:
+        ImplausibleAnswerError: too many nodes, or ids that are none.
+    """
+    constraints = state.cluster_resource_constraints
+    shapes = _Shapes()
+    return RayState(
+        session=_text(state.cluster_session_name) or "",
+        taken_at=taken_at,
+        nodes=_nodes(state.node_states),
+        demands=_demands(state.pending_resource_requests, shapes),
+        gangs=_gangs(state.pending_gang_resource_requests, shapes),
+        requested=_demands(constraints[0].resource_requests, shapes) if constraints else (),
+    )
+
+
+def _nodes(messages: Any) -> tuple[RayNode, ...]:
+    if len(messages) > MAX_NODES + MAX_DEAD_NODES:
+        raise ImplausibleAnswerError(f"{len(messages)} nodes")
+    kept: dict[str | bytes, RayNode] = {}
+    for message in messages:
+        node = _node(message)
+        identity = node.instance_id or node.node_id
+        if identity not in kept or _precedence(node) < _precedence(kept[identity]):
+            kept[identity] = node
+    nodes = sorted(kept.values(), key=lambda node: (node.instance_id, node.node_id))
+    if sum(node.status is not NodeStatus.DEAD for node in nodes) > MAX_NODES:
+        raise ImplausibleAnswerError(f"{len(nodes)} nodes")
+    return tuple(nodes)
+
+
+def _precedence(node: RayNode) -> tuple[int, float, bytes]:
+    return _PRECEDENCE[node.status], node.idle_seconds, node.node_id
+
+
+def _node(message: Any) -> RayNode:
+    node_id = message.node_id
+    if len(node_id) != NODE_ID_BYTES:
+        raise ImplausibleAnswerError(f"a node id of {len(node_id)} bytes")
+    status = _STATUS.get(message.status, NodeStatus.RUNNING)
+    instance_id, node_type = _text(message.instance_id) or "", _text(message.ray_node_type_name) or ""
+    if status is NodeStatus.DEAD:
+        return RayNode(node_id, instance_id, node_type, status, total={}, available={})
+    return RayNode(
+        node_id=node_id,
+        instance_id=instance_id,
+        node_type=node_type,
+        status=status,
+        total=_room(message.total_resources),
+        available=_room(message.available_resources),
+        labels=_labels(message.labels, message.dynamic_labels),
+        idle_seconds=max(message.idle_duration_ms, 0) / 1000 if status is NodeStatus.IDLE else 0.0,
+        is_head=HEAD_RESOURCE in message.total_resources,
+    )
+
+
+def _room(resources: Mapping[str, float]) -> dict[str, int]:
+    """Amounts that anything may use: without ``node:*``, which no launch adds, and what placement groups reserved."""
+    amounts = ((name, _amount(value)) for name, value in resources.items() if _text(name) and not _bound(name))
+    return dict(islice(((name, amount) for name, amount in amounts if amount), MAX_ENTRIES))
+
+
+def _bound(resource: str) -> bool:
+    """Whether the resource exists on particular nodes only, so that no new node can bring it."""
+    return resource.startswith(NODE_RESOURCE_PREFIX) or ("_group_" in resource and bool(_RESERVED.search(resource)))
+
+
+def _amount(value: float) -> int | None:
+    """In units of 1/10000; None if it is no amount."""
+    return round(value * QUANTUM) if 0 <= value <= MAX_AMOUNT else None
+
+
+def _labels(*maps: Mapping[str, str]) -> dict[str, str]:
+    """Static labels win over the dynamic ones, such as ``_PG_<id>`` where a bundle of that group lives."""
+    labels: dict[str, str] = {}
+    for pairs in maps:
+        for key, value in islice(pairs.items(), MAX_ENTRIES):
+            if _text(key) and _text(value) is not None:
+                labels.setdefault(key, value)
+    return labels
+
+
+def _text(value: str) -> str | None:
+    return value if len(value) <= MAX_TEXT else None
+
+
+class _Shapes:
+    """Shapes of one answer. Bundles are mostly alike, and comparing bytes is ten times faster than converting."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Shape | None] = {}
+
+    def of(self, request: Any) -> Shape | None:
+        """See ``_shape``."""
+        wire = request.SerializeToString(deterministic=True)
+        if wire not in self._known:
+            self._known[wire] = _shape(request)
+        return self._known[wire]
+
+
+def _demands(messages: Iterable[Any], shapes: _Shapes) -> tuple[Demand, ...]:
+    """One demand per shape, sorted."""
+    counts: Counter[Shape] = Counter()
+    for message in islice(messages, MAX_SHAPES):
+        if message.count > 0 and (shape := shapes.of(message.request)):
+            counts[shape] += message.count
+    return _grouped(counts)
+
+
+def _grouped(counts: Mapping[Shape, int]) -> tuple[Demand, ...]:
+    return tuple(Demand(shape, min(counts[shape], MAX_COUNT)) for shape in sorted(counts))
+
+
+def _shape(request: Any) -> Shape | None:
+    """None where no launch could help: amounts that are none, or resources that only existing nodes have."""
+    resources = request.resources_bundle
+    if len(resources) > MAX_ENTRIES or len(request.label_selectors) > MAX_SELECTORS:
+        return None
+    if any(_amount(value) is None or not _text(name) or _bound(name) for name, value in resources.items()):
+        return None
+    if not request.label_selectors:
+        return Shape.of(resources)
+    selectors = [known for selector in request.label_selectors if (known := _selector(selector)) is not None]
+    return Shape.of(resources, selectors) if selectors else None
+
+
+def _selector(message: Any) -> Selector | None:
+    """None if it holds a constraint that we do not understand and so cannot keep."""
+    if len(message.label_constraints) > MAX_ENTRIES:
+        return None
+    constraints: set[LabelConstraint] = set()
+    for constraint in message.label_constraints:
+        operator = _OPERATOR.get(constraint.operator)
+        values = tuple(islice(constraint.label_values, MAX_ENTRIES + 1))
+        texts = (constraint.label_key, *values)
+        if operator is None or len(values) > MAX_ENTRIES or any(_text(text) is None for text in texts):
+            return None
+        constraints.add(LabelConstraint.of(constraint.label_key, operator, values))
+    return Selector(tuple(sorted(constraints)))
+
+
+def _gangs(messages: Iterable[Any], shapes: _Shapes) -> tuple[Gang, ...]:
+    gangs: list[Gang] = []
+    left = MAX_ALL_BUNDLES
+    for message in islice(messages, MAX_GANGS):
+        requests = _gang_requests(message)
+        left -= len(requests)
+        if left < 0:
+            break
+        if requests and len(requests) <= MAX_BUNDLES and (gang := _gang(message, requests, shapes)):
+            gangs.append(gang)
+    return tuple(sorted(gangs, key=lambda gang: (gang.name, gang.strategy.value, [d.shape for d in gang.bundles])))
+
+
+def _gang_requests(message: Any) -> Any:
+    """``bundle_selectors[0]`` has the labels; heads before Ray 2.50 or so send ``requests`` only."""
+    return message.bundle_selectors[0].resource_requests if message.bundle_selectors else message.requests
+
+
+def _gang(message: Any, requests: Any, shapes: _Shapes) -> Gang | None:
+    """None if any bundle makes no sense: a gang is placed whole or not at all."""
+    known = [shape for request in requests if (shape := shapes.of(request)) is not None]
+    if len(known) < len(requests):
+        return None
+    details = _GANG_DETAILS.match(_text(message.details) or "")
+    return Gang(_grouped(Counter(known)), _strategy(requests[0], details), details["id"] if details else "")
+
+
+def _strategy(bundle: Any, details: re.Match[str] | None) -> Strategy:
+    """The strict ones are constraints, the same on every bundle; of the others only the details tell."""
+    for constraint in islice(bundle.placement_constraints, 1):
+        if constraint.HasField("anti_affinity"):
+            return Strategy.STRICT_SPREAD
+        if constraint.HasField("affinity"):
+            return Strategy.STRICT_PACK
+    return Strategy(details["strategy"]) if details and details["strategy"] in Strategy.__members__ else Strategy.PACK
+
+
+def essence(state: RayState) -> tuple[object, ...]:
+    """What must differ for an answer to be news: all but the clocks."""
+    return state.session, tuple(map(_node_essence, state.nodes)), state.demands, state.gangs, state.requested
+
+
+def _node_essence(node: RayNode) -> tuple[object, ...]:
+    return node.node_id, node.instance_id, node.node_type, node.status, node.total, node.available, node.labels
+
+
+@dataclass(frozen=True)
+class PendingInstance:
+    """A pod that is there and whose raylet is not. ``details`` says what it waits for."""
+
+    instance_id: str
+    node_type: str
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class FailedInstance:
+    """A launch that came to nothing. Both times are Unix seconds."""
+
+    node_type: str
+    reason: str
+    started_at: float
+    failed_at: float
+
+
+@dataclass(frozen=True)
+class ReportedState:
+    """What ``ray status`` and the dashboard show of the autoscaler. One entry per instance: Ray counts entries.
+
+    ``launching``: the node types of decided launches that have no pod yet.
+    ``infeasible``, ``infeasible_gangs``, ``infeasible_requested``: what no node type can ever hold. With
+    RAY_enable_infeasible_task_early_exit Ray *cancels* those tasks, so only what is certain belongs here.
+    """
+
+    pending: tuple[PendingInstance, ...] = ()
+    launching: tuple[str, ...] = ()
+    failed: tuple[FailedInstance, ...] = ()
+    infeasible: tuple[Shape, ...] = ()
+    infeasible_gangs: tuple[Gang, ...] = ()
+    infeasible_requested: tuple[Demand, ...] = ()
+
+
+def fill_report(message: Any, report: ReportedState, version: int) -> None:
+    """Write a report into an empty ``AutoscalingState``. A head drops versions lower than the last it saw."""
+    message.autoscaler_state_version = version
+    for pending in report.pending:
+        message.pending_instances.add(
+            instance_id=pending.instance_id,
+            ray_node_type_name=pending.node_type,
+            instance_type_name=pending.node_type,
+            details=pending.details,
+        )
+    for node_type in report.launching:
+        message.pending_instance_requests.add(ray_node_type_name=node_type, instance_type_name=node_type, count=1)
+    for failed in report.failed:
+        message.failed_instance_requests.add(
+            ray_node_type_name=failed.node_type,
+            instance_type_name=failed.node_type,
+            count=1,
+            reason=failed.reason,
+            start_ts=math.floor(failed.started_at),
+            failed_ts=math.floor(failed.failed_at),
+        )
+    for shape in report.infeasible:
+        fill_request(message.infeasible_resource_requests.add(), shape)
+    for gang in report.infeasible_gangs:
+        fill_gang(message.infeasible_gang_resource_requests.add(), gang)
+    if report.infeasible_requested:
+        fill_constraint(message.infeasible_cluster_resource_constraints.add(), report.infeasible_requested)
+
+
+def fill_request(message: Any, shape: Shape) -> None:
+    """Write a shape into an empty ``ResourceRequest``, with the empty label selector that Ray itself sends."""
+    for name, amount in shape.resources:
+        message.resources_bundle[name] = amount / QUANTUM
+    for selector in shape.selectors or (Selector(),):
+        constraints = message.label_selectors.add().label_constraints
+        for constraint in selector.constraints:
+            operator = _OPERATOR_NUMBER[constraint.operator]
+            constraints.add(label_key=constraint.key, operator=operator, label_values=constraint.values)
+
+
+def fill_gang(message: Any, gang: Gang) -> None:
+    """Write a gang into an empty ``GangResourceRequest``: as bundles with and, for older heads, without labels."""
+    message.details = f"{gang.name}:{gang.strategy.value}|PENDING"
+    bundles = message.bundle_selectors.add().resource_requests
+    for shape in _each(gang.bundles):
+        for request in (message.requests.add(), bundles.add()):
+            fill_request(request, shape)
+            _fill_strategy(request, gang)
+        del message.requests[-1].label_selectors[:]
+
+
+def _fill_strategy(request: Any, gang: Gang) -> None:
+    if gang.strategy is Strategy.STRICT_SPREAD:
+        request.placement_constraints.add().anti_affinity.label_name = f"_PG_{gang.name}"
+    if gang.strategy is Strategy.STRICT_PACK:
+        request.placement_constraints.add().affinity.label_name = f"_PG_{gang.name}"
+
+
+def fill_constraint(message: Any, demands: Iterable[Demand]) -> None:
+    """Write demands into an empty ``ClusterResourceConstraint``."""
+    for demand in demands:
+        entry = message.resource_requests.add(count=demand.count)
+        fill_request(entry.request, demand.shape)
+
+
+def _each(demands: Iterable[Demand]) -> Iterator[Shape]:
+    return (demand.shape for demand in demands for _ in range(demand.count))

@@ -1,0 +1,175 @@
+"""A GCS that is not one: a gRPC server on loopback whose state tests set, and which dies of what kills a real one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+
+from autoscaler.convert import HEAD_RESOURCE, NODE_ID_BYTES, fill_constraint, fill_gang, fill_request
+from autoscaler.gcs import SERVICE
+from autoscaler.model import Demand, Gang, NodeStatus
+from autoscaler.protos import autoscaler_pb2
+
+STATUS_NUMBER = {NodeStatus.RUNNING: 1, NodeStatus.DEAD: 2, NodeStatus.IDLE: 3, NodeStatus.DRAINING: 4}
+NO_LONGER_IDLE = "The node to be idle terminated is no longer idle."
+
+
+class FakeGcs:
+    """One head. Set its attributes between calls; close it at the end.
+
+    ``nodes``: ``NodeState`` messages by instance id; a head is there from the start. ``demands``, ``gangs``,
+    ``requested``: what waits. ``reported``: the last ``AutoscalingState`` it took. ``drained``: accepted drains.
+    ``calls``, ``called``: names of the methods called, and whether any was. ``peers``: the connections they came by.
+    ``seen_versions``: what states were asked for with. ``metadata``: that of the last call.
+    ``killed_by``: the call that ended it.
+    Faults: ``error`` (a status for every call), ``garbage`` (bytes for every answer), ``hold`` (no answer until
+    ``release``), ``token`` (what it insists on).
+    """
+
+    def __init__(self, *, port: int = 0, token: str | None = None, tls: grpc.ServerCredentials | None = None) -> None:
+        self.session = "session_2026-01-01_00-00-00_000000_1"
+        self.nodes: dict[str, Any] = {}
+        self.demands: tuple[Demand, ...] = ()
+        self.gangs: tuple[Gang, ...] = ()
+        self.requested: tuple[Demand, ...] = ()
+        self.reported = autoscaler_pb2.AutoscalingState()
+        self.drained: list[tuple[bytes, int, int]] = []
+        self.calls: list[str] = []
+        self.called = threading.Event()
+        self.peers: list[str] = []
+        self.seen_versions: list[int] = []
+        self.metadata: dict[str, str | bytes] = {}
+        self.killed_by: str | None = None
+        self.error: grpc.StatusCode | None = None
+        self.garbage: bytes | None = None
+        self.hold = False
+        self.token = token
+        self._version = 0
+        self._released = threading.Event()
+        self.add_node("example-head", "head-node", {"CPU": 1}, head=True)
+        self._pool = ThreadPoolExecutor(8)
+        self._server = grpc.server(self._pool, options=(("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)))
+        methods = {
+            "GetClusterResourceState": self._state,
+            "ReportAutoscalingState": self._report,
+            "DrainNode": self._drain,
+        }
+        handlers = {name: self._handler(name, method) for name, method in methods.items()}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        address = f"127.0.0.1:{port}"
+        bound = self._server.add_secure_port(address, tls) if tls else self._server.add_insecure_port(address)
+        self.address = f"127.0.0.1:{bound}"
+        self._server.start()
+
+    def close(self) -> None:
+        """End it, with every call under way."""
+        self.release()
+        self._server.stop(None).wait()
+        self._pool.shutdown()
+
+    def release(self) -> None:
+        """Let the calls that are held go on."""
+        self.hold = False
+        self._released.set()
+
+    def add_node(
+        self,
+        instance_id: str,
+        node_type: str,
+        resources: dict[str, float],
+        *,
+        status: NodeStatus = NodeStatus.IDLE,
+        idle_seconds: float = 0,
+        head: bool = False,
+    ) -> bytes:
+        """A node joins, with its own id; returns that."""
+        node_id = len(self.nodes).to_bytes(NODE_ID_BYTES, "big")
+        total = {**resources, "node:127.0.0.1": 1, **({HEAD_RESOURCE: 1} if head else {})}
+        self.nodes[instance_id] = autoscaler_pb2.NodeState(
+            node_id=node_id,
+            instance_id=instance_id,
+            ray_node_type_name=node_type,
+            total_resources=total,
+            available_resources=total if status is NodeStatus.IDLE else {},
+            status=STATUS_NUMBER[status],
+            idle_duration_ms=int(idle_seconds * 1000),
+            labels={"ray.io/node-group": node_type, "ray.io/node-id": node_id.hex()},
+        )
+        return node_id
+
+    def set_status(self, instance_id: str, status: NodeStatus) -> None:
+        """A node starts or ends its work, drains or dies."""
+        node = self.nodes[instance_id]
+        node.status = STATUS_NUMBER[status]
+        node.idle_duration_ms = 0
+        node.available_resources.clear()
+        if status is NodeStatus.IDLE:
+            node.available_resources.update(node.total_resources)
+
+    def _handler(self, name: str, method: Callable[[Any], Any]) -> grpc.RpcMethodHandler[Any, Any]:
+        def handle(request: Any, context: grpc.ServicerContext) -> Any:
+            self.calls.append(name)
+            self.called.set()
+            self.peers.append(context.peer())
+            self.metadata = dict(context.invocation_metadata())
+            if self.hold:
+                self._released.wait()
+            if self.token is not None and self.metadata.get("authorization") != f"Bearer {self.token}":
+                context.abort(grpc.StatusCode.UNAUTHENTICATED, "InvalidAuthToken")
+            if self.error:
+                context.abort(self.error, "this head\nis not well")
+            return method(request) if self.garbage is None else self.garbage
+
+        return grpc.unary_unary_rpc_method_handler(
+            handle,
+            request_deserializer=getattr(autoscaler_pb2, f"{name}Request").FromString,
+            response_serializer=lambda reply: reply if isinstance(reply, bytes) else reply.SerializeToString(),
+        )
+
+    def _state(self, request: Any) -> Any:
+        self._version += 1
+        self.seen_versions.append(request.last_seen_cluster_resource_state_version)
+        if request.last_seen_cluster_resource_state_version > self._version:
+            self._die("GetClusterResourceState with a version from the future")
+        reply = autoscaler_pb2.GetClusterResourceStateReply()
+        state = reply.cluster_resource_state
+        state.cluster_resource_state_version = self._version
+        state.cluster_session_name = self.session
+        state.node_states.extend(self.nodes.values())
+        for demand in self.demands:
+            fill_request(state.pending_resource_requests.add(count=demand.count).request, demand.shape)
+        for gang in self.gangs:
+            fill_gang(state.pending_gang_resource_requests.add(), gang)
+        if self.requested:
+            fill_constraint(state.cluster_resource_constraints.add(), self.requested)
+        return reply
+
+    def _report(self, request: Any) -> Any:
+        if request.autoscaling_state.autoscaler_state_version >= self.reported.autoscaler_state_version:
+            self.reported = request.autoscaling_state
+        return autoscaler_pb2.ReportAutoscalingStateReply()
+
+    def _drain(self, request: Any) -> Any:
+        if len(request.node_id) != NODE_ID_BYTES:
+            self._die("DrainNode of a node id that is none")
+        if request.reason not in (1, 2):
+            self._die("DrainNode without a reason")
+        for node in self._alive(request.node_id):
+            if request.reason == 1 and node.status == STATUS_NUMBER[NodeStatus.RUNNING]:
+                return autoscaler_pb2.DrainNodeReply(is_accepted=False, rejection_reason_message=NO_LONGER_IDLE)
+            idle = node.status == STATUS_NUMBER[NodeStatus.IDLE]
+            self.set_status(node.instance_id, NodeStatus.DEAD if idle else NodeStatus.DRAINING)
+        self.drained.append((request.node_id, request.reason, request.deadline_timestamp_ms))
+        return autoscaler_pb2.DrainNodeReply(is_accepted=True)
+
+    def _alive(self, node_id: bytes) -> Iterable[Any]:
+        return [n for n in self.nodes.values() if n.node_id == node_id and n.status != STATUS_NUMBER[NodeStatus.DEAD]]
+
+    def _die(self, why: str) -> None:
+        self.killed_by = why
+        self._server.stop(None)
+        raise RuntimeError(why)

@@ -1,0 +1,111 @@
+"""A Ray program that does what it is told, one JSON line at a time, and answers each line once it is done.
+
+Run as ``python ray_driver.py <address of the GCS>``; it ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import ray
+from ray.autoscaler.sdk import request_resources
+from ray.util.placement_group import placement_group, remove_placement_group
+
+
+def work() -> None:
+    """A task that does not end."""
+    while True:
+        time.sleep(0.1)
+
+
+def work_aloud() -> Iterator[str]:
+    """A task that says when it runs, and does not end."""
+    yield "at work"
+    while True:
+        time.sleep(0.1)
+
+
+class Worker:
+    """An actor that does nothing."""
+
+
+# Undecorated above, because Ray's decorators carry no types. A task that was ended stays ended.
+REMOTE_WORK: Any = ray.remote(max_retries=0)(work)
+REMOTE_WORK_ALOUD: Any = ray.remote(max_retries=0)(work_aloud)
+REMOTE_WORKER: Any = ray.remote(Worker)
+
+
+class Driver:
+    """What it has started, so that it can be ended."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Any] = []
+        self.actors: list[Any] = []
+        self.gangs: list[Any] = []
+
+    def start(self, count: int, resources: Mapping[str, float], labels: Mapping[str, str] | None) -> None:
+        """Submit tasks."""
+        options = {**asked(resources), **({"label_selector": labels} if labels else {})}
+        self.tasks += [REMOTE_WORK.options(**options).remote() for _ in range(count)]
+
+    def occupy(self, resources: Mapping[str, float]) -> None:
+        """Submit a task, and wait until it runs."""
+        task = REMOTE_WORK_ALOUD.options(**asked(resources), num_returns="streaming").remote()
+        self.tasks.append(task)
+        next(task)
+
+    def create(self, count: int, resources: Mapping[str, float]) -> None:
+        """Create actors."""
+        self.actors += [REMOTE_WORKER.options(**asked(resources)).remote() for _ in range(count)]
+
+    def gang(self, strategy: str, bundles: Sequence[Mapping[str, float]]) -> None:
+        """Create a placement group."""
+        self.gangs.append(placement_group([dict(bundle) for bundle in bundles], strategy=strategy))
+
+    def fill(self, resources: Mapping[str, float]) -> None:
+        """Create a placement group that finds room, occupy all of it, and let one more task wait inside."""
+        gang = placement_group([dict(resources)])
+        ray.get(gang.ready(), timeout=20)
+        self.gangs.append(gang)
+        inside = {**asked(resources), "placement_group": gang}
+        self.tasks += [REMOTE_WORK.options(**inside).remote() for _ in range(2)]
+
+    def request(self, cpus: int) -> None:
+        """Ask for a size of the cluster; zero withdraws it."""
+        request_resources(num_cpus=cpus) if cpus else request_resources(bundles=[])
+
+    def clear(self) -> None:
+        """End and withdraw everything."""
+        for task in self.tasks:
+            ray.cancel(task, force=True)
+        for actor in self.actors:
+            ray.kill(actor)
+        for gang in self.gangs:
+            remove_placement_group(gang)
+        self.tasks, self.actors, self.gangs = [], [], []
+        self.request(0)
+
+
+def asked(resources: Mapping[str, float]) -> dict[str, Any]:
+    """As options of a task or an actor."""
+    others = {name: amount for name, amount in resources.items() if name != "CPU"}
+    return {"num_cpus": resources.get("CPU", 0), "resources": others}
+
+
+def main() -> None:
+    """Connect, then obey."""
+    ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
+    driver = Driver()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        verb, *arguments = json.loads(line)
+        getattr(driver, verb)(*arguments)
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Real Ray processes on this machine: a head, workers and a program, in process groups of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from autoscaler.model import Strategy
+from tests.conformance.gcs import RayHead
+
+RAY = str(Path(sys.executable).with_name("ray"))
+DRIVER = Path(__file__).with_name("ray_driver.py")
+# Not 127.0.0.1: Ray takes that for "the address of this machine".
+HEAD_IP = "127.0.0.2"
+START_SECONDS = 60
+
+
+class RealHead(RayHead):
+    """A head with one CPU on loopback, on ports that the system chose, without a monitor of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._groups: list[subprocess.Popen[str]] = []
+        self._workers = 0
+        self._driver: subprocess.Popen[str] | None = None
+        self.address = ""
+
+    def start(self) -> None:
+        """Start the head and, once it answers, the program that makes demands."""
+        self._ray("head", HEAD_IP, "example-head", "head-node", {"CPU": 1}, "--head", "--no-monitor", "--port=0")
+        self.address = self._address()
+        command = [sys.executable, str(DRIVER), self.address]
+        self._driver = self._spawn(command, {}, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._expect("ready")
+
+    def stop(self) -> None:
+        """End every process that was started, and those they started."""
+        for process in reversed(self._groups):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        for process in self._groups:
+            process.communicate()
+
+    def tasks(self, count: int, resources: Mapping[str, float], labels: Mapping[str, str] | None = None) -> None:
+        """See RayHead."""
+        self._tell("start", count, resources, labels)
+
+    def actors(self, count: int, resources: Mapping[str, float]) -> None:
+        """See RayHead."""
+        self._tell("create", count, resources)
+
+    def gang(self, strategy: Strategy, bundles: Sequence[Mapping[str, float]]) -> None:
+        """See RayHead."""
+        self._tell("gang", strategy.value, bundles)
+
+    def fill(self, resources: Mapping[str, float]) -> None:
+        """A placement group finds room, is full, and a task waits inside it."""
+        self._tell("fill", resources)
+
+    def request(self, cpus: int) -> None:
+        """See RayHead."""
+        self._tell("request", cpus)
+
+    def clear(self) -> None:
+        """See RayHead."""
+        self._tell("clear")
+
+    def worker(self, instance_id: str, resources: Mapping[str, float]) -> None:
+        """See RayHead."""
+        self._workers += 1
+        ip = f"127.0.0.{10 + self._workers}"
+        self._ray(instance_id, ip, instance_id, "worker-node", resources, f"--address={self.address}")
+
+    def occupy(self, resources: Mapping[str, float]) -> None:
+        """See RayHead."""
+        self._tell("occupy", resources)
+
+    def status(self) -> str:
+        """See RayHead."""
+        command = [RAY, "status", "--address", self.address]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+
+    def _ray(
+        self, name: str, ip: str, instance_id: str, node_type: str, resources: Mapping[str, float], *flags: str
+    ) -> None:
+        custom = {resource: amount for resource, amount in resources.items() if resource != "CPU"}
+        command = [RAY, "start", "--block", f"--node-ip-address={ip}", f"--num-cpus={resources.get('CPU', 0):g}"]
+        command += [f"--resources={json.dumps(custom)}", "--object-store-memory=80000000", "--disable-usage-stats"]
+        command += ["--include-dashboard=false", f"--temp-dir={self._folder}"] if "--head" in flags else []
+        environment = {
+            "RAY_enable_autoscaler_v2": "1",
+            "RAY_CLOUD_INSTANCE_ID": instance_id,
+            "RAY_NODE_TYPE_NAME": node_type,
+        }
+        with (self._folder / f"{name}.log").open("w") as log:
+            self._spawn([*command, *flags], environment, stdout=log.fileno())
+
+    def _spawn(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        stdout: int,
+        stdin: int | None = None,
+    ) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            stdin=stdin or subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stdout if stdout != subprocess.PIPE else subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        self._groups.append(process)
+        return process
+
+    def _address(self) -> str:
+        """The head says where its GCS listens."""
+        log = self._folder / "head.log"
+        end = time.monotonic() + START_SECONDS
+        while not (found := re.search(r"--address='([0-9.]+:[0-9]+)'", log.read_text())):
+            if time.monotonic() > end or self._groups[0].poll() is not None:
+                raise RuntimeError(f"the Ray head did not start:\n{log.read_text()}")
+            time.sleep(0.1)
+        return found[1]
+
+    def _tell(self, *order: object) -> None:
+        assert self._driver and self._driver.stdin
+        self._driver.stdin.write(json.dumps(order) + "\n")
+        self._driver.stdin.flush()
+        self._expect("done")
+
+    def _expect(self, answer: str) -> None:
+        assert self._driver and self._driver.stdout
+        # Ray prints there too.
+        if answer not in (line.strip() for line in self._driver.stdout):
+            raise RuntimeError(f"the Ray program ended before it said {answer!r}")
