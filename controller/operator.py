@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .api import Api, ApiError
 from .events import Events
+from .heads import PolledHeads
 from .model import PLURAL, Key, RayCluster
 from .queue import WorkQueue
 from .reconciler import Reconciler, Result, Stores
@@ -34,7 +35,8 @@ class Operator:
             pods=Store(lambda p: p.cluster, self._queue.add, scopes),
             services=Store(_cluster_of_service, self._queue.add, scopes),
         )
-        self._reconciler = Reconciler(api, self._stores, Events(api), self._executor)
+        self._heads = PolledHeads(self._queue.add)
+        self._reconciler = Reconciler(api, self._stores, Events(api), self._heads, self._executor)
         self._workers = workers
         self._watchers = [w for scope in scopes for w in self._watchers_of(api, scope)]
         self._threads: list[threading.Thread] = []
@@ -69,6 +71,7 @@ class Operator:
         """Start every thread and return. Reconciling begins once all watches have listed."""
         for thread in self._watchers:
             thread.start()
+        self._heads.start()
         self._threads = [
             threading.Thread(target=self._work, name=f"reconcile-{n}", daemon=True) for n in range(self._workers)
         ]
@@ -81,6 +84,7 @@ class Operator:
         self._queue.close()
         for thread in self._threads:
             thread.join(STOP_SECONDS)
+        self._heads.stop()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _work(self) -> None:

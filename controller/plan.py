@@ -11,11 +11,14 @@ Invariants, whatever the state it is shown:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from autoscaler.scheduler import Decision
 
 from .model import ClusterSpec, PodType, RayCluster
 from .pods import config_hash, slot_name
+from .scaling import RayView, scale
 from .service import is_current
 from .views import HEAD, WORKER, PodView, ServiceView
 
@@ -63,14 +66,23 @@ class TellHead:
     head: PodView
 
 
-Action = CreateService | PatchService | CreatePod | DeletePod | TellHead
+@dataclass(frozen=True)
+class RetirePod:
+    """Drain a worker that nobody needs, and delete its pod if Ray agrees that it is idle."""
+
+    pod: PodView
+    node_id: bytes
+    reason: str
+
+
+Action = CreateService | PatchService | CreatePod | DeletePod | TellHead | RetirePod
 
 
 @dataclass(frozen=True)
 class Observed:
     """What is there: the cluster's own pods, and the Service under the head Service's name, whoever owns it.
 
-    ``taken`` holds pod names that turned out to belong to somebody else.
+    ``taken`` holds pod names that turned out to belong to somebody else. ``ray`` is the newest answer of the head.
     """
 
     cluster: RayCluster
@@ -79,6 +91,7 @@ class Observed:
     service: ServiceView | None
     now: float
     taken: Collection[str] = ()
+    ray: RayView | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,9 @@ class Plan:
     look_again_at: float | None = None
     head: PodView | None = None
     head_change: str = ""
-    workers: tuple[PodView, ...] = field(default=())
+    workers: tuple[PodView, ...] = ()
+    targets: Mapping[str, int] = field(default_factory=dict)
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True)
@@ -101,14 +116,25 @@ class _Slots:
     due: float | None
 
 
+@dataclass(frozen=True)
+class _Workers:
+    """The workers that stay, what to do about workers, when to look again, and the scheduler's word."""
+
+    kept: tuple[PodView, ...]
+    actions: tuple[Action, ...]
+    due: float | None
+    targets: Mapping[str, int]
+    decision: Decision
+
+
 def make_plan(seen: Observed) -> Plan:
     """The actions that bring what is seen closer to what is wanted."""
     names = _free_names(seen)
     head, change, head_actions, head_due = _plan_head(seen, names)
-    keep, worker_actions, worker_due = _plan_workers(seen, names, head)
-    actions = (*_plan_service(seen), *head_actions, *worker_actions)
-    due = min((t for t in (head_due, worker_due) if t is not None), default=None)
-    return Plan(actions, due, head, change, tuple(keep))
+    workers = _plan_workers(seen, names, head)
+    actions = (*_plan_service(seen), *head_actions, *workers.actions)
+    due = min((t for t in (head_due, workers.due) if t is not None), default=None)
+    return Plan(actions, due, head, change, workers.kept, workers.targets, workers.decision)
 
 
 def backoff_seconds(attempt: int) -> float:
@@ -179,32 +205,34 @@ def _head_change(seen: Observed, head: PodView) -> str:
     return ""
 
 
-def _plan_workers(
-    seen: Observed, names: dict[str, Iterator[str]], head: PodView | None
-) -> tuple[list[PodView], list[Action], float | None]:
+def _plan_workers(seen: Observed, names: dict[str, Iterator[str]], head: PodView | None) -> _Workers:
     """The workers to keep, what to do, and when to look again."""
-    actions: list[Action] = []
-    kept: list[PodView] = []
-    dues: list[float] = []
     workers = [p for p in seen.pods if p.kind == WORKER and not p.deleting]
     unfit = {p.uid: reason for p in workers if (reason := _unfit(seen, p, head))}
-    actions += [DeletePod(p, unfit[p.uid]) for p in workers if p.uid in unfit]
+    actions: list[Action] = [DeletePod(p, unfit[p.uid]) for p in workers if p.uid in unfit]
     fit = [p for p in workers if p.uid not in unfit]
-    for pod_type in seen.spec.worker_types:
-        mine = [p for p in fit if p.node_type == pod_type.name]
-        live = [p for p in mine if p.live]
-        slots = _slots([p for p in mine if p.ended], seen.now)
-        actions += [DeletePod(p, _ended(p)) for p in mine if p.ended and p not in slots.waiting]
-        missing = max(0, pod_type.min_workers - len(live) - len(slots.waiting))
-        attempts = (slots.attempts + (0,) * missing)[:missing]
-        actions += [
-            CreatePod(pod_type, next(names[pod_type.name]), attempt, head if head and head.ip else None)
-            for attempt in attempts
-        ]
-        actions += _tell_head(live, head)
-        kept += live
-        dues += [slots.due] if slots.due is not None else []
-    return kept, actions, min(dues, default=None)
+    live = [p for p in fit if p.live]
+    types = seen.spec.worker_types
+    slots = {t.name: _slots([p for p in fit if p.ended and p.node_type == t.name], seen.now) for t in types}
+    waiting = {p.uid for s in slots.values() for p in s.waiting}
+    actions += [DeletePod(p, _ended(p)) for p in fit if p.ended and p.uid not in waiting]
+    ray = seen.ray if head and seen.ray and seen.ray.head_uid == head.uid else None
+    scaling = scale(seen.spec, live, {n: len(s.waiting) for n, s in slots.items() if s.waiting}, ray)
+    for pod_type in types:
+        missing = scaling.decision.launches.get(pod_type.name, 0)
+        attempts = (slots[pod_type.name].attempts + (0,) * missing)[:missing]
+        known = head if head and head.ip else None
+        actions += [CreatePod(pod_type, next(names[pod_type.name]), attempt, known) for attempt in attempts]
+    actions += _tell_head(live, head)
+    actions += [RetirePod(r.pod, r.node.node_id, r.reason) for r in scaling.retirements]
+    targets = {t.name: len(slots[t.name].waiting) + scaling.decision.launches.get(t.name, 0) for t in types}
+    for pod in live:
+        targets[pod.node_type] += 1
+    for retirement in scaling.retirements:
+        targets[retirement.pod.node_type] -= 1
+    dues = [s.due for s in slots.values() if s.due is not None]
+    dues += [seen.now + scaling.look_again_in] if scaling.look_again_in is not None else []
+    return _Workers(tuple(live), tuple(actions), min(dues, default=None), targets, scaling.decision)
 
 
 def _unfit(seen: Observed, pod: PodView, head: PodView | None) -> str:
@@ -248,11 +276,14 @@ def _ended(pod: PodView) -> str:
 
 def summarize(actions: Sequence[Action]) -> list[tuple[str, str]]:
     """One (reason, message) per kind of thing done, for Events and the log."""
+    retired = Counter((a.pod.node_type, a.reason) for a in actions if isinstance(a, RetirePod))
     created = Counter(a.pod_type.name for a in actions if isinstance(a, CreatePod))
     deleted = Counter((a.pod.node_type, a.reason) for a in actions if isinstance(a, DeletePod))
     lines = []
     for (node_type, reason), count in deleted.items():
         lines.append(("DeletingPods", f"deleting {_pods(count)} of type {node_type}: {reason}"))
+    for (node_type, reason), count in retired.items():
+        lines.append(("RetiringPods", f"retiring {_pods(count)} of type {node_type}: {reason}"))
     if created:
         parts = ", ".join(f"{count} {name}" for name, count in created.items())
         lines.append(("CreatedPods", f"created {_pods(sum(created.values()))}: {parts}"))

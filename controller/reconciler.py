@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,8 +20,9 @@ from autoscaler.provider import (
 )
 
 from .api import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
-from .events import NORMAL, WARNING, Events
-from .model import PLURAL, ClusterSpec, Json, Key, RayCluster, parse_spec
+from .events import Events
+from .heads import Heads
+from .model import ClusterSpec, Key, RayCluster, parse_spec
 from .plan import (
     Action,
     CreatePod,
@@ -30,16 +31,17 @@ from .plan import (
     Observed,
     PatchService,
     Plan,
+    RetirePod,
     TellHead,
     make_plan,
-    summarize,
 )
 from .pods import build_pod
 from .provider import KubernetesNodeProvider, typed
+from .reporter import Reporter
 from .service import build_service, service_name
-from .status import ERROR, RECOVERY, REFUSED, RUNNING, gives_up_head, status_of, status_of_invalid
+from .status import gives_up_head, report_of, status_of
 from .store import Store
-from .validation import Problem, problems
+from .validation import problems
 from .views import HEAD_IP_ANNOTATION, HEAD_UID_ANNOTATION, PodView, ServiceView
 
 log = logging.getLogger(__name__)
@@ -82,46 +84,57 @@ class Reconciler:
         api: Api,
         stores: Stores,
         events: Events,
+        heads: Heads,
         executor: Executor,
+        *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
         self._stores = stores
-        self._events = events
+        self._reporter = Reporter(api, stores.clusters, events, clock)
+        self._heads = heads
         self._executor = executor
         self._clock = clock
-        # Cluster uid -> pod names that turned out to belong to somebody else.
-        self._taken: dict[str, set[str]] = {}
+        # Cluster -> pod names that turned out to belong to somebody else.
+        self._taken: dict[Key, set[str]] = {}
 
     def reconcile(self, key: Key) -> Result:
         """One pass. Raises only what is a defect; the caller logs it and retries with backoff."""
         cluster = self._stores.clusters.get(key)
         if cluster is None or cluster.deleting:
             # Everything made for it is owned by it: the garbage collector does the rest.
+            self._heads.follow(key, None, 0, busy=False)
+            self._reporter.forget(key)
+            self._taken.pop(key, None)
             return DONE
         wrong = problems(cluster.name, cluster.spec)
         if wrong:
-            return self._reject(cluster, wrong)
+            self._reporter.reject(cluster, wrong)
+            return DONE
         seen = self._observe(cluster)
         plan = make_plan(seen)
         if gives_up_head(seen, plan):
             # Written before anything is done about it: a loss is counted once, whenever this process dies.
-            written = self._report(cluster, status_of(seen, plan))
+            written = self._reporter.report(cluster, status_of(seen, plan))
             if written is None:
                 return DONE
             cluster, seen = written, replace(seen, cluster=written)
+        self._heads.follow(key, plan.head, seen.spec.gcs_port, busy=_expects_nodes(plan))
         actions, more = _bounded(plan.actions)
         refusals = self._apply(cluster, seen.spec, actions)
+        if seen.ray:
+            self._heads.report(key, report_of(seen.ray, plan))
         status = status_of(seen, plan, [str(r) for r in refusals])
-        self._report(cluster, status)
+        put_off = self._reporter.report_soon(cluster, status)
         if refusals:
             return Result(retry=True)
-        return Result(self._look_again_in(plan, more))
+        return Result(self._look_again_in(plan, more, put_off))
 
-    def _look_again_in(self, plan: Plan, more: bool) -> float | None:
+    def _look_again_in(self, plan: Plan, more: bool, put_off: float | None) -> float | None:
         if more:
             return 0.0
         waits = [LOOK_AFTER_WRITING_SECONDS] if plan.actions else []
+        waits += [put_off] if put_off is not None else []
         if plan.look_again_at is not None:
             waits.append(max(0.0, plan.look_again_at - self._clock()))
         return min(waits, default=None)
@@ -134,31 +147,24 @@ class Reconciler:
             pods=sorted(pods, key=lambda p: p.name),
             service=self._stores.services.get(Key(cluster.namespace, service_name(cluster))),
             now=self._clock(),
-            taken=frozenset(self._taken.get(cluster.uid, ())),
+            taken=frozenset(self._taken.get(cluster.key, ())),
+            ray=self._heads.view(cluster.key),
         )
-
-    def _reject(self, cluster: RayCluster, wrong: tuple[Problem, ...]) -> Result:
-        status = status_of_invalid(cluster, wrong, self._clock())
-        message = status["conditions"][0]["message"]
-        known = _condition(cluster.status, "SpecValid").get("message")
-        if self._report(cluster, status) and message != known:
-            self._events.post(cluster, WARNING, "SpecInvalid", message)
-        return DONE
-
-    def _announce(self, cluster: RayCluster, actions: Iterable[Action]) -> None:
-        for reason, message in summarize(list(actions)):
-            self._events.post(cluster, NORMAL, reason, message)
 
     def _apply(self, cluster: RayCluster, spec: ClusterSpec, actions: list[Action]) -> list[ProviderError]:
         """Carry the actions out. One that is refused does not keep the others from being tried."""
         provider = self._provider(cluster, spec, actions)
-        singles = [a for a in actions if not isinstance(a, CreatePod)]
-        self._announce(cluster, singles)
+        singles = [a for a in actions if not isinstance(a, CreatePod | RetirePod)]
+        self._reporter.announce(cluster, singles)
         refused = [r for r in self._executor.map(lambda a: self._single(cluster, spec, provider, a), singles) if r]
         creates = {a.name: a for a in actions if isinstance(a, CreatePod)}
         outcomes = provider.launch([Launch(a.name, a.pod_type.name) for a in creates.values()])
-        # Told afterwards: what the API server refuses again and again is told as a refusal, once.
-        self._announce(cluster, [creates[o.launch.name] for o in outcomes if o.node])
+        retirements = [a for a in actions if isinstance(a, RetirePod)]
+        agreed = self._executor.map(lambda a: self._retire(cluster, provider, a), retirements)
+        # Told afterwards: what the API server or Ray refuses again and again is not told again and again.
+        done: list[Action] = [a for a, yes in zip(retirements, agreed, strict=True) if yes]
+        done += [creates[o.launch.name] for o in outcomes if o.node]
+        self._reporter.announce(cluster, done)
         for outcome in outcomes:
             refused += self._launched(cluster, outcome)
         return _distinct(refused)
@@ -177,8 +183,18 @@ class Reconciler:
 
     def _launched(self, cluster: RayCluster, outcome: Outcome) -> list[ProviderError]:
         if isinstance(outcome.error, ConflictError):
-            self._taken.setdefault(cluster.uid, set()).add(outcome.launch.name)
+            self._taken.setdefault(cluster.key, set()).add(outcome.launch.name)
         return [outcome.error] if outcome.error else []
+
+    def _retire(self, cluster: RayCluster, provider: KubernetesNodeProvider, action: RetirePod) -> bool:
+        """Delete the pod if Ray agrees. Whether it did: a pod whose delete failed then ends with its raylet."""
+        if not self._heads.drain(cluster.key, action.node_id, action.reason):
+            return False
+        try:
+            provider.terminate(Node(action.pod.name, action.pod.uid, action.pod.node_type))
+        except ProviderError as error:
+            log.warning("%s the pod of a drained worker was not deleted: %s", cluster.key.log_prefix, error)
+        return True
 
     def _single(
         self, cluster: RayCluster, spec: ClusterSpec, provider: KubernetesNodeProvider, action: Action
@@ -232,51 +248,10 @@ class Reconciler:
             raise typed(error) from error
         self._stores.pods.written(PodView.from_object(answer))
 
-    def _report(self, cluster: RayCluster, status: dict[str, Any]) -> RayCluster | None:
-        """Write a status that differs. None: the cluster has changed meanwhile, and the watch brings it again."""
-        if status == cluster.status:
-            return cluster
-        # With its resourceVersion the patch meets the very object that the status was computed from: never a
-        # later cluster of this name, never another operator's count, and the answer never hides an edited spec.
-        patch = [
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": str(cluster.resource_version)},
-            {"op": "add", "path": "/status", "value": status},
-        ]
-        path = path_of(PLURAL, *cluster.key, subresource="status")
-        try:
-            answer = self._api.request("PATCH", path, body=patch, content_type=JSON_PATCH)
-        except ApiError as error:
-            if error.status in (404, 409):
-                return None
-            raise
-        written = RayCluster.from_object(answer)
-        self._stores.clusters.written(written)
-        self._tell_phase(cluster, status)
-        self._tell_refusal(cluster, status)
-        return written
 
-    def _tell_phase(self, cluster: RayCluster, status: dict[str, Any]) -> None:
-        phase = status["phase"]
-        if phase == cluster.status.get("phase") or phase == ERROR:
-            return
-        if phase == RUNNING:
-            workers = status["readyWorkers"]
-            self._events.post(cluster, NORMAL, "Running", f"the head and {workers} workers are ready")
-        elif phase == RECOVERY:
-            count = status["autoscalerRetries"]
-            self._events.post(
-                cluster, WARNING, "HeadLost", f"the head is lost; restarting the cluster (restart {count})"
-            )
-
-    def _tell_refusal(self, cluster: RayCluster, status: dict[str, Any]) -> None:
-        ready = _condition(status, "Ready")
-        if ready.get("reason") == REFUSED and ready["message"] != _condition(cluster.status, "Ready").get("message"):
-            self._events.post(cluster, WARNING, REFUSED, ready["message"])
-
-
-def _condition(status: Json, kind: str) -> Json:
-    """The condition of a type, empty when the status has none."""
-    return next((c for c in status.get("conditions") or () if c.get("type") == kind), {})
+def _expects_nodes(plan: Plan) -> bool:
+    """Something is on its way up or down, so that the head's next answers matter."""
+    return any(isinstance(a, CreatePod | RetirePod) for a in plan.actions) or not all(p.ready for p in plan.workers)
 
 
 def _bounded(actions: tuple[Action, ...]) -> tuple[list[Action], bool]:

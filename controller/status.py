@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from autoscaler.convert import PendingInstance, ReportedState
+from autoscaler.model import QUANTUM, Demand, NodeStatus, Shape
+
 from .model import ClusterSpec, Json, RayCluster
 from .plan import Observed, Plan
+from .scaling import RayView
 from .service import service_name
 from .validation import Problem
 from .views import HEAD, PodView
@@ -18,6 +23,8 @@ RECOVERY = "AutoscalingExceptionRecovery"
 ERROR = "Error"
 # The Ready condition's reason when the API server did not carry out what was planned.
 REFUSED = "Refused"
+# Of waiting demand, the status shows this many shapes.
+MAX_SHAPES = 10
 
 
 def status_of(seen: Observed, plan: Plan, refusals: Sequence[str] = ()) -> dict[str, Any]:
@@ -40,9 +47,10 @@ def status_of(seen: Observed, plan: Plan, refusals: Sequence[str] = ()) -> dict[
         "autoscalerRetries": before.get("autoscalerRetries", 0) + (1 if lost else 0),
         "observedGeneration": seen.cluster.generation,
         "head": _head_status(seen.cluster, head),
-        "desiredWorkers": sum(t.min_workers for t in spec.worker_types),
+        "desiredWorkers": sum(plan.targets.values()),
         "readyWorkers": len(ready_workers),
-        "podTypes": [_type_status(t.name, t.min_workers, plan.workers) for t in spec.worker_types],
+        "podTypes": [_type_status(t.name, plan.targets.get(t.name, 0), plan.workers) for t in spec.worker_types],
+        **_demand_status(seen, plan),
         "conditions": _conditions(
             before,
             seen.now,
@@ -75,6 +83,18 @@ def status_of_invalid(cluster: RayCluster, problems: Sequence[Problem], now: flo
             {"SpecValid": (False, "Invalid", message), "Ready": (False, "SpecInvalid", message)},
         ),
     }
+
+
+def report_of(ray: RayView, plan: Plan) -> ReportedState:
+    """The same truth for ``ray status`` and Ray's dashboard: pods that are not Ray nodes yet, and what can never be."""
+    known = {node.instance_id for node in ray.state.nodes if node.status is not NodeStatus.DEAD}
+    pending = (p for p in plan.workers if p.name not in known)
+    decision = plan.decision
+    return ReportedState(
+        pending=tuple(PendingInstance(p.name, p.node_type, p.problem or p.phase) for p in pending),
+        infeasible=tuple(d.shape for d in decision.infeasible) if decision else (),
+        infeasible_gangs=decision.infeasible_gangs if decision else (),
+    )
 
 
 def gives_up_head(seen: Observed, plan: Plan) -> bool:
@@ -121,6 +141,28 @@ def _shortages(spec: ClusterSpec, workers: Sequence[PodView]) -> list[str]:
 def _type_status(name: str, desired: int, workers: Sequence[PodView]) -> dict[str, Any]:
     mine = [p for p in workers if p.node_type == name]
     return {"name": name, "desired": desired, "pods": len(mine), "ready": sum(p.ready for p in mine)}
+
+
+def _demand_status(seen: Observed, plan: Plan) -> dict[str, Any]:
+    """What waits in Ray, and what of it no node of this cluster could ever hold; absent when there is none."""
+    state = seen.ray.state if seen.ray else None
+    waiting = [*(state.demands if state else ()), *(d for g in (state.gangs if state else ()) for d in g.bundles)]
+    decision = plan.decision
+    never = [
+        *(decision.infeasible if decision else ()),
+        *(d for g in (decision.infeasible_gangs if decision else ()) for d in g.bundles),
+    ]
+    shown = {"pendingDemand": waiting, "infeasibleDemand": never}
+    return {name: _shapes(demands) for name, demands in shown.items() if demands}
+
+
+def _shapes(demands: Sequence[Demand]) -> list[dict[str, Any]]:
+    """The most frequent shapes, in Ray's units."""
+    counts: Counter[Shape] = Counter()
+    for demand in demands:
+        counts[demand.shape] += demand.count
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_SHAPES]
+    return [{"resources": {n: a / QUANTUM for n, a in shape.resources}, "count": count} for shape, count in most]
 
 
 def _conditions(before: Json, now: float, wanted: Mapping[str, tuple[bool, str, str]]) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from ray.autoscaler._private.node_provider_availability_tracker import NodeAvailabilitySummary
     from ray.autoscaler._private.resource_demand_scheduler import ResourceDemandScheduler as SchedulerV1
-    from ray.autoscaler._private.resource_demand_scheduler import _default_utilization_scorer
     from ray.autoscaler.v2.instance_manager.config import NodeTypeConfig
     from ray.autoscaler.v2.scheduler import ResourceDemandScheduler as SchedulerV2
     from ray.autoscaler.v2.scheduler import SchedulingRequest
@@ -185,7 +183,7 @@ def _gang(number: int, gang: Gang) -> pb.GangResourceRequest:
         if gang.strategy is Strategy.STRICT_SPREAD:
             request.placement_constraints.add().anti_affinity.label_name = label
         requests.append(request)
-    return pb.GangResourceRequest(bundle_selectors=[pb.BundleSelector(resource_requests=requests)])
+    return pb.GangResourceRequest(requests=requests, bundle_selectors=[pb.BundleSelector(resource_requests=requests)])
 
 
 def _placement_group(gang: Gang) -> PlacementGroupTableData:
@@ -195,8 +193,3 @@ def _placement_group(gang: Gang) -> PlacementGroupTableData:
     for shape in _bundles(gang):
         group.bundles.add(unit_resources=_amounts(dict(shape.resources)))
     return group
-
-
-def compare(launches: Counter[str]) -> int:
-    """Number of nodes."""
-    return sum(launches.values())

@@ -41,7 +41,14 @@ def operator_config(version: str) -> ImageConfig:
     return ImageConfig(
         user="65532:65532",
         workdir="/",
-        env={"PATH": _PATH, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            "PATH": _PATH,
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            # Without it gRPC prints a line for each connection that a head ends.
+            "GRPC_VERBOSITY": "ERROR",
+        },
         entrypoint=("ray-operator",),
         labels={
             "org.opencontainers.image.title": "ray-operator",

@@ -14,6 +14,7 @@ from tests.support.prerequisites import ROOT
 
 PAGE = ROOT / "docs/deploying-on-kubernetes.md"
 COMMANDS = guide.parse(PAGE.read_text())
+OPERATOR = "deployment,serviceaccount,clusterrole,clusterrolebinding"
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +25,7 @@ def runner(environment: Mapping[str, str]) -> Iterator[guide.Runner]:
     runner.close()
     kube = Kube(environment)
     kube.run("delete", "namespace", "ray", "--ignore-not-found", "--timeout=120s")
-    kube.run("delete", "deployment,serviceaccount", "-l", "cluster.ray.io/component=operator", "--ignore-not-found")
-    kube.run(
-        "delete",
-        "clusterrole,clusterrolebinding",
-        "ray-operator-clusterrole",
-        "ray-operator-clusterrolebinding",
-        "--ignore-not-found",
-    )
-    kube.run("delete", "serviceaccount", "ray-operator-serviceaccount", "--ignore-not-found")
+    kube.run("delete", "-A", OPERATOR, "-l", "app.kubernetes.io/instance=example-cluster", "--timeout=120s")
 
 
 @pytest.mark.parametrize(
@@ -92,10 +85,41 @@ def test_cleanup(runner: guide.Runner, command: guide.Command) -> None:
     runner.run(command)
 
 
+def left_behind(kube: Kube) -> list[str]:
+    """What of the release and its cluster is there, in any namespace; the CRD is expected to stay."""
+    kinds = "pods,services,deployments,serviceaccounts,rayclusters,jobs,configmaps,clusterroles,clusterrolebindings"
+    assert "rayclusters.cluster.ray.io" in kube.run("get", "crd", "-o", "name")
+    found = kube.run("get", kinds, "-A", "-o", "name").split()
+    return [name for name in found if name.split("/")[1].startswith(("ray-operator", "ray-test", "example-cluster"))]
+
+
 def test_nothing_but_the_crd_is_left(environment: Mapping[str, str]) -> None:
     """After the page's clean-up."""
-    kube = Kube(environment)
-    kinds = "pods,services,deployments,serviceaccounts,rayclusters,jobs,configmaps,clusterroles,clusterrolebindings"
-    left = kube.run("get", kinds, "-A", "-o", "name")
-    assert not [line for line in left.splitlines() if "ray" in line.split("/", 1)[-1].split(".")[0]]
-    assert "rayclusters.cluster.ray.io" in kube.run("get", "crd", "-o", "name")
+    eventually(lambda: left_behind(Kube(environment)) == [])
+
+
+UNINSTALL = "helm -n ray uninstall example-cluster"
+DELETE_CLUSTER = "kubectl -n ray delete raycluster example-cluster --ignore-not-found"
+DELETE_NAMESPACE = "kubectl delete namespace ray"
+DELETE_OPERATOR = f"kubectl delete -A {OPERATOR} -l app.kubernetes.io/instance=example-cluster"
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        (UNINSTALL, DELETE_CLUSTER, DELETE_NAMESPACE),
+        (DELETE_NAMESPACE, DELETE_OPERATOR),
+        (DELETE_CLUSTER, DELETE_NAMESPACE, DELETE_OPERATOR),
+    ],
+    ids=["release first", "namespace first", "release last"],
+)
+def test_any_other_order_leaves_nothing_either(environment: Mapping[str, str], order: tuple[str, ...]) -> None:
+    """With the cluster's pods on their way up, and the last command of the page's text where Helm has no record."""
+    assert DELETE_OPERATOR in PAGE.read_text()
+    kube = Kube(environment, "ray")
+    runner = guide.Runner(ROOT, environment, print)
+    runner.run(guide.Command("", "", "helm -n ray install example-cluster --create-namespace ./charts/ray", ("...",)))
+    eventually(lambda: len(kube.list("pods")) == 3)
+    for command in order:
+        runner.run(guide.Command("", "", command, ("...",)))
+    eventually(lambda: left_behind(Kube(environment)) == [])

@@ -25,7 +25,7 @@ from .plans import HEAD, SPEC, W0, W1, WELL, changed_pod, created, deleted, slot
 
 def test_a_healthy_cluster_is_left_alone() -> None:
     plan = make_plan(seen(WELL))
-    assert plan == Plan((), None, HEAD, "", (W0, W1))
+    assert plan == Plan((), None, HEAD, "", (W0, W1), {"worker-node": 2}, plan.decision)
 
 
 def test_a_new_cluster_gets_service_head_and_workers_in_one_pass() -> None:

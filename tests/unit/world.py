@@ -14,6 +14,7 @@ from controller.views import KIND_LABEL
 
 from .builders import NAME, NAMESPACE, NOW, raw_cluster, raw_spec
 from .fake_api import Died, FakeApi, InlineExecutor
+from .fake_heads import FakeHeads
 
 KEY = Key(NAMESPACE, NAME)
 
@@ -25,6 +26,7 @@ class World:
         self.api = FakeApi()
         self.now = NOW
         self.deaths = 0
+        self.heads = FakeHeads()
         self.notified: list[Key] = []
         self.user(spec or raw_spec())
         self.boot()
@@ -35,7 +37,9 @@ class World:
         self.api.listed(self.stores)
         self.told = len(self.api.log)
         events = Events(self.api, lambda: self.now)
-        self.reconciler = Reconciler(self.api, self.stores, events, InlineExecutor(), lambda: self.now)
+        self.reconciler = Reconciler(
+            self.api, self.stores, events, self.heads, InlineExecutor(), clock=lambda: self.now
+        )
 
     @staticmethod
     def _cluster_of(obj: Any) -> Key:

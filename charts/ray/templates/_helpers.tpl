@@ -35,6 +35,13 @@
   verbs: [create]
 {{- end -}}
 
+{{/* On each of the operator's objects: by it they are found where Helm has lost its record of the release. */}}
+{{- define "ray.operatorLabels" -}}
+cluster.ray.io/component: operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
 {{/* The operator's pod template and the rest of its Deployment's spec. */}}
 {{- define "ray.operatorSpec" -}}
 replicas: 1

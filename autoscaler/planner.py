@@ -1,0 +1,229 @@
+"""One pass over a request: minimum workers, request_resources(), placement groups, tasks and actors, in this order.
+
+Each fills what runs, then what is on its way, then launches.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from . import gangs
+from .capacity import Places, Pool, Space
+from .limits import Limits, at_once
+from .model import Demand, Gang, NodeType, Shape
+from .packing import Candidate, Pick, Profile, Scorer, place
+from .request import Existing, Request
+from .scoring import Utilisation, Volume
+from .wants import Choice, Want, Wants
+
+RUNNING, COMING = 0, 1
+MIN_WORKERS, DEMAND, GANG, REQUESTED = "min workers", "demand", "gang", "requested"
+# With more shapes than this, a second packing is not worth its time.
+RETRIED_SHAPES = 2_000
+
+
+@dataclass(frozen=True)
+class Manner:
+    """What may be done in more than one way.
+
+    ``joint``: nodes that run and nodes on their way are filled together, the best used first. ``spread``: SPREAD
+    uses a node per bundle. ``ordered``: a fallback selector is used only when those before it cannot be satisfied.
+    ``roomy``: of nodes that are used equally well, the bigger one is taken, and big gangs come after small ones.
+    """
+
+    joint: bool = False
+    spread: bool = True
+    ordered: bool = True
+    roomy: bool = False
+
+
+class World:
+    """The request as vectors. Read only: any number of plans start from it."""
+
+    def __init__(self, request: Request) -> None:
+        shapes = {d.shape for d in (*request.demands, *request.requested) if d.count > 0}
+        shapes.update(shape for gang in request.gangs for shape in gangs.alone(gang))
+        self.request = request
+        self.types = {t.name: t for t in sorted(request.types, key=_cost)}
+        nodes = sorted(request.nodes, key=lambda n: n.name)
+        offered = [*(t.resources for t in self.types.values()), *(n.total for n in nodes)]
+        self.space = space = Space.of(shapes, offered)
+        self.profiles = {t.name: space.profile(t.resources, t.resources, t.labels) for t in self.types.values()}
+        self.nodes = [(n, self._profile(n, n.total), self._profile(n, n.free)) for n in nodes if not n.draining]
+        self.workers = [n for n in nodes if not n.is_head]
+        self.shapes = len(shapes)
+        leaving = [self._profile(n, n.total) for n in nodes if n.draining]
+        here = [whole for _, whole, _ in self.nodes]
+        self.possible = Places(space, [*self.profiles.values(), *here, *leaving]).possible
+        limits = self.limits()
+        launchable = [p for name, p in self.profiles.items() if limits.could(name)]
+        self.options = Places(space, [*launchable, *here]).options
+
+    def limits(self) -> Limits:
+        """All bounds, nothing launched yet."""
+        present = Counter(n.node_type for n in self.workers)
+        return Limits(self.types.values(), self.request.max_workers, present, self.request.blocked)
+
+    def _profile(self, node: Existing, free: Mapping[str, int]) -> Profile:
+        stage = COMING if node.pending else RUNNING
+        return self.space.profile(node.total, free, node.labels, stage, not node.is_head)
+
+
+class Planner:
+    """A plan in the making: what is launched so far and why, and the room and the bounds that are left."""
+
+    def __init__(self, world: World, manner: Manner) -> None:
+        self._world = world
+        self._manner = manner
+        self._limits = world.limits()
+        self._pool = Pool()
+        self._gpu = world.space.names.get("GPU")
+        self._conserve = world.request.conserve_gpus
+        self.reasons: dict[str, Counter[str]] = {name: Counter() for name in world.types}
+        self.needed: set[str] = set()
+
+    def launch_minimum(self) -> None:
+        """Types in the order of their names, as far as the cluster's maximum goes."""
+        live = Counter(n.node_type for n in self._world.workers if not n.draining)
+        for name, node_type in sorted(self._world.types.items()):
+            wanted = min(node_type.min_workers, node_type.max_workers) - live[name]
+            count = min(wanted, self._limits.room(name))
+            if count > 0:
+                self._launch(name, count, MIN_WORKERS)
+                self._pool.plan(self._world.profiles[name], count)
+
+    def place_requested(self, requested: Sequence[Demand]) -> Counter[Shape]:
+        """request_resources(): on all that nodes have, in use or not; then nodes that exist join the pool."""
+        left: Counter[Shape] = Counter()
+        if requested:
+            whole = self._pool.copy()
+            for node, all_of_it, _ in sorted(self._world.nodes, key=lambda n: n[1] == n[2]):
+                whole.add(all_of_it, node.name)
+            left = self._place_each(whole, requested, REQUESTED)
+        for node, _, free in sorted(self._world.nodes, key=lambda n: n[0].name not in self.needed):
+            self._pool.add(free, node.name)
+        return left
+
+    def place_gangs(self, waiting: Iterable[Gang]) -> tuple[Gang, ...]:
+        """Whole gangs or nothing, the hardest first; returns those that found no place."""
+        failed: set[tuple[object, ...]] = set()
+        left = []
+        for gang in sorted(waiting, key=lambda gang: gangs.order(gang, small_first=self._manner.roomy)):
+            # There is never more room than before: what failed once fails again.
+            kind = (gang.strategy, gangs.bundles(gang))
+            if kind in failed or not self._place_gang(gang):
+                failed.add(kind)
+                left.append(gang)
+        return tuple(left)
+
+    def place_demands(self, demands: Sequence[Demand]) -> Counter[Shape]:
+        """Tasks and actors: the only ones that upscaling speed slows down."""
+        running = Counter(n.node_type for n in self._world.workers if not n.pending)
+        coming = Counter(n.node_type for n in self._world.workers if n.pending and not n.draining)
+        speed = self._world.request.upscaling_speed
+        allowed = {
+            name: at_once(speed, running[name]) - coming[name] - sum(reasons.values())
+            for name, reasons in self.reasons.items()
+        }
+        return self._place_each(self._pool, demands, DEMAND, allowed)
+
+    def _place_gang(self, gang: Gang) -> bool:
+        if not gangs.bundles(gang):
+            return True
+        for attempt in gangs.attempts(gang, self._options, self._manner.spread):
+            picks, wants = self._best(self._pool, attempt.wants, attempt.limit, attempt.launch)
+            if not wants.left:
+                self._commit(self._pool, picks, wants, GANG)
+                return True
+        return False
+
+    def _place_each(
+        self, pool: Pool, demands: Sequence[Demand], reason: str, allowed: dict[str, int | float] | None = None
+    ) -> Counter[Shape]:
+        """Place what can be placed; returns the rest. What one selector does not place, the next one may."""
+        left: Counter[Shape] = Counter()
+        waiting = [Want(d.shape, Choice(), d.count, tuple(self._options(d.shape))) for d in demands if d.count > 0]
+        while waiting:
+            for want in waiting:
+                if not want.later:
+                    left[want.shape] += want.number
+            tried = [w._replace(choice=w.later[0], later=w.later[1:]) for w in waiting if w.later]
+            picks, wants = self._best(pool, tried)
+            left.update(self._commit(pool, picks, wants, reason, allowed))
+            waiting = wants.remaining()
+        return left
+
+    def _options(self, shape: Shape) -> Sequence[Choice]:
+        options = self._world.options(shape)
+        if self._manner.ordered or len(options) < 2:
+            return options
+        anywhere = not all(option.selectors for option in options)
+        every = tuple(selector for option in options for selector in option.selectors)
+        return [Choice(() if anywhere else every, sum(option.places for option in options))]
+
+    def _best(
+        self, pool: Pool, waiting: Sequence[Want], limit: int | None = None, launch: bool = True
+    ) -> tuple[list[Pick], Wants]:
+        """The usual order; when that leaves something over, bounds bind: then nodes that hold more are tried first."""
+        names = self._world.space.names
+        wants = Wants(names, waiting)
+        picks = self._attempt(pool, wants, Utilisation(self._gpu, self._conserve), limit, launch)
+        if wants.left and len(wants.wants) <= RETRIED_SHAPES:
+            others = Wants(names, waiting)
+            volume = Volume.of(others, len(names), self._gpu, self._conserve)
+            other_picks = self._attempt(pool, others, volume, limit, launch)
+            if others.left < wants.left:
+                return other_picks, others
+        return picks, wants
+
+    def _attempt(self, pool: Pool, wants: Wants, score: Scorer, limit: int | None, launch: bool) -> list[Pick]:
+        turn = -1 if self._manner.roomy else 1
+        picks: list[Pick] = []
+        for stages in ((RUNNING, COMING),) if self._manner.joint else ((RUNNING,), (COMING,)):
+            picks += place(wants, pool.candidates(*stages)[::turn], score, limit)
+        if launch:
+            types = [Candidate(p, self._limits.room(name), name) for name, p in self._world.profiles.items()]
+            picks += place(wants, types[::turn], score, limit, cap=self._limits.workers)
+        return picks
+
+    def _commit(
+        self,
+        pool: Pool,
+        picks: Iterable[Pick],
+        wants: Wants,
+        reason: str,
+        allowed: dict[str, int | float] | None = None,
+    ) -> Counter[Shape]:
+        """Carry picks out, with ``allowed`` launches per type; returns what nodes beyond that would have held."""
+        held: Counter[Shape] = Counter()
+        for pick in picks:
+            name = pick.candidate.key
+            if not name:
+                self.needed.update(pool.use(pick))
+                continue
+            count = pick.nodes if allowed is None else int(max(0, min(pick.nodes, allowed[name])))
+            if count:
+                self._launch(name, count, reason)
+                pool.plan(pick.candidate.profile._replace(free=pick.free), count)
+                if pool is not self._pool:
+                    self._pool.plan(pick.candidate.profile, count)
+            if allowed is not None:
+                allowed[name] -= count
+            if pick.nodes > count:
+                # They will be launched as soon as speed allows: nobody else takes their place.
+                self._limits.take(name, pick.nodes - count)
+                for rank, taken in pick.taken:
+                    held[wants.wants[rank].shape] += taken * (pick.nodes - count)
+        return held
+
+    def _launch(self, name: str, count: int, reason: str) -> None:
+        self.reasons[name][reason] += count
+        self._limits.take(name, count)
+
+
+def _cost(node_type: NodeType) -> tuple[int, int, int, int, str]:
+    """Cheap first: GPUs cost most, then CPUs, then memory, then all else."""
+    r = node_type.resources
+    return r.get("GPU", 0), r.get("CPU", 0), r.get("memory", 0), sum(r.values()), node_type.name

@@ -1,0 +1,120 @@
+"""How many workers of which type the waiting work needs. Pure: equal requests, in any order, get equal decisions.
+
+Nodes on their way are filled after those that run, as Ray itself will do it, and because only then the answer stays
+the same while pods start: the next round finds last round's launches and fills them in the order in which it chose
+them. Packing is greedy, so when something is launched or left over other manners are tried, and a better result
+wins: more placed, then fewer nodes, then cheaper ones.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from . import gangs
+from .model import Demand, Gang, Shape, Strategy
+from .planner import MIN_WORKERS, Manner, Planner, World
+from .request import Decision, Existing, Request
+
+__all__ = ["Decision", "Existing", "Request", "removable", "schedule"]
+
+# Shapes times nodes up to which several manners are compared; a greater problem is packed once.
+COMPARED = 20_000
+
+
+class _Result(NamedTuple):
+    planner: Planner
+    requested: Counter[Shape]
+    gangs: tuple[Gang, ...]
+    demands: Counter[Shape]
+
+    @property
+    def left(self) -> tuple[int, int, int]:
+        """How much found no place."""
+        return len(self.gangs), sum(self.requested.values()), sum(self.demands.values())
+
+    def launched(self, world: World) -> tuple[int, int, int, int]:
+        """Number of nodes launched, and their GPUs, CPUs and memory."""
+        counts = {name: sum(reasons.values()) for name, reasons in self.planner.reasons.items()}
+        totals = (
+            sum(world.types[name].resources.get(resource, 0) * n for name, n in counts.items())
+            for resource in ("GPU", "CPU", "memory")
+        )
+        return sum(counts.values()), *totals  # type: ignore[return-value]
+
+
+def schedule(request: Request) -> Decision:
+    """Decide. Never raises on a well-typed request, whatever its numbers."""
+    world = World(request)
+    best = _run(world, Manner())
+    for manner in _others(world, best):
+        result = _run(world, manner)
+        fewer_left = result.left < best.left
+        # The order of selectors is a wish: it is dropped to place more, not to save nodes.
+        same_left = result.left == best.left and manner.ordered
+        if fewer_left or (same_left and result.launched(world) < best.launched(world)):
+            best = result
+    return _decision(world, best)
+
+
+def removable(request: Request, decision: Decision, idle: Sequence[str] | None = None) -> frozenset[str]:
+    """Those of ``idle`` (workers by name, the longest idle first; default: all) that need not stay.
+
+    No needed worker is among them, and of each type its minimum stays, counting what runs or is on its way.
+    """
+    live = {n.name: n.node_type for n in request.nodes if not n.is_head and not n.draining}
+    spare = Counter(live.values())
+    spare.subtract({t.name: min(t.min_workers, t.max_workers) for t in request.types})
+    chosen: set[str] = set()
+    for name in sorted(live) if idle is None else dict.fromkeys(idle):
+        if name in live and name not in decision.needed and spare[live[name]] > 0:
+            chosen.add(name)
+            spare[live[name]] -= 1
+    return frozenset(chosen)
+
+
+def _run(world: World, manner: Manner) -> _Result:
+    planner = Planner(world, manner)
+    planner.launch_minimum()
+    requested = planner.place_requested(world.request.requested)
+    waiting_gangs = planner.place_gangs(world.request.gangs)
+    return _Result(planner, requested, waiting_gangs, planner.place_demands(world.request.demands))
+
+
+def _others(world: World, first: _Result) -> Iterator[Manner]:
+    """Manners that could improve on the first one."""
+    launched = any(reason != MIN_WORKERS for reasons in first.planner.reasons.values() for reason in reasons)
+    if not (launched or any(first.left)) or world.shapes * len(world.nodes) > COMPARED:
+        return
+    spreads = any(g.strategy is Strategy.SPREAD for g in world.request.gangs)
+    if spreads:
+        yield Manner(spread=False)
+    yield Manner(spread=False, roomy=True)
+    if world.nodes:
+        yield Manner(joint=True)
+        yield Manner(joint=True, spread=False, roomy=True)
+        if spreads:
+            yield Manner(joint=True, spread=False)
+    if any(first.left):
+        yield Manner(joint=True, spread=False, ordered=False)
+
+
+def _decision(world: World, result: _Result) -> Decision:
+    reasons = {name: dict(counts) for name, counts in sorted(result.planner.reasons.items()) if counts}
+    impossible = {shape for shape in result.demands if not world.possible(shape)}
+    hopeless = [not all(map(world.possible, gangs.alone(gang))) for gang in result.gangs]
+    return Decision(
+        launches={name: sum(counts.values()) for name, counts in reasons.items()},
+        reasons=reasons,
+        needed=frozenset(result.planner.needed),
+        infeasible=_demands({s: n for s, n in result.demands.items() if s in impossible}),
+        infeasible_gangs=tuple(g for g, never in zip(result.gangs, hopeless, strict=True) if never),
+        unplaced=_demands({s: n for s, n in result.demands.items() if s not in impossible}),
+        unplaced_gangs=tuple(g for g, never in zip(result.gangs, hopeless, strict=True) if not never),
+        unplaced_requested=_demands(result.requested),
+    )
+
+
+def _demands(counts: Mapping[Shape, int]) -> tuple[Demand, ...]:
+    return tuple(Demand(shape, count) for shape, count in sorted(counts.items()))

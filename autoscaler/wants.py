@@ -1,0 +1,221 @@
+"""What waits for a node, indexed so that a node can ask for the next thing that fits it.
+
+Counts of equal wishes are kept, never single wishes. Amounts are integers in units of 1/10000. A vector has one
+amount for each resource that any demand names.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter, le
+from typing import NamedTuple
+
+from .model import Selector, Shape
+
+Vector = tuple[int, ...]
+# What one node takes: (rank, how many) pairs.
+Taken = tuple[tuple[int, int], ...]
+
+# Entries between two remembered minima: a search passes over a block of shapes, none of which can fit, at once.
+BLOCK = 64
+
+
+class Choice(NamedTuple):
+    """Where something may go: any of these selectors will do, none at all means anywhere.
+
+    ``places`` says how many kinds of nodes that leaves: what has few to choose from goes first.
+    """
+
+    selectors: tuple[Selector, ...] = ()
+    places: int = 0
+
+
+class Want(NamedTuple):
+    """``number`` equal wishes, where they may go now, and where ``later``, in order."""
+
+    shape: Shape
+    choice: Choice
+    number: int
+    later: tuple[Choice, ...] = ()
+
+
+class Kind:
+    """Shapes that name the same resources and the same selectors, in the order in which they are tried.
+
+    Invariants: ``sizes`` (negated sums of the amounts) ascends, so that what is too big in sum is passed over by
+    bisection; ``_blocks[b]`` is the least that any shape of block b asks for, per resource; ``_alive`` leads from
+    any entry to the next one that still has a count.
+    """
+
+    __slots__ = ("_alive", "_blocks", "amounts", "dims", "floor", "ranks", "selectors", "sizes")
+
+    def __init__(self, dims: Vector, selectors: tuple[Selector, ...]) -> None:
+        self.dims = dims
+        self.selectors = selectors
+        self.ranks: list[int] = []
+        self.amounts: list[Vector] = []
+        self.sizes: list[int] = []
+        self.floor: Vector = ()
+        self._blocks: list[Vector] = []
+        self._alive: list[int] = []
+
+    def add(self, rank: int, amounts: Vector) -> int:
+        """Append the next entry; returns its index."""
+        self.ranks.append(rank)
+        self.amounts.append(amounts)
+        self.sizes.append(-sum(amounts))
+        return len(self.ranks) - 1
+
+    def seal(self) -> None:
+        """All entries are there: compute what searches rely on."""
+        count = len(self.amounts)
+        self._alive = list(range(count + 1))
+        blocks = (self.amounts[i : i + BLOCK] for i in range(0, count, BLOCK))
+        self._blocks = [tuple(map(min, zip(*block, strict=True))) for block in blocks]
+        self.floor = tuple(map(min, zip(*self._blocks, strict=True)))
+
+    def exhaust(self, index: int) -> None:
+        """Nothing of this entry is left."""
+        self._alive[index] = index + 1
+
+    def admits(self, free: Sequence[int], labels: Mapping[str, str]) -> bool:
+        """Whether any entry may fit: the cheap test that spares most nodes a search."""
+        if self.selectors and not any(selector.admits(labels) for selector in self.selectors):
+            return False
+        return all(free[d] >= least for d, least in zip(self.dims, self.floor, strict=True))
+
+    def seek(self, start: int, free: Sequence[int]) -> int:
+        """Index of the first entry from ``start`` on that fits into ``free``; past the end when there is none."""
+        dims = self.dims
+        if len(dims) < 2:
+            return self._live(max(start, bisect_left(self.sizes, -free[dims[0]])) if dims else start)
+        room = tuple([free[d] for d in dims])
+        index = self._live(max(start, bisect_left(self.sizes, -sum(room))))
+        end = len(self.ranks)
+        while index < end:
+            block = index // BLOCK
+            last = min((block + 1) * BLOCK, end)
+            if _fits(self._blocks[block], room):
+                while index < last:
+                    if _fits(self.amounts[index], room):
+                        return index
+                    index = self._live(index + 1)
+            else:
+                index = self._live(last)
+        return end
+
+    def _live(self, index: int) -> int:
+        alive = self._alive
+        root = index
+        while alive[root] != root:
+            root = alive[root]
+        while alive[index] != root:
+            alive[index], index = root, alive[index]
+        return root
+
+
+class Wants:
+    """Demand that waits for a node, hardest first: most label constraints, most resources, biggest amounts.
+
+    The order is that of Ray's own autoscaler. A rank is a position in it.
+    """
+
+    def __init__(self, names: dict[str, int], wants: Iterable[Want]) -> None:
+        self.wants = _hardest_first(wants)
+        self.counts = [w.number for w in self.wants]
+        self.left = sum(self.counts)
+        self.kind_of: list[Kind] = []
+        self._index_of: list[int] = []
+        kinds: dict[tuple[tuple[Selector, ...], Vector], Kind] = {}
+        for rank, want in enumerate(self.wants):
+            dims = tuple([names[name] for name, _ in want.shape.resources])
+            kind = kinds.get((want.choice.selectors, dims))
+            if kind is None:
+                kind = kinds[want.choice.selectors, dims] = Kind(dims, want.choice.selectors)
+            self.kind_of.append(kind)
+            self._index_of.append(kind.add(rank, tuple([amount for _, amount in want.shape.resources])))
+        self.kinds = list(kinds.values())
+        for kind in self.kinds:
+            kind.seal()
+
+    def kinds_for(self, free: Vector, labels: Mapping[str, str]) -> list[Kind]:
+        """The kinds that such a node may hold at all."""
+        return [kind for kind in self.kinds if kind.admits(free, labels)]
+
+    def fill(self, free: list[int], kinds: list[Kind], limit: int | None) -> Taken:
+        """What a node with this much ``free`` takes, hardest first; ``free`` is reduced. At most ``limit`` wishes."""
+        heads = []
+        for kind in kinds:
+            index = kind.seek(0, free)
+            if index < len(kind.ranks):
+                heads.append((kind.ranks[index], index, kind))
+        if len(heads) > 1:
+            heapq.heapify(heads)
+        taken = []
+        while heads:
+            rank, index, kind = heads[0]
+            fitting = self._fitting(rank, kind, kind.amounts[index], free)
+            if fitting > 0:
+                fitting = fitting if limit is None else min(fitting, limit)
+                taken.append((rank, fitting))
+                for d, amount in zip(kind.dims, kind.amounts[index], strict=True):
+                    free[d] -= fitting * amount
+                if limit is not None:
+                    limit -= fitting
+                    if limit <= 0:
+                        break
+            index = kind.seek(index + 1, free)
+            if index < len(kind.ranks):
+                heapq.heapreplace(heads, (kind.ranks[index], index, kind))
+            else:
+                heapq.heappop(heads)
+        return tuple(taken)
+
+    def _fitting(self, rank: int, kind: Kind, amounts: Vector, free: Sequence[int]) -> int:
+        fitting = self.counts[rank]
+        for d, amount in zip(kind.dims, amounts, strict=True):
+            fitting = min(fitting, free[d] // amount)
+        return fitting
+
+    def repeats(self, taken: Taken) -> int:
+        """How many nodes in a row can take exactly this; 0 means that the choice is stale."""
+        return min([self.counts[rank] // count for rank, count in taken])
+
+    def take(self, taken: Taken, times: int) -> None:
+        """``times`` nodes take this: it no longer waits."""
+        for rank, count in taken:
+            self.counts[rank] -= count * times
+            self.left -= count * times
+            if self.counts[rank] == 0:
+                self.kind_of[rank].exhaust(self._index_of[rank])
+
+    def remaining(self) -> list[Want]:
+        """What still waits."""
+        return [want._replace(number=count) for want, count in zip(self.wants, self.counts, strict=True) if count]
+
+
+def _fits(amounts: Vector, room: Vector) -> bool:
+    return all(map(le, amounts, room))
+
+
+def _hardest_first(wants: Iterable[Want]) -> list[Want]:
+    """Sorted, equal ones added up."""
+    merged: list[Want] = []
+    last = None
+    for hardness, want in sorted([(_hardness(w), w) for w in wants if w.number > 0], key=itemgetter(0), reverse=True):
+        if hardness == last:
+            merged[-1] = merged[-1]._replace(number=merged[-1].number + want.number)
+        else:
+            merged.append(want)
+            last = hardness
+    return merged
+
+
+def _hardness(want: Want) -> tuple[int, int, int, tuple[tuple[str, int], ...], int, int, tuple[Selector, ...]]:
+    resources = want.shape.resources
+    selectors, places = want.choice
+    size = sum([amount for _, amount in resources])
+    constraints = len(selectors[0].constraints) if selectors else 0
+    return constraints, len(resources), size, resources, -places, -len(want.later), want.shape.selectors

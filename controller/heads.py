@@ -1,0 +1,118 @@
+"""The Ray heads of all clusters: their newest answers, and what is told to them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from autoscaler.convert import ReportedState
+from autoscaler.gcs import DrainReason, GcsClient, GcsError
+from autoscaler.poller import Poller
+
+from .model import Key
+from .scaling import RayView
+from .views import PodView
+
+log = logging.getLogger(__name__)
+
+# A head forgets nothing, but one that was replaced under the same pod must hear it again.
+REPORT_AGAIN_SECONDS = 30.0
+
+
+class Heads(Protocol):
+    """What a reconciler needs of Ray heads."""
+
+    def follow(self, cluster: Key, head: PodView | None, port: int, *, busy: bool) -> None:
+        """Ask this head from now on, often while ``busy``; with no head, or one without an address, ask nobody."""
+
+    def view(self, cluster: Key) -> RayView | None:
+        """The newest answer of the cluster's head."""
+
+    def drain(self, cluster: Key, node_id: bytes, message: str) -> bool:
+        """Ask the head to let an idle node go. False if it refuses, because the node has work, or does not answer."""
+
+    def report(self, cluster: Key, report: ReportedState) -> None:
+        """Tell the head what ``ray status`` and the dashboard show of the autoscaler."""
+
+
+class PolledHeads:
+    """Heads asked by one poller. ``on_change`` is told the cluster whose head has news."""
+
+    def __init__(self, on_change: Callable[[Key], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._poller: Poller[tuple[Key, str], GcsClient] = Poller(GcsClient, lambda key: on_change(key[0]), clock)
+        self._lock = threading.Lock()
+        # Cluster -> uid of the head pod that is followed, and what it was told last and when.
+        self._followed: dict[Key, str] = {}
+        self._told: dict[Key, tuple[ReportedState, float]] = {}
+
+    def start(self) -> None:
+        """Begin to ask, from a thread of its own."""
+        self._poller.start()
+
+    def stop(self) -> None:
+        """Ask nobody any more."""
+        self._poller.stop()
+
+    def follow(self, cluster: Key, head: PodView | None, port: int, *, busy: bool) -> None:
+        """See Heads."""
+        uid = head.uid if head and head.ip else ""
+        with self._lock:
+            before = self._followed.pop(cluster, "")
+            if uid:
+                self._followed[cluster] = uid
+            if uid != before:
+                self._told.pop(cluster, None)
+        if before and uid != before:
+            self._poller.forget((cluster, before))
+        if head and uid:
+            host = f"[{head.ip}]" if ":" in head.ip else head.ip
+            self._poller.watch((cluster, uid), f"{host}:{port}")
+            self._poller.hint((cluster, uid), busy=busy)
+
+    def view(self, cluster: Key) -> RayView | None:
+        """See Heads."""
+        key = self._key(cluster)
+        snapshot = self._poller.latest(key) if key else None
+        if key is None or snapshot is None or snapshot.state is None:
+            return None
+        return RayView(snapshot.state, key[1], self._clock() - snapshot.state.taken_at)
+
+    def drain(self, cluster: Key, node_id: bytes, message: str) -> bool:
+        """See Heads."""
+        client = self._client(cluster)
+        if client is None:
+            return False
+        try:
+            answer = client.drain(node_id, reason=DrainReason.IDLE, message=message)
+        except (GcsError, ValueError) as error:
+            log.warning("%s the head did not drain a node: %s", cluster.log_prefix, error)
+            return False
+        if not answer.accepted:
+            log.info("%s the head keeps a node: %s", cluster.log_prefix, answer.why)
+        return answer.accepted
+
+    def report(self, cluster: Key, report: ReportedState) -> None:
+        """See Heads."""
+        client, now = self._client(cluster), self._clock()
+        with self._lock:
+            told, when = self._told.get(cluster, (None, 0.0))
+            if client is None or (told == report and now - when < REPORT_AGAIN_SECONDS):
+                return
+            self._told[cluster] = (report, now)
+        try:
+            client.report(report)
+        except GcsError as error:
+            log.debug("%s the head did not take a report: %s", cluster.log_prefix, error)
+
+    def _key(self, cluster: Key) -> tuple[Key, str] | None:
+        with self._lock:
+            uid = self._followed.get(cluster)
+        return (cluster, uid) if uid else None
+
+    def _client(self, cluster: Key) -> GcsClient | None:
+        key = self._key(cluster)
+        return self._poller.client(key) if key else None

@@ -1,0 +1,106 @@
+"""Tells users about their clusters: the status, and Events for what changes in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .api import JSON_PATCH, Api, ApiError, path_of
+from .events import NORMAL, WARNING, Events
+from .model import PLURAL, Json, Key, RayCluster
+from .plan import Action, summarize
+from .status import ERROR, RECOVERY, REFUSED, RUNNING, status_of_invalid
+from .store import Store
+from .validation import Problem
+
+# How often a status is written in which nothing but the counts of waiting work differs: they change all the time.
+DEMAND_SECONDS = 5.0
+
+
+class Reporter:
+    """Writes statuses that differ, and posts each Event once."""
+
+    def __init__(self, api: Api, clusters: Store[RayCluster], events: Events, clock: Callable[[], float]) -> None:
+        self._api = api
+        self._clusters = clusters
+        self._events = events
+        self._clock = clock
+        # Cluster -> when its status was written last, seconds since the epoch.
+        self._written: dict[Key, float] = {}
+
+    def announce(self, cluster: RayCluster, actions: Sequence[Action]) -> None:
+        """One Event for each kind of thing done."""
+        for reason, message in summarize(actions):
+            self._events.post(cluster, NORMAL, reason, message)
+
+    def reject(self, cluster: RayCluster, wrong: Sequence[Problem]) -> None:
+        """Say why a spec cannot be run."""
+        status = status_of_invalid(cluster, wrong, self._clock())
+        message = status["conditions"][0]["message"]
+        known = _condition(cluster.status, "SpecValid").get("message")
+        if self.report(cluster, status) and message != known:
+            self._events.post(cluster, WARNING, "SpecInvalid", message)
+
+    def report_soon(self, cluster: RayCluster, status: dict[str, Any]) -> float | None:
+        """Write a status that differs, unless only waiting work does and it is too early: then in how many seconds."""
+        early = self._written.get(cluster.key, 0.0) + DEMAND_SECONDS - self._clock()
+        if early > 0 and status != cluster.status and _without_counts(status) == _without_counts(cluster.status):
+            return early
+        self.report(cluster, status)
+        return None
+
+    def forget(self, cluster: Key) -> None:
+        """The cluster is gone."""
+        self._written.pop(cluster, None)
+
+    def report(self, cluster: RayCluster, status: dict[str, Any]) -> RayCluster | None:
+        """Write a status that differs. None: the cluster has changed meanwhile, and the watch brings it again."""
+        if status == cluster.status:
+            return cluster
+        # With its resourceVersion the patch meets the very object that the status was computed from: never a
+        # later cluster of this name, never another operator's count, and the answer never hides an edited spec.
+        patch = [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": str(cluster.resource_version)},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        path = path_of(PLURAL, *cluster.key, subresource="status")
+        try:
+            answer = self._api.request("PATCH", path, body=patch, content_type=JSON_PATCH)
+        except ApiError as error:
+            if error.status in (404, 409):
+                return None
+            raise
+        written = RayCluster.from_object(answer)
+        self._clusters.written(written)
+        self._written[cluster.key] = self._clock()
+        self._tell_phase(cluster, status)
+        self._tell_refusal(cluster, status)
+        return written
+
+    def _tell_phase(self, cluster: RayCluster, status: dict[str, Any]) -> None:
+        phase = status["phase"]
+        if phase == cluster.status.get("phase") or phase == ERROR:
+            return
+        if phase == RUNNING:
+            workers = status["readyWorkers"]
+            self._events.post(cluster, NORMAL, "Running", f"the head and {workers} workers are ready")
+        elif phase == RECOVERY:
+            count = status["autoscalerRetries"]
+            self._events.post(
+                cluster, WARNING, "HeadLost", f"the head is lost; restarting the cluster (restart {count})"
+            )
+
+    def _tell_refusal(self, cluster: RayCluster, status: dict[str, Any]) -> None:
+        ready = _condition(status, "Ready")
+        if ready.get("reason") == REFUSED and ready["message"] != _condition(cluster.status, "Ready").get("message"):
+            self._events.post(cluster, WARNING, REFUSED, ready["message"])
+
+
+def _without_counts(status: Json) -> dict[str, Any]:
+    """The status, its waiting work reduced to whether there is any."""
+    return {**status, "pendingDemand": bool(status.get("pendingDemand"))}
+
+
+def _condition(status: Json, kind: str) -> Json:
+    """The condition of a type, empty when the status has none."""
+    return next((c for c in status.get("conditions") or () if c.get("type") == kind), {})

@@ -1,0 +1,55 @@
+"""Ray heads played by the test: what they answer, and what they were asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from autoscaler.convert import ReportedState
+from autoscaler.model import NodeStatus, RayNode, RayState
+from controller.model import Key
+from controller.scaling import RayView
+from controller.views import PodView
+
+
+@dataclass
+class FakeHeads:
+    """One head at most. ``state`` None: it has not answered. ``busy`` nodes refuse to be drained."""
+
+    state: RayState | None = None
+    age: float = 0.0
+    busy: set[bytes] = field(default_factory=set)
+    head: PodView | None = None
+    expects: bool = False
+    drained: list[bytes] = field(default_factory=list)
+    reports: list[ReportedState] = field(default_factory=list)
+
+    def follow(self, cluster: Key, head: PodView | None, port: int, *, busy: bool) -> None:
+        self.head, self.expects = head, busy
+
+    def view(self, cluster: Key) -> RayView | None:
+        return RayView(self.state, self.head.uid, self.age) if self.state and self.head else None
+
+    def drain(self, cluster: Key, node_id: bytes, message: str) -> bool:
+        if node_id in self.busy:
+            return False
+        self.drained.append(node_id)
+        if self.state:
+            nodes = (replace(n, status=NodeStatus.DEAD) if n.node_id == node_id else n for n in self.state.nodes)
+            self.state = replace(self.state, nodes=tuple(nodes))
+        return True
+
+    def report(self, cluster: Key, report: ReportedState) -> None:
+        self.reports.append(report)
+
+
+def node(number: int, pod: str, node_type: str, *, idle: float | None = None, free: int = 10_000) -> RayNode:
+    """A worker with one CPU: idle since some seconds, or at work."""
+    return RayNode(
+        node_id=bytes([number]) * 28,
+        instance_id=pod,
+        node_type=node_type,
+        status=NodeStatus.RUNNING if idle is None else NodeStatus.IDLE,
+        total={"CPU": 10_000},
+        available={"CPU": free} if free else {},
+        idle_seconds=idle or 0.0,
+    )
