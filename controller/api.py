@@ -116,8 +116,11 @@ class Api:
 
     def _send(self, method: str, path: str, query: Mapping[str, str] | None, **options: Any) -> Any:
         headers: dict[str, str] = {"Accept": "application/json", **options.pop("headers", {})}
-        # Asked for each request: it re-reads a service account token that has been rotated.
-        settings: Any = self._configuration.auth_settings()
+        try:
+            # Asked for each request: it re-reads a service account token that has been rotated.
+            settings: Any = self._configuration.auth_settings()
+        except (config.ConfigException, OSError) as error:
+            raise ApiError(0, "NoToken", f"the service account's token cannot be read: {error}") from error
         headers |= {s["key"]: s["value"] for s in settings.values() if s["in"] == "header"}
         url = self._host + path + (f"?{urlencode(query)}" if query else "")
         try:

@@ -35,7 +35,7 @@ class Operator:
             pods=Store(lambda p: p.cluster, self._queue.add, scopes),
             services=Store(_cluster_of_service, self._queue.add, scopes),
         )
-        self._heads = PolledHeads(self._queue.add)
+        self._heads = PolledHeads(self._queue.add_unless_failing)
         self._reconciler = Reconciler(api, self._stores, Events(api), self._heads, self._executor)
         self._workers = workers
         self._watchers = [w for scope in scopes for w in self._watchers_of(api, scope)]

@@ -281,9 +281,9 @@ def summarize(actions: Sequence[Action]) -> list[tuple[str, str]]:
     deleted = Counter((a.pod.node_type, a.reason) for a in actions if isinstance(a, DeletePod))
     lines = []
     for (node_type, reason), count in deleted.items():
-        lines.append(("DeletingPods", f"deleting {_pods(count)} of type {node_type}: {reason}"))
+        lines.append(("DeletedPods", f"deleted {_pods(count)} of type {node_type}: {reason}"))
     for (node_type, reason), count in retired.items():
-        lines.append(("RetiringPods", f"retiring {_pods(count)} of type {node_type}: {reason}"))
+        lines.append(("RetiredPods", f"retired {_pods(count)} of type {node_type}: {reason}"))
     if created:
         parts = ", ".join(f"{count} {name}" for name, count in created.items())
         lines.append(("CreatedPods", f"created {_pods(sum(created.values()))}: {parts}"))

@@ -11,7 +11,7 @@ from typing import Any
 from . import bootstrap, probes
 from .model import ClusterSpec, Json, PodType, RayCluster
 from .resources import detect_resources
-from .validation import HEAD_COMPONENT_SUFFIX
+from .validation import HEAD_COMPONENT_SUFFIX, Problem
 from .views import (
     ATTEMPT_ANNOTATION,
     CLUSTER_LABEL,
@@ -102,6 +102,18 @@ def build_pod(
     }
 
 
+def unbuildable(cluster: RayCluster, spec: ClusterSpec) -> tuple[Problem, ...]:
+    """The pod types whose podConfig has fields of a wrong shape, which the CRD leaves to the pods' own validation."""
+    found = []
+    for pod_type in spec.pod_types:
+        try:
+            build_pod(cluster, spec, pod_type, "trial")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            message = f"is not a pod's ({error!r}); compare with the examples"
+            found.append(Problem(f"podConfig of the pod type {pod_type.name}", message))
+    return tuple(found)
+
+
 def _labels(cluster: RayCluster, pod_type: PodType, is_head: bool) -> dict[str, str]:
     kind = HEAD if is_head else WORKER
     labels = {
@@ -125,7 +137,8 @@ def _pod_spec(given: dict[str, Any], spec: ClusterSpec, pod_type: PodType, is_he
     container = given["containers"][0]
     container.pop("args", None)
     script = bootstrap.head_script(spec) if is_head else bootstrap.worker_script(spec, pod_type)
-    container["command"] = ["/bin/bash", "-c", script]
+    # Kubernetes would put a variable's value in the place of $(NAME), and $ in that of $$, before the shell sees them.
+    container["command"] = ["/bin/bash", "-c", script.replace("$", "$$")]
     container["env"] = _env(container.get("env") or [], pod_type, is_head)
     if not {"startupProbe", "readinessProbe"} & set(container):
         container |= probes.head_probes(spec) if is_head else probes.worker_probes(spec)

@@ -59,11 +59,17 @@ def _startup(look: str) -> dict[str, Any]:
 
 def _start_ports(commands: str) -> list[int]:
     """Where Ray Client and the dashboard listen, as the head's start commands say."""
-    ports = [int(_flag(commands, "ray-client-server-port") or CLIENT_PORT)]
+    ports = [_port(commands, "ray-client-server-port", CLIENT_PORT)]
     switched_off = _flag(commands, "include-dashboard").lower() in ("false", "0", "no")
     if not switched_off and _flag(commands, "dashboard-host") in _EVERYWHERE:
-        ports.append(int(_flag(commands, "dashboard-port") or DASHBOARD_PORT))
-    return ports
+        ports.append(_port(commands, "dashboard-port", DASHBOARD_PORT))
+    return [port for port in ports if port]
+
+
+def _port(commands: str, flag: str, default: int) -> int:
+    """0 for a port that only the container's shell knows, such as $PORT."""
+    given = _flag(commands, flag)
+    return default if not given else int(given) if given.isdecimal() else 0
 
 
 def _flag(commands: str, name: str) -> str:

@@ -50,6 +50,12 @@ class WorkQueue(Generic[K]):
             self._waiting[key] = None
             self._change.notify()
 
+    def add_unless_failing(self, key: K) -> None:
+        """Hand the key out soon, unless it waits for a retry: frequent news must not undo its backoff."""
+        with self._change:
+            if key not in self._failures:
+                self._add(key)
+
     def add_after(self, key: K, seconds: float) -> None:
         """Hand the key out in some time, or earlier if that was asked for before."""
         with self._change:

@@ -35,7 +35,7 @@ from .plan import (
     TellHead,
     make_plan,
 )
-from .pods import build_pod
+from .pods import build_pod, unbuildable
 from .provider import KubernetesNodeProvider, typed
 from .reporter import Reporter
 from .service import build_service, service_name
@@ -107,7 +107,7 @@ class Reconciler:
             self._reporter.forget(key)
             self._taken.pop(key, None)
             return DONE
-        wrong = problems(cluster.name, cluster.spec)
+        wrong = problems(cluster.name, cluster.spec) or unbuildable(cluster, parse_spec(cluster.spec))
         if wrong:
             self._reporter.reject(cluster, wrong)
             return DONE
@@ -155,14 +155,15 @@ class Reconciler:
         """Carry the actions out. One that is refused does not keep the others from being tried."""
         provider = self._provider(cluster, spec, actions)
         singles = [a for a in actions if not isinstance(a, CreatePod | RetirePod)]
-        self._reporter.announce(cluster, singles)
-        refused = [r for r in self._executor.map(lambda a: self._single(cluster, spec, provider, a), singles) if r]
+        results = list(self._executor.map(lambda a: self._single(cluster, spec, provider, a), singles))
+        refused = [r for r in results if r]
         creates = {a.name: a for a in actions if isinstance(a, CreatePod)}
         outcomes = provider.launch([Launch(a.name, a.pod_type.name) for a in creates.values()])
         retirements = [a for a in actions if isinstance(a, RetirePod)]
         agreed = self._executor.map(lambda a: self._retire(cluster, provider, a), retirements)
         # Told afterwards: what the API server or Ray refuses again and again is not told again and again.
-        done: list[Action] = [a for a, yes in zip(retirements, agreed, strict=True) if yes]
+        done: list[Action] = [a for a, error in zip(singles, results, strict=True) if not error]
+        done += [a for a, yes in zip(retirements, agreed, strict=True) if yes]
         done += [creates[o.launch.name] for o in outcomes if o.node]
         self._reporter.announce(cluster, done)
         for outcome in outcomes:

@@ -97,8 +97,8 @@ class Reporter:
 
 
 def _without_counts(status: Json) -> dict[str, Any]:
-    """The status, its waiting work reduced to whether there is any."""
-    return {**status, "pendingDemand": bool(status.get("pendingDemand"))}
+    """The status without what of it changes with every answer of the head."""
+    return {name: value for name, value in status.items() if name not in ("pendingDemand", "infeasibleDemand")}
 
 
 def _condition(status: Json, kind: str) -> Json:

@@ -17,6 +17,10 @@ from .views import PodView
 
 # Older answers of a head are no ground to remove anything.
 FRESH_SECONDS = 5.0
+# Older ones count for nothing at all.
+WORTHLESS_SECONDS = 60.0
+# Workers retired in one pass: each drain may wait for a raylet, and other clusters wait with it.
+MAX_RETIREMENTS = 16
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ def scale(spec: ClusterSpec, workers: Sequence[PodView], held_back: Mapping[str,
 
     ``workers`` are the live pods that may stay; ``held_back`` counts, per type, the slots of crashed pods that wait.
     """
+    if ray and ray.age > WORTHLESS_SECONDS:
+        ray = None
     known = _known_nodes(ray)
     request = _request(spec, workers, held_back, ray, known)
     decision = schedule(request)
@@ -63,8 +69,8 @@ def scale(spec: ClusterSpec, workers: Sequence[PodView], held_back: Mapping[str,
         return Scaling(decision)
     idle, soonest = _idle_enough(spec, workers, known)
     allowed = removable(request, decision, list(idle))
-    retirements = (Retirement(p, known[p.name], idle[p.name]) for p in workers if p.name in allowed)
-    return Scaling(decision, tuple(retirements), soonest)
+    retirements = [Retirement(p, known[p.name], idle[p.name]) for p in workers if p.name in allowed]
+    return Scaling(decision, tuple(retirements[:MAX_RETIREMENTS]), soonest)
 
 
 def _known_nodes(ray: RayView | None) -> dict[str, RayNode]:
@@ -98,7 +104,7 @@ def _request(
 
 
 def _node_type(pod_type: PodType, workers: Sequence[PodView], held_back: int, known: Mapping[str, RayNode]) -> NodeType:
-    """A type as the scheduler sees it. What a running node of it really has is better known than what its pod says.
+    """A type as the scheduler sees it. What Ray measures is known better from a running node; the rest is declared.
 
     While pods of a type wait out a crash, the type keeps its minimum but takes no demand: another type may serve.
     """
@@ -107,7 +113,7 @@ def _node_type(pod_type: PodType, workers: Sequence[PodView], held_back: int, kn
     least = max(0, pod_type.min_workers - held_back)
     return NodeType(
         name=pod_type.name,
-        resources=_own(running.total) if running else _declared(pod_type),
+        resources={**_declared(pod_type), **_measured(pod_type, running)},
         min_workers=least,
         max_workers=max(live, least) if held_back else pod_type.max_workers,
         labels={"ray.io/node-group": pod_type.name},
@@ -116,6 +122,11 @@ def _node_type(pod_type: PodType, workers: Sequence[PodView], held_back: int, kn
 
 def _declared(pod_type: PodType) -> dict[str, int]:
     return {name: round(float(amount) * QUANTUM) for name, amount in ray_resources(pod_type).items() if amount}
+
+
+def _measured(pod_type: PodType, running: RayNode | None) -> dict[str, int]:
+    names = {"CPU", "GPU", "memory", "object_store_memory"} - set(pod_type.ray_resources)
+    return {name: amount for name, amount in running.total.items() if name in names} if running else {}
 
 
 def _own(resources: Mapping[str, int]) -> dict[str, int]:

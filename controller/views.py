@@ -76,7 +76,7 @@ class PodView:
             cluster=Key(metadata["namespace"], labels.get(CLUSTER_LABEL, "")),
             kind=labels.get(KIND_LABEL, ""),
             node_type=labels.get(TYPE_LABEL, ""),
-            phase=status.get("phase", "Pending"),
+            phase=_phase(obj, status),
             ip=status.get("podIP", ""),
             ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ()),
             deleting="deletionTimestamp" in metadata,
@@ -150,6 +150,15 @@ def _seconds(timestamp: str | None) -> float:
         return 0.0
     parsed = datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ")
     return parsed.replace(tzinfo=timezone.utc).timestamp()
+
+
+def _phase(obj: Json, status: Json) -> str:
+    """The pod's phase; with Ray's container over it has failed, though a sidecar may keep the pod running."""
+    containers = (obj.get("spec") or {}).get("containers") or ()
+    ray = containers[0].get("name") if containers else None
+    states = (c.get("state") or {} for c in status.get("containerStatuses") or () if c.get("name") == ray)
+    phase: str = status.get("phase", "Pending")
+    return "Failed" if phase == "Running" and any("terminated" in s for s in states) else phase
 
 
 def _containers(status: Json) -> Iterator[Json]:

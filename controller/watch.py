@@ -91,6 +91,10 @@ class Watcher(Generic[T]):
                 self._turn()
             except ApiError as error:
                 self._recover(error)
+            except Exception as error:
+                # A defect met by one object: without this thread the operator would go blind for good.
+                log.exception("the watch of %s failed unexpectedly", self._resource)
+                self._recover(ApiError(0, "WatchError", repr(error)))
 
     def _turn(self) -> None:
         if not self._version:

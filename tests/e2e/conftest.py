@@ -21,17 +21,27 @@ def is_up(name: str) -> bool:
 
 def in_use(environment: Mapping[str, str]) -> bool:
     """Whether somebody has an operator or Ray clusters there: the guide's names are taken."""
-    command = ["kubectl", "get", "deployments,rayclusters,namespaces", "-A", "-o", "name", "--ignore-not-found"]
-    printed = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False).stdout
-    taken = ("/ray-operator", "raycluster.cluster.ray.io/", "namespace/ray")
-    return any(line.endswith(taken[0]) or line.startswith(taken[1:]) for line in printed.splitlines())
+    # Any RayCluster will do; the kind is not known to a cluster that never had an operator, and nothing is printed.
+    taken = {"deployments": ("ray-operator",), "namespaces": ("ray", "ray-autoscaling"), "rayclusters": ()}
+    for kind, names in taken.items():
+        command = ["kubectl", "get", kind, "-A", "-o", "name", "--ignore-not-found"]
+        printed = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False).stdout
+        found = [line.split("/")[-1] for line in printed.splitlines()]
+        if any(name in names or not names for name in found):
+            return True
+    return False
 
 
 @pytest.fixture(scope="session")
 def environment() -> Iterator[Mapping[str, str]]:
     """A cluster with real nodes and the images: the local one if it is free, else a spare one beside it."""
     if os.environ.get("CLUSTER") == "current":
-        yield cluster_environment.prepare("current", say=print)
+        environment = cluster_environment.prepare("current", say=print)
+        if in_use(environment):
+            cannot_run(
+                "the current cluster has a Ray operator, RayClusters or the namespace ray; tests need it without"
+            )
+        yield environment
         return
     was_up = is_up(LOCAL_NAME)
     name = SPARE_NAME if was_up and in_use(cluster_environment.local(LOCAL_NAME)) else LOCAL_NAME

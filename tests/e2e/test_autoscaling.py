@@ -10,7 +10,7 @@ import pytest
 from tests.support.kube import Kube, eventually
 from tests.support.prerequisites import ROOT
 
-NAMESPACE, RELEASE = "autoscaling", "elastic"
+NAMESPACE, RELEASE = "ray-autoscaling", "elastic"
 WORKER = "ray-node-type=worker"
 
 # Three tasks that hold a CPU each for longer than the idle timeout, on a head without CPUs.
@@ -47,8 +47,8 @@ def kube(environment: Mapping[str, str]) -> Iterator[Kube]:
         kube.run("patch", "raycluster", RELEASE, "--type=merge", "-p", '{"spec": {"idleTimeoutMinutes": 0.1}}')
         kube.run("wait", "--for=condition=Ready", f"raycluster/{RELEASE}", "--timeout=120s")
         yield kube
-    finally:
         print(kube.run("logs", "deployment/ray-operator", "--tail=100"))
+    finally:
         kube.run("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
 
 
@@ -65,8 +65,7 @@ def test_tasks_bring_workers_which_go_when_they_are_idle_and_not_before(kube: Ku
     command = ["kubectl", "-n", NAMESPACE, "exec", head, "--", "python", "-c", PROGRAM]
     with subprocess.Popen(command, env=dict(kube.environment), stdout=subprocess.PIPE, text=True) as program:
         eventually(lambda: len(kube.list("pods", WORKER)) == 3)
-        status = kube.get("raycluster", RELEASE)["status"]
-        assert status["desiredWorkers"] == 3
+        eventually(lambda: kube.get("raycluster", RELEASE)["status"]["desiredWorkers"] == 3)
         assert program.communicate(timeout=180)[0].strip() == "[0, 1, 2]"
     eventually(lambda: kube.list("pods", WORKER) == [], within=60)
     assert kube.get("raycluster", RELEASE)["status"]["autoscalerRetries"] == 0

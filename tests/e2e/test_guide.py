@@ -25,7 +25,7 @@ def runner(environment: Mapping[str, str]) -> Iterator[guide.Runner]:
     runner.close()
     kube = Kube(environment)
     kube.run("delete", "namespace", "ray", "--ignore-not-found", "--timeout=120s")
-    kube.run("delete", "-A", OPERATOR, "-l", "app.kubernetes.io/instance=example-cluster", "--timeout=120s")
+    kube.run("delete", OPERATOR, "-l", "cluster.ray.io/component=operator", "--timeout=120s")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,9 @@ def test_the_dashboard_shows_three_nodes(runner: guide.Runner) -> None:
     def alive() -> bool:
         with urllib.request.urlopen("http://127.0.0.1:8265/nodes?view=summary", timeout=10) as answer:
             summary = json.load(answer)["data"]["summary"]
-        return [node["raylet"]["state"] for node in summary] == ["ALIVE"] * 3
+        states = [node["raylet"]["state"] for node in summary]
+        # Work that waited may have brought a fourth.
+        return set(states) == {"ALIVE"} and len(states) >= 3
 
     eventually(alive)
 
@@ -51,7 +53,7 @@ def test_ray_is_the_containers_own_process_and_pods_get_no_api_token(environment
     """Every Ray pod: Ray in the foreground, started by the container itself, without a service account's token."""
     kube = Kube(environment, "ray")
     pods = kube.list("pods", "ray-cluster-name=example-cluster")
-    assert len(pods) == 3
+    assert len(pods) >= 3
     for pod in pods:
         processes = kube.run("exec", pod["metadata"]["name"], "--", "ps", "-eo", "pid,ppid,args").splitlines()
         shells = [line.split()[0] for line in processes if line.split()[:2] in (["1", "0"], [line.split()[0], "1"])]
@@ -101,7 +103,7 @@ def test_nothing_but_the_crd_is_left(environment: Mapping[str, str]) -> None:
 UNINSTALL = "helm -n ray uninstall example-cluster"
 DELETE_CLUSTER = "kubectl -n ray delete raycluster example-cluster --ignore-not-found"
 DELETE_NAMESPACE = "kubectl delete namespace ray"
-DELETE_OPERATOR = f"kubectl delete -A {OPERATOR} -l app.kubernetes.io/instance=example-cluster"
+DELETE_OPERATOR = f"kubectl -n default delete {OPERATOR} -l cluster.ray.io/component=operator"
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,6 @@ def test_planning_is_deterministic() -> None:
 def test_what_is_done_is_told_once_per_kind_with_numbers() -> None:
     plan = make_plan(seen([W0, W1], with_spec(workers=3)))
     assert summarize(plan.actions) == [
-        ("DeletingPods", "deleting 2 pods of type worker-node: its head is gone"),
+        ("DeletedPods", "deleted 2 pods of type worker-node: its head is gone"),
         ("CreatedPods", "created 4 pods: 1 head-node, 3 worker-node"),
     ]

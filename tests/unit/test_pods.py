@@ -11,7 +11,7 @@ import pytest
 
 from controller.bootstrap import head_script, worker_script
 from controller.model import PodType, parse_spec
-from controller.pods import build_pod, config_hash, ray_resources, slot_name
+from controller.pods import build_pod, config_hash, ray_resources, slot_name, unbuildable
 
 from .builders import UID, cluster, pod_config, raw_spec, raw_type
 
@@ -54,7 +54,8 @@ def test_a_head_is_labelled_owned_and_started() -> None:
         ],
     }
     container = pod["spec"]["containers"][0]
-    assert container["command"] == ["/bin/bash", "-c", head_script(SPEC)]
+    assert container["command"][:2] == ["/bin/bash", "-c"]
+    assert container["command"][2].replace("$$", "$") == head_script(SPEC)
     assert container["readinessProbe"]["tcpSocket"] == {"port": 6379}
     assert env(pod)["RAY_enable_autoscaler_v2"] == "1"
 
@@ -70,7 +71,7 @@ def test_a_worker_learns_its_head_from_a_file() -> None:
         "cluster.ray.io/head-uid": "h",
     }
     container = pod["spec"]["containers"][0]
-    assert container["command"][2] == worker_script(SPEC, WORKER)
+    assert container["command"][2].replace("$$", "$") == worker_script(SPEC, WORKER)
     field = {"fieldPath": "metadata.annotations['cluster.ray.io/head-ip']"}
     items = [{"path": "head-ip", "fieldRef": field}]
     assert pod["spec"]["volumes"][-1] == {"name": "ray-operator-head", "downwardAPI": {"items": items}}
@@ -198,3 +199,19 @@ def test_a_config_hash_covers_what_needs_a_new_pod_and_nothing_else() -> None:
         config_hash(SPEC, replace(WORKER, pod_config=pod_config(cpu="2"))),
     ]
     assert len({config_hash(SPEC, WORKER), *others}) == 5
+
+
+def test_kubernetes_leaves_the_start_commands_as_they_are() -> None:
+    """It replaces $(NAME) and $$ in a container's command: both are escaped."""
+    spec = parse_spec(raw_spec(headStartRayCommands=["ray start --head --labels=$(hostname)-$$"]))
+    pod = build_pod(cluster(), spec, spec.head, "p")
+    assert "--labels=$$(hostname)-$$$$" in pod["spec"]["containers"][0]["command"][-1]
+
+
+@pytest.mark.parametrize("field", ["env", "volumeMounts"])
+def test_a_pod_config_of_a_wrong_shape_is_a_problem_of_its_type(field: str) -> None:
+    """And no failure of the pass."""
+    raw = raw_spec()
+    raw["podTypes"][1]["podConfig"]["spec"]["containers"][0][field] = "wrong"
+    (problem,) = unbuildable(cluster(raw), parse_spec(raw))
+    assert "worker-node" in str(problem)

@@ -258,3 +258,19 @@ def test_twenty_producers_and_eight_consumers_lose_nothing_and_never_share_a_key
     for thread in consumers:
         thread.join(20)
     assert not shared
+
+
+def test_frequent_news_do_not_undo_a_backoff() -> None:
+    """A key that waits for its retry is not handed out for news that come every second; a change hands it out."""
+    clock = Clock()
+    queue: WorkQueue[str] = WorkQueue(clock)
+    queue.retry("a")
+    queue.add_unless_failing("a")
+    queue.add_unless_failing("b")
+    assert queue.take() == "b"
+    queue.add("a")
+    assert queue.take() == "a"
+    queue.forget("a")
+    queue.done("a")
+    queue.add_unless_failing("a")
+    assert queue.take() == "a"

@@ -176,3 +176,26 @@ def test_custom_resources_are_launched_from_zero() -> None:
     spec["podTypes"].append(raw_type("special", "ray-special-", maxWorkers=2, rayResources={"special": 2}))
     of = shown(demand=3, shape=Shape.of({"special": 1}), spec=spec)
     assert created(of) == ["special", "special"]
+
+
+def test_an_answer_of_long_ago_counts_for_nothing() -> None:
+    """A head that has not answered for minutes: its last wishes launch nobody."""
+    assert created(shown(demand=3, age=30.0)) == ["worker-node"] * 3
+    assert created(shown(demand=3, age=120.0)) == []
+
+
+def test_edited_ray_resources_count_though_older_workers_run() -> None:
+    """A resource added to a type of which one worker runs: demand for it launches another, and is not infeasible."""
+    spec = raw_spec(0)
+    spec["podTypes"][1]["rayResources"] = {"special": 1}
+    at_work = node(1, names(1)[0], "worker-node", free=0)
+    of = shown(1, 0, at_work, demand=1, shape=Shape.of({"special": 1}), spec=spec)
+    assert created(of) == ["worker-node"]
+
+
+def test_few_workers_are_retired_at_a_time() -> None:
+    """Forty idle workers do not hold up other clusters with forty drains."""
+    spec = raw_spec(0, maxWorkers=40)
+    spec["podTypes"][1]["maxWorkers"] = 40
+    idle = [node(n, name, "worker-node", idle=IDLE_LONG) for n, name in enumerate(names(40))]
+    assert len(retired(shown(40, 0, *idle, spec=spec))) == 16

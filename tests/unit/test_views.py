@@ -121,3 +121,13 @@ def test_a_service_is_read_with_what_the_api_server_fills_in() -> None:
     assert found.selector == (("a", "1"), ("b", "2"))
     bare = ServiceView.from_object({"metadata": {**metadata, "deletionTimestamp": LATER}})
     assert (bare.ports, bare.selector, bare.owner_uid, bare.deleting) == ((), (), "", True)
+
+
+def test_a_pod_whose_ray_container_is_over_has_ended_whatever_a_sidecar_does() -> None:
+    """The kubelet keeps such a pod Running."""
+    over = {"name": "ray-node", "state": {"terminated": {"exitCode": 1, "reason": "Error"}}}
+    sidecar = {"name": "proxy", "state": {"running": {}}}
+    assert PodView.from_object(raw_pod({"phase": "Running", "containerStatuses": [over, sidecar]})).ended
+    ours = {"name": "ray-node", "state": {"running": {}}}
+    gone = {"name": "proxy", "state": {"terminated": {"exitCode": 0}}}
+    assert PodView.from_object(raw_pod({"phase": "Running", "containerStatuses": [ours, gone]})).live

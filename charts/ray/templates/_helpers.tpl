@@ -38,7 +38,7 @@
 {{/* On each of the operator's objects: by it they are found where Helm has lost its record of the release. */}}
 {{- define "ray.operatorLabels" -}}
 cluster.ray.io/component: operator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
@@ -65,7 +65,7 @@ template:
         type: RuntimeDefault
     containers:
       - name: ray
-        image: {{ .Values.operatorImage }}
+        image: {{ .Values.operatorImage | quote }}
         imagePullPolicy: IfNotPresent
         command: [ray-operator]
         {{- if .Values.namespacedOperator }}
