@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .model import QUANTUM, Shape
+from .model import QUANTUM, Selector, Shape
 from .packing import Candidate, Pick, Profile
 from .wants import Choice, Vector
 
 # Every Ray node has one of each resource that starts so, listed or not; Ray uses them to limit replicas per node.
 IMPLICIT = "node:__internal_implicit_resource_"
+
+ANYWHERE = (Choice(),)
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Space:
 
     names: dict[str, int]
     keys: tuple[str, ...]
+    # What a node has of each resource that it does not list.
+    missing: tuple[tuple[str, int], ...]
 
     @classmethod
     def of(cls, shapes: Iterable[Shape], offered: Iterable[Mapping[str, int]]) -> Space:
@@ -29,43 +33,43 @@ class Space:
         named = {name for shape in shapes for name, _ in shape.resources}
         kept = sorted(name for name in named if name in present or name.startswith(IMPLICIT))
         keys = {c.key for shape in shapes for selector in shape.selectors for c in selector.constraints}
-        return cls({name: d for d, name in enumerate(kept)}, tuple(sorted(keys)))
-
-    def holds(self, shape: Shape) -> bool:
-        """Whether all resources of the shape are offered somewhere."""
-        return all(name in self.names for name, _ in shape.resources)
+        missing = tuple((name, QUANTUM if name.startswith(IMPLICIT) else 0) for name in kept)
+        return cls({name: d for d, name in enumerate(kept)}, tuple(sorted(keys)), missing)
 
     def vector(self, resources: Mapping[str, int]) -> Vector:
         """Amounts in the order of ``names``; what is overdrawn counts as nothing."""
-        return tuple([max(0, resources.get(name, QUANTUM if name.startswith(IMPLICIT) else 0)) for name in self.names])
+        return tuple([max(0, resources.get(name, missing)) for name, missing in self.missing])
 
     def profile(
-        self,
-        total: Mapping[str, int],
-        free: Mapping[str, int],
-        labels: Mapping[str, str],
-        stage: int = 1,
-        is_worker: bool = True,
+        self, total: Mapping[str, int], labels: Mapping[str, str], stage: int = 1, is_worker: bool = True
     ) -> Profile:
-        """A node as the packer sees it."""
-        free_vector = self.vector(free)
-        others = [name for name, v in total.items() if 0 < v <= free.get(name, 0) and name not in self.names]
-        return Profile(
-            stage=stage,
-            is_worker=is_worker,
-            gpu=total.get("GPU", 0) > 0,
-            others=sum(1 for name in others if not name.startswith("node:")),
-            total=tuple(map(max, self.vector(total), free_vector)),
-            free=free_vector,
-            labels=tuple([(key, labels[key]) for key in self.keys if key in labels]),
-        )
+        """An empty node as the packer sees it."""
+        vector = self.vector(total)
+        others = sum([1 for name, amount in total.items() if amount > 0 and self._is_other(name)])
+        kept = tuple([(key, labels[key]) for key in self.keys if key in labels])
+        return Profile(stage, is_worker, total.get("GPU", 0) > 0, others, vector, vector, kept)
+
+    def used(self, whole: Profile, total: Mapping[str, int], free: Mapping[str, int]) -> Profile:
+        """The same node with only this much left."""
+        if free == total:
+            return whole
+        vector = self.vector(free)
+        unused = [name for name, amount in total.items() if 0 < amount <= free.get(name, 0) and self._is_other(name)]
+        return whole._replace(free=vector, total=tuple(map(max, whole.total, vector)), others=len(unused))
+
+    def _is_other(self, name: str) -> bool:
+        return name not in self.names and not name.startswith("node:")
 
 
 class Places:
-    """Kinds of nodes, empty: what a shape could be placed on if all work went away."""
+    """Kinds of nodes, empty: what a shape could be placed on if all work went away.
 
-    def __init__(self, space: Space, profiles: Iterable[Profile]) -> None:
+    ``counting``: how many they are is told of every shape, not only of those with selectors.
+    """
+
+    def __init__(self, space: Space, profiles: Iterable[Profile], counting: bool = False) -> None:
         self._space = space
+        self._counting = counting
         self._places = [(total, dict(labels)) for total, labels in sorted({(p.total, p.labels) for p in profiles})]
         # Big ones first: most shapes find their place at the first try.
         self._places.sort(key=lambda place: sum(place[0]), reverse=True)
@@ -76,13 +80,16 @@ class Places:
 
     def options(self, shape: Shape) -> tuple[Choice, ...]:
         """Those of the shape's selectors that some place satisfies, in order."""
-        if not self._space.holds(shape):
-            return ()
-        needs = [(self._space.names[name], amount) for name, amount in shape.resources]
-        if not shape.selectors:
-            return (Choice(),) if any(_holds(total, needs) for total, _ in self._places) else ()
-        fitting = [labels for total, labels in self._places if _holds(total, needs)]
-        counted = [(selector, sum(map(selector.admits, fitting))) for selector in shape.selectors]
+        names = self._space.names
+        try:
+            needs = [(names[name], amount) for name, amount in shape.resources]
+        except KeyError:
+            return ()  # nobody offers it
+        fitting = (labels for total, labels in self._places if _holds(total, needs))
+        if not shape.selectors and not self._counting:
+            return ANYWHERE if next(fitting, None) is not None else ()
+        found = list(fitting)
+        counted = [(selector, sum(map(selector.admits, found))) for selector in shape.selectors or (Selector(),)]
         return tuple([Choice((s,) if s.constraints else (), places) for s, places in counted if places])
 
 
@@ -133,4 +140,7 @@ class Pool:
 
 
 def _holds(total: Vector, needs: list[tuple[int, int]]) -> bool:
-    return all(total[d] >= amount for d, amount in needs)
+    for d, amount in needs:  # noqa: SIM110 (called for every shape: a generator would double the cost)
+        if total[d] < amount:
+            return False
+    return True

@@ -6,7 +6,7 @@ Each fills what runs, then what is on its way, then launches.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from . import gangs
@@ -22,6 +22,8 @@ RUNNING, COMING = 0, 1
 MIN_WORKERS, DEMAND, GANG, REQUESTED = "min workers", "demand", "gang", "requested"
 # With more shapes than this, a second packing is not worth its time.
 RETRIED_SHAPES = 2_000
+# Shapes and gangs, times nodes (and some), up to which several manners are compared; bigger problems are packed once.
+COMPARED = 4_000
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Manner:
 
     ``joint``: nodes that run and nodes on their way are filled together, the best used first. ``spread``: SPREAD
     uses a node per bundle. ``ordered``: a fallback selector is used only when those before it cannot be satisfied.
+    ``scarce``: what few kinds of nodes can hold goes first.
     ``roomy``: of nodes that are used equally well, the bigger one is taken, and big gangs come after small ones.
     """
 
@@ -37,6 +40,7 @@ class Manner:
     spread: bool = True
     ordered: bool = True
     roomy: bool = False
+    scarce: bool = False
 
 
 class World:
@@ -50,25 +54,28 @@ class World:
         nodes = sorted(request.nodes, key=lambda n: n.name)
         offered = [*(t.resources for t in self.types.values()), *(n.total for n in nodes)]
         self.space = space = Space.of(shapes, offered)
-        self.profiles = {t.name: space.profile(t.resources, t.resources, t.labels) for t in self.types.values()}
-        self.nodes = [(n, self._profile(n, n.total), self._profile(n, n.free)) for n in nodes if not n.draining]
+        self.profiles = {t.name: space.profile(t.resources, t.labels) for t in self.types.values()}
+        self.nodes = [(n, *self._profiles(n)) for n in nodes if not n.draining]
         self.workers = [n for n in nodes if not n.is_head]
-        self.shapes = len(shapes)
-        leaving = [self._profile(n, n.total) for n in nodes if n.draining]
+        # Whether there is time to compare several manners.
+        self.is_small = (len(shapes) + len(request.gangs)) * (20 + len(nodes)) <= COMPARED
+        leaving = [self._profiles(n)[0] for n in nodes if n.draining]
         here = [whole for _, whole, _ in self.nodes]
         self.possible = Places(space, [*self.profiles.values(), *here, *leaving]).possible
         limits = self.limits()
         launchable = [p for name, p in self.profiles.items() if limits.could(name)]
-        self.options = Places(space, [*launchable, *here]).options
+        self.options = Places(space, [*launchable, *here], counting=self.is_small).options
 
     def limits(self) -> Limits:
         """All bounds, nothing launched yet."""
         present = Counter(n.node_type for n in self.workers)
         return Limits(self.types.values(), self.request.max_workers, present, self.request.blocked)
 
-    def _profile(self, node: Existing, free: Mapping[str, int]) -> Profile:
+    def _profiles(self, node: Existing) -> tuple[Profile, Profile]:
+        """All of the node, and what is free of it."""
         stage = COMING if node.pending else RUNNING
-        return self.space.profile(node.total, free, node.labels, stage, not node.is_head)
+        whole = self.space.profile(node.total, node.labels, stage, not node.is_head)
+        return whole, self.space.used(whole, node.total, node.free)
 
 
 class Planner:
@@ -144,34 +151,42 @@ class Planner:
     ) -> Counter[Shape]:
         """Place what can be placed; returns the rest. What one selector does not place, the next one may."""
         left: Counter[Shape] = Counter()
-        waiting = [Want(d.shape, Choice(), d.count, tuple(self._options(d.shape))) for d in demands if d.count > 0]
+        waiting = []
+        for demand in demands:
+            if demand.count > 0:
+                options = self._options(demand.shape)
+                if options:
+                    waiting.append(Want(demand.shape, options[0], demand.count, options[1:]))
+                else:
+                    left[demand.shape] += demand.count
         while waiting:
-            for want in waiting:
-                if not want.later:
-                    left[want.shape] += want.number
-            tried = [w._replace(choice=w.later[0], later=w.later[1:]) for w in waiting if w.later]
-            picks, wants = self._best(pool, tried)
+            picks, wants = self._best(pool, waiting)
             left.update(self._commit(pool, picks, wants, reason, allowed))
-            waiting = wants.remaining()
+            waiting = []
+            for shape, _, number, later in wants.remaining():
+                if later:
+                    waiting.append(Want(shape, later[0], number, later[1:]))
+                else:
+                    left[shape] += number
         return left
 
-    def _options(self, shape: Shape) -> Sequence[Choice]:
+    def _options(self, shape: Shape) -> tuple[Choice, ...]:
         options = self._world.options(shape)
         if self._manner.ordered or len(options) < 2:
             return options
         anywhere = not all(option.selectors for option in options)
         every = tuple(selector for option in options for selector in option.selectors)
-        return [Choice(() if anywhere else every, sum(option.places for option in options))]
+        return (Choice(() if anywhere else every, sum(option.places for option in options)),)
 
     def _best(
         self, pool: Pool, waiting: Sequence[Want], limit: int | None = None, launch: bool = True
     ) -> tuple[list[Pick], Wants]:
         """The usual order; when that leaves something over, bounds bind: then nodes that hold more are tried first."""
         names = self._world.space.names
-        wants = Wants(names, waiting)
+        wants = Wants(names, waiting, self._manner.scarce)
         picks = self._attempt(pool, wants, Utilisation(self._gpu, self._conserve), limit, launch)
         if wants.left and len(wants.wants) <= RETRIED_SHAPES:
-            others = Wants(names, waiting)
+            others = Wants(names, waiting, self._manner.scarce)
             volume = Volume.of(others, len(names), self._gpu, self._conserve)
             other_picks = self._attempt(pool, others, volume, limit, launch)
             if others.left < wants.left:

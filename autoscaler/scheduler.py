@@ -19,9 +19,6 @@ from .request import Decision, Existing, Request
 
 __all__ = ["Decision", "Existing", "Request", "removable", "schedule"]
 
-# Shapes times nodes up to which several manners are compared; a greater problem is packed once.
-COMPARED = 20_000
-
 
 class _Result(NamedTuple):
     planner: Planner
@@ -85,14 +82,16 @@ def _run(world: World, manner: Manner) -> _Result:
 def _others(world: World, first: _Result) -> Iterator[Manner]:
     """Manners that could improve on the first one."""
     launched = any(reason != MIN_WORKERS for reasons in first.planner.reasons.values() for reason in reasons)
-    if not (launched or any(first.left)) or world.shapes * len(world.nodes) > COMPARED:
+    if not (launched or any(first.left)) or not world.is_small:
         return
     spreads = any(g.strategy is Strategy.SPREAD for g in world.request.gangs)
     if spreads:
         yield Manner(spread=False)
+    yield Manner(spread=False, scarce=True)
     yield Manner(spread=False, roomy=True)
     if world.nodes:
         yield Manner(joint=True)
+        yield Manner(joint=True, spread=False, scarce=True)
         yield Manner(joint=True, spread=False, roomy=True)
         if spreads:
             yield Manner(joint=True, spread=False)

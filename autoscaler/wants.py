@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter, le
+from operator import le
 from typing import NamedTuple
 
 from .model import Selector, Shape
@@ -19,7 +19,7 @@ Vector = tuple[int, ...]
 Taken = tuple[tuple[int, int], ...]
 
 # Entries between two remembered minima: a search passes over a block of shapes, none of which can fit, at once.
-BLOCK = 64
+BLOCK = 32
 
 
 class Choice(NamedTuple):
@@ -94,17 +94,25 @@ class Kind:
         room = tuple([free[d] for d in dims])
         index = self._live(max(start, bisect_left(self.sizes, -sum(room))))
         end = len(self.ranks)
+        alive, amounts = self._alive, self.amounts
         while index < end:
             block = index // BLOCK
             last = min((block + 1) * BLOCK, end)
             if _fits(self._blocks[block], room):
                 while index < last:
-                    if _fits(self.amounts[index], room):
+                    if alive[index] == index and _fits(amounts[index], room):
                         return index
-                    index = self._live(index + 1)
-            else:
-                index = self._live(last)
+                    index += 1
+                self._refresh(block)
+            index = self._live(last)
         return end
+
+    def _refresh(self, block: int) -> None:
+        """A block promised too much: forget those of its entries that are exhausted."""
+        first = block * BLOCK
+        left = [a for i, a in enumerate(self.amounts[first : first + BLOCK], first) if self._alive[i] == i]
+        if left:
+            self._blocks[block] = tuple(map(min, zip(*left, strict=True)))
 
     def _live(self, index: int) -> int:
         alive = self._alive
@@ -119,11 +127,12 @@ class Kind:
 class Wants:
     """Demand that waits for a node, hardest first: most label constraints, most resources, biggest amounts.
 
-    The order is that of Ray's own autoscaler. A rank is a position in it.
+    The order is that of Ray's own autoscaler; with ``scarce_first``, what few kinds of nodes can hold goes before all
+    else. A rank is a position in it.
     """
 
-    def __init__(self, names: dict[str, int], wants: Iterable[Want]) -> None:
-        self.wants = _hardest_first(wants)
+    def __init__(self, names: dict[str, int], wants: Iterable[Want], scarce_first: bool = False) -> None:
+        self.wants = _hardest_first(wants, scarce_first)
         self.counts = [w.number for w in self.wants]
         self.left = sum(self.counts)
         self.kind_of: list[Kind] = []
@@ -200,15 +209,18 @@ def _fits(amounts: Vector, room: Vector) -> bool:
     return all(map(le, amounts, room))
 
 
-def _hardest_first(wants: Iterable[Want]) -> list[Want]:
+def _hardest_first(wants: Iterable[Want], scarce_first: bool) -> list[Want]:
     """Sorted, equal ones added up."""
+    unsorted = [want for want in wants if want.number > 0]
+    ranked = [(-want.choice.places if scarce_first else 0, _hardness(want), i) for i, want in enumerate(unsorted)]
+    ranked.sort(reverse=True)
     merged: list[Want] = []
     last = None
-    for hardness, want in sorted([(_hardness(w), w) for w in wants if w.number > 0], key=itemgetter(0), reverse=True):
+    for _, hardness, i in ranked:
         if hardness == last:
-            merged[-1] = merged[-1]._replace(number=merged[-1].number + want.number)
+            merged[-1] = merged[-1]._replace(number=merged[-1].number + unsorted[i].number)
         else:
-            merged.append(want)
+            merged.append(unsorted[i])
             last = hardness
     return merged
 
@@ -216,6 +228,8 @@ def _hardest_first(wants: Iterable[Want]) -> list[Want]:
 def _hardness(want: Want) -> tuple[int, int, int, tuple[tuple[str, int], ...], int, int, tuple[Selector, ...]]:
     resources = want.shape.resources
     selectors, places = want.choice
-    size = sum([amount for _, amount in resources])
+    size = 0
+    for _, amount in resources:
+        size += amount
     constraints = len(selectors[0].constraints) if selectors else 0
     return constraints, len(resources), size, resources, -places, -len(want.later), want.shape.selectors

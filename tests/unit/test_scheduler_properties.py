@@ -62,7 +62,7 @@ GANGS = st.builds(
 )
 REQUESTS = st.builds(
     Request,
-    st.lists(TYPES, max_size=4).map(tuple),
+    st.lists(TYPES, max_size=3, unique_by=lambda t: t.name).map(tuple),
     st.sampled_from([-1, 0, 1, 6, 10**9]),
     st.sampled_from([-1.0, 0.0, 0.5, 10.0, float("inf"), float("nan")]),
     st.lists(NODES, max_size=8, unique_by=lambda n: n.name).map(tuple),
@@ -105,11 +105,11 @@ def test_nothing_breaks_it(request: Request) -> None:
 
 
 @QUICK
-@given(REQUESTS, st.randoms(use_true_random=False))
-def test_order_says_nothing(request: Request, rng: Random) -> None:
+@given(REQUESTS, st.integers(0, 100))
+def test_order_says_nothing(request: Request, seed: int) -> None:
     """A permuted request gets the same decision."""
-    request = replace(request, types=tuple({t.name: t for t in request.types}.values()))
-    assert schedule(permuted(rng, request)) == schedule(request)
+    first, second = schedule(request), schedule(permuted(Random(seed), request))
+    assert comparable(second) == comparable(first)
 
 
 @QUICK
@@ -238,3 +238,17 @@ def applied(request: Request, decision: Decision) -> Request:
         for i in range(count)
     ]
     return replace(request, nodes=(*request.nodes, *new))
+
+
+def comparable(decision: Decision) -> Decision:
+    """With gangs' bundles in one order, since those are handed back as they came."""
+
+    def sort(waiting: tuple[Gang, ...]) -> tuple[Gang, ...]:
+        ordered = (replace(g, bundles=tuple(sorted(g.bundles, key=lambda d: (d.shape, d.count)))) for g in waiting)
+        return tuple(sorted(ordered, key=lambda g: (g.strategy.value, [(d.shape, d.count) for d in g.bundles])))
+
+    return replace(
+        decision,
+        unplaced_gangs=sort(decision.unplaced_gangs),
+        infeasible_gangs=sort(decision.infeasible_gangs),
+    )
