@@ -17,8 +17,14 @@ export CLUSTER
 ##@ See it run
 
 .PHONY: demo
-demo: $(STAMP) ## A Kubernetes on this machine, the operator, a Ray cluster, a Ray program (CLUSTER=current: on yours)
+demo: may-run-nodes $(STAMP) ## A Kubernetes on this machine, the operator, a Ray cluster, a Ray program (CLUSTER=current: on yours)
 	@$(BIN)/python scripts/demo
+
+.PHONY: may-run-nodes
+may-run-nodes:
+	@[ "$$CLUSTER" != local ] || [ "$$(id -u)" = 0 ] || { \
+	  echo 'make demo needs root to run nodes on this machine; or point KUBECONFIG at an existing cluster' \
+	    '(kind, minikube, a real one) and use CLUSTER=current' >&2; exit 1; }
 
 .PHONY: demo-down
 demo-down: $(STAMP) ## Remove what `make demo` made
@@ -27,13 +33,19 @@ demo-down: $(STAMP) ## Remove what `make demo` made
 ##@ Install it
 
 .PHONY: deploy
-deploy: ## Install or update the operator, alone, in the current cluster (IMAGE=..., NAMESPACE=...)
+deploy: has-helm ## Install or update the operator, alone, in the current cluster (IMAGE=..., NAMESPACE=...)
 	helm upgrade --install ray-operator charts/ray --namespace $(NAMESPACE) --create-namespace --wait \
 	  --set operatorOnly=true --set operatorNamespace=$(NAMESPACE) --set operatorImage=$(IMAGE)
 	@echo 'The operator is there. Now, for example: helm install -n ray --create-namespace example-cluster charts/ray --set clusterOnly=true'
 
+.PHONY: has-helm
+has-helm:
+	@command -v helm >/dev/null || { \
+	  echo 'helm is not on PATH; install it, or: export PATH=$$(scripts/local-kubernetes binaries --for tools):$$PATH' >&2; \
+	  exit 1; }
+
 .PHONY: undeploy
-undeploy: ## Remove the operator from the current cluster; RayClusters and their pods stay
+undeploy: has-helm ## Remove the operator from the current cluster; RayClusters and their pods stay
 	helm uninstall ray-operator --namespace $(NAMESPACE) --ignore-not-found --wait
 
 ##@ Develop it

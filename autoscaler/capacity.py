@@ -41,7 +41,7 @@ class Space:
         return tuple([max(0, resources.get(name, missing)) for name, missing in self.missing])
 
     def profile(
-        self, total: Mapping[str, int], labels: Mapping[str, str], stage: int = 1, is_worker: bool = True
+        self, total: Mapping[str, int], labels: Mapping[str, str], stage: int, is_worker: bool = True
     ) -> Profile:
         """An empty node as the packer sees it."""
         vector = self.vector(total)

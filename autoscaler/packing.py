@@ -20,7 +20,7 @@ RANKED = 64
 class Profile(NamedTuple):
     """All that the packer knows of a node; nodes with equal profiles are interchangeable.
 
-    ``stage`` orders the filling: 0 runs, 1 is on its way. ``labels`` holds the keys that selectors mention.
+    ``stage`` orders the filling: 0 runs, what is above is on its way. ``labels`` holds the keys that selectors mention.
     ``others`` counts unused resources that no demand names.
     """
 

@@ -18,12 +18,14 @@ from .request import Existing, Request
 from .scoring import Utilisation, Volume
 from .wants import Choice, Want, Wants
 
-RUNNING, COMING = 0, 1
+# The order in which nodes are filled. Those on their way come after those that run, and of them first those that the
+# minimum asks for: so the next round finds last round's launches in the order in which it chose them.
+RUNNING, MINIMUM, COMING = 0, 1, 2
 MIN_WORKERS, DEMAND, GANG, REQUESTED = "min workers", "demand", "gang", "requested"
 # With more shapes than this, a second packing is not worth its time.
 RETRIED_SHAPES = 2_000
 # Shapes and gangs, times nodes (and some), up to which several manners are compared; bigger problems are packed once.
-COMPARED = 4_000
+COMPARED = 1_000
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,13 @@ class World:
         self.request = request
         self.types = {t.name: t for t in sorted(request.types, key=_cost)}
         nodes = sorted(request.nodes, key=lambda n: n.name)
+        self.workers = [n for n in nodes if not n.is_head]
         offered = [*(t.resources for t in self.types.values()), *(n.total for n in nodes)]
         self.space = space = Space.of(shapes, offered)
-        self.profiles = {t.name: space.profile(t.resources, t.labels) for t in self.types.values()}
+        self.profiles = {t.name: space.profile(t.resources, t.labels, COMING) for t in self.types.values()}
+        live = Counter(n.node_type for n in self.workers if not n.draining and not n.pending)
+        self._below_minimum = {name: least(t) - live[name] for name, t in self.types.items()}
         self.nodes = [(n, *self._profiles(n)) for n in nodes if not n.draining]
-        self.workers = [n for n in nodes if not n.is_head]
         # Whether there is time to compare several manners.
         self.is_small = (len(shapes) + len(request.gangs)) * (20 + len(nodes)) <= COMPARED
         leaving = [self._profiles(n)[0] for n in nodes if n.draining]
@@ -73,7 +77,11 @@ class World:
 
     def _profiles(self, node: Existing) -> tuple[Profile, Profile]:
         """All of the node, and what is free of it."""
-        stage = COMING if node.pending else RUNNING
+        stage = RUNNING
+        if node.pending:
+            missing = self._below_minimum.get(node.node_type, 0)
+            stage = MINIMUM if missing > 0 else COMING
+            self._below_minimum[node.node_type] = missing - 1
         whole = self.space.profile(node.total, node.labels, stage, not node.is_head)
         return whole, self.space.used(whole, node.total, node.free)
 
@@ -95,11 +103,10 @@ class Planner:
         """Types in the order of their names, as far as the cluster's maximum goes."""
         live = Counter(n.node_type for n in self._world.workers if not n.draining)
         for name, node_type in sorted(self._world.types.items()):
-            wanted = min(node_type.min_workers, node_type.max_workers) - live[name]
-            count = min(wanted, self._limits.room(name))
+            count = min(least(node_type) - live[name], self._limits.room(name))
             if count > 0:
                 self._launch(name, count, MIN_WORKERS)
-                self._pool.plan(self._world.profiles[name], count)
+                self._pool.plan(self._world.profiles[name]._replace(stage=MINIMUM), count)
 
     def place_requested(self, requested: Sequence[Demand]) -> Counter[Shape]:
         """request_resources(): on all that nodes have, in use or not; then nodes that exist join the pool."""
@@ -196,7 +203,8 @@ class Planner:
     def _attempt(self, pool: Pool, wants: Wants, score: Scorer, limit: int | None, launch: bool) -> list[Pick]:
         turn = -1 if self._manner.roomy else 1
         picks: list[Pick] = []
-        for stages in ((RUNNING, COMING),) if self._manner.joint else ((RUNNING,), (COMING,)):
+        every = (RUNNING, MINIMUM, COMING)
+        for stages in [every] if self._manner.joint else [(stage,) for stage in every]:
             picks += place(wants, pool.candidates(*stages)[::turn], score, limit)
         if launch:
             types = [Candidate(p, self._limits.room(name), name) for name, p in self._world.profiles.items()]
@@ -236,6 +244,11 @@ class Planner:
     def _launch(self, name: str, count: int, reason: str) -> None:
         self.reasons[name][reason] += count
         self._limits.take(name, count)
+
+
+def least(node_type: NodeType) -> int:
+    """So many workers of a type there should always be."""
+    return min(node_type.min_workers, node_type.max_workers)
 
 
 def _cost(node_type: NodeType) -> tuple[int, int, int, int, str]:

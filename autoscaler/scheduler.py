@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from . import gangs
 from .model import Demand, Gang, Shape, Strategy
-from .planner import MIN_WORKERS, Manner, Planner, World
+from .planner import MIN_WORKERS, Manner, Planner, World, least
 from .request import Decision, Existing, Request
 
 __all__ = ["Decision", "Existing", "Request", "removable", "schedule"]
@@ -62,7 +62,7 @@ def removable(request: Request, decision: Decision, idle: Sequence[str] | None =
     """
     live = {n.name: n.node_type for n in request.nodes if not n.is_head and not n.draining}
     spare = Counter(live.values())
-    spare.subtract({t.name: min(t.min_workers, t.max_workers) for t in request.types})
+    spare.subtract({t.name: least(t) for t in request.types})
     chosen: set[str] = set()
     for name in sorted(live) if idle is None else dict.fromkeys(idle):
         if name in live and name not in decision.needed and spare[live[name]] > 0:

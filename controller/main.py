@@ -8,8 +8,6 @@ import sys
 import threading
 from importlib.metadata import version
 
-from kubernetes.config import ConfigException
-
 from .api import Api
 from .operator import Operator
 from .options import Options, parse
@@ -29,11 +27,10 @@ def main() -> int:
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
         api = Api.from_environment(options.context)
-    except ConfigException as error:
-        print(
-            f"ray-operator: no Kubernetes configuration: {error}; set KUBECONFIG or run in a pod",
-            file=sys.stderr,
-        )
+    except Exception as error:
+        # A kubeconfig is anybody's file: reading it may fail in any way.
+        reason = " ".join(str(error).split()).rstrip(".")
+        print(f"ray-operator: no usable Kubernetes configuration: {reason}; set KUBECONFIG", file=sys.stderr)
         return 1
     _run(api, options)
     return 0

@@ -14,9 +14,16 @@ LOCAL_NAME = "ray"
 SPARE_NAME = "test"
 
 
-def is_up(name: str) -> bool:
-    """Whether a local cluster of this name runs."""
-    return subprocess.run([LOCAL, "status", "--name", name], capture_output=True, check=False).returncode == 0
+def exists(name: str) -> bool:
+    """Whether there is a local cluster of this name, in whatever state."""
+    status = subprocess.run([LOCAL, "status", "--name", name], capture_output=True, text=True, check=False)
+    return bool(status.stdout.strip())
+
+
+def is_free(name: str) -> bool:
+    """Whether a local cluster that exists is well and nobody's: one with a stopped node is in somebody's hands."""
+    status = subprocess.run([LOCAL, "status", "--name", name], capture_output=True, check=False)
+    return status.returncode == 0 and not in_use(cluster_environment.local(name))
 
 
 def in_use(environment: Mapping[str, str]) -> bool:
@@ -43,14 +50,13 @@ def environment() -> Iterator[Mapping[str, str]]:
             )
         yield environment
         return
-    was_up = is_up(LOCAL_NAME)
-    name = SPARE_NAME if was_up and in_use(cluster_environment.local(LOCAL_NAME)) else LOCAL_NAME
+    name = SPARE_NAME if exists(LOCAL_NAME) and not is_free(LOCAL_NAME) else LOCAL_NAME
+    was_there = exists(name)
+    local_kubernetes("up", "--name", name)
     try:
-        local_kubernetes("up", "--name", name)
-        try:
-            yield cluster_environment.prepare("local", name=name, say=print)
-        except cluster_environment.PrerequisiteError as error:
-            cannot_run(str(error))
+        yield cluster_environment.prepare("local", name=name, say=print)
+    except cluster_environment.PrerequisiteError as error:
+        cannot_run(str(error))
     finally:
-        if not was_up or name == SPARE_NAME:
+        if not was_there:
             local_kubernetes("down", "--name", name)

@@ -29,7 +29,7 @@ def local_kubernetes(*arguments: str) -> str:
     """Run scripts/local-kubernetes; its progress goes to the terminal. Returns what it prints on stdout."""
     done = subprocess.run([LOCAL, *arguments], capture_output=True, text=True, check=False)
     if done.returncode == CANNOT_RUN_HERE:
-        cannot_run(done.stderr.strip().splitlines()[-1])
+        cannot_run(done.stderr.strip().splitlines()[-1].removeprefix("cannot run here: "))
     if done.returncode:
         pytest.fail(f"local-kubernetes {' '.join(arguments)} failed:\n{done.stderr}", pytrace=False)
     return done.stdout.strip()
