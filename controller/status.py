@@ -63,6 +63,7 @@ def status_of(seen: Observed, plan: Plan, refusals: Sequence[str] = ()) -> dict[
                 ),
                 "WorkersReady": (not short, "AllReady" if not short else "TooFew", "; ".join(short)),
                 "Ready": (ready, reason, message),
+                "Autoscaling": _autoscaling(seen, head),
             },
         ),
     }
@@ -101,6 +102,16 @@ def gives_up_head(seen: Observed, plan: Plan) -> bool:
     """The head this status knows is lost, or about to be replaced."""
     known = (seen.cluster.status.get("head") or {}).get("uid")
     return bool(known) and (plan.head is None or plan.head.uid != known)
+
+
+def _autoscaling(seen: Observed, head: PodView | None) -> tuple[bool, str, str]:
+    """Whether the head says what work waits. Without it minWorkers are kept, and nothing else."""
+    if seen.ray and head and seen.ray.head_uid == head.uid:
+        return True, "HeadAnswers", ""
+    if head is None or not head.ready:
+        return False, "HeadNotReady", "the head is not ready to say what work waits"
+    address = f"{head.ip}:{seen.spec.gcs_port}"
+    return False, "NoAnswer", f"the operator gets no answer from the head at {address}; only minWorkers are kept"
 
 
 def _head_lost(seen: Observed, plan: Plan) -> bool:

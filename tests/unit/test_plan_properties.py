@@ -93,11 +93,12 @@ class World:
         )
 
     def live(self, kind: str, node_type: str) -> int:
-        """How many pods count as nodes; held-back ones keep their place."""
+        """How many pods count as nodes; held-back ones keep their place, and those of a lost head have none."""
+        heads = {p.uid for p in self.pods.values() if p.kind == HEAD and p.live}
         spec = parse_spec(self.cluster.spec)
         wanted = {t.name: config_hash(spec, t) for t in spec.pod_types}
         mine = (p for p in self.pods.values() if (p.kind, p.node_type) == (kind, node_type) and p.live)
-        return sum(1 for p in mine if p.config_hash == wanted.get(node_type))
+        return sum(p.config_hash == wanted.get(node_type) and p.head_uid in {"", *heads} for p in mine)
 
     def breathe(self) -> None:
         """Time passes: the terminating are gone, the pending run."""

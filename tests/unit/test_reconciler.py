@@ -229,7 +229,8 @@ def test_a_status_that_somebody_has_scribbled_into_is_put_right() -> None:
     obj["status"] = {"phase": "Running", "conditions": [{}, {"type": "Ready", "status": "True"}]}
     world.api.put("rayclusters", obj)
     world.settle()
-    assert [c["type"] for c in world.status["conditions"]] == ["SpecValid", "HeadReady", "WorkersReady", "Ready"]
+    conditions = ["SpecValid", "HeadReady", "WorkersReady", "Ready", "Autoscaling"]
+    assert [c["type"] for c in world.status["conditions"]] == conditions
 
 
 def test_a_status_that_cannot_be_written_is_an_error_to_be_retried() -> None:

@@ -199,3 +199,14 @@ def test_few_workers_are_retired_at_a_time() -> None:
     spec["podTypes"][1]["maxWorkers"] = 40
     idle = [node(n, name, "worker-node", idle=IDLE_LONG) for n, name in enumerate(names(40))]
     assert len(retired(shown(40, 0, *idle, spec=spec))) == 16
+
+
+def test_a_head_that_does_not_answer_is_named_with_what_that_means() -> None:
+    """The cluster is Ready, and says that nothing but minWorkers is kept; an answer takes it back."""
+    silent = replace(shown(), ray=None)
+    told = {c["type"]: c for c in status_of(silent, make_plan(silent))["conditions"]}
+    assert told["Ready"]["status"] == "True"
+    assert (told["Autoscaling"]["status"], told["Autoscaling"]["reason"]) == ("False", "NoAnswer")
+    assert "10.0.0.1:6379" in told["Autoscaling"]["message"]
+    told = {c["type"]: c for c in status_of(shown(), make_plan(shown()))["conditions"]}
+    assert told["Autoscaling"]["status"] == "True"
