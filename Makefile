@@ -79,6 +79,13 @@ test-integration: $(STAMP) ## Against a real kube-apiserver without nodes
 test-e2e: $(STAMP) ## On real nodes with real Ray: the guide's commands, one by one
 	$(BIN)/pytest tests/e2e -v
 
+.PHONY: bench
+bench: bench-scheduler ## Every benchmark; each writes a JSON file under build/bench
+
+.PHONY: bench-scheduler
+bench-scheduler: $(STAMP) ## The scheduler beside Ray's own two, same inputs, one process
+	$(BIN)/python scripts/bench_scheduler.py
+
 .PHONY: clean
 clean: ## Remove what the targets above left in this directory
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

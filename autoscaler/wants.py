@@ -7,6 +7,7 @@ amount for each resource that any demand names.
 from __future__ import annotations
 
 import heapq
+import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from operator import le
@@ -20,6 +21,7 @@ Taken = tuple[tuple[int, int], ...]
 
 # Entries between two remembered minima: a search passes over a block of shapes, none of which can fit, at once.
 BLOCK = 32
+NOTHING_FITS = (sys.maxsize**2,)
 
 
 class Choice(NamedTuple):
@@ -93,26 +95,21 @@ class Kind:
             return self._live(max(start, bisect_left(self.sizes, -free[dims[0]])) if dims else start)
         room = tuple([free[d] for d in dims])
         index = self._live(max(start, bisect_left(self.sizes, -sum(room))))
-        end = len(self.ranks)
         alive, amounts = self._alive, self.amounts
-        while index < end:
-            block = index // BLOCK
-            last = min((block + 1) * BLOCK, end)
-            if _fits(self._blocks[block], room):
-                while index < last:
-                    if alive[index] == index and _fits(amounts[index], room):
-                        return index
-                    index += 1
+        for block in range(index // BLOCK, len(self._blocks)):
+            if all(map(le, self._blocks[block], room)):
+                first = block * BLOCK
+                for entry in range(max(index, first), min(first + BLOCK, len(amounts))):
+                    if alive[entry] == entry and all(map(le, amounts[entry], room)):
+                        return entry
                 self._refresh(block)
-            index = self._live(last)
-        return end
+        return len(amounts)
 
     def _refresh(self, block: int) -> None:
         """A block promised too much: forget those of its entries that are exhausted."""
         first = block * BLOCK
         left = [a for i, a in enumerate(self.amounts[first : first + BLOCK], first) if self._alive[i] == i]
-        if left:
-            self._blocks[block] = tuple(map(min, zip(*left, strict=True)))
+        self._blocks[block] = tuple(map(min, zip(*left, strict=True))) if left else NOTHING_FITS * len(self.dims)
 
     def _live(self, index: int) -> int:
         alive = self._alive
@@ -203,10 +200,6 @@ class Wants:
     def remaining(self) -> list[Want]:
         """What still waits."""
         return [want._replace(number=count) for want, count in zip(self.wants, self.counts, strict=True) if count]
-
-
-def _fits(amounts: Vector, room: Vector) -> bool:
-    return all(map(le, amounts, room))
 
 
 def _hardest_first(wants: Iterable[Want], scarce_first: bool) -> list[Want]:
