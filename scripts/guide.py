@@ -9,7 +9,6 @@ replaced by the one that was really seen. A command that forwards a port goes on
 from __future__ import annotations
 
 import re
-import signal
 import socket
 import subprocess
 import time
@@ -157,7 +156,7 @@ class Runner:
     def close(self) -> None:
         """Stop what runs in the background."""
         for process in self.background:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
         for process in self.background:
             process.communicate(timeout=10)
         self.background.clear()

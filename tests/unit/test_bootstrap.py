@@ -45,7 +45,8 @@ class Container:
     def start(self, script: str, ray_does: str = "0") -> subprocess.Popen[str]:
         path = f"{self.directory}:{os.environ['PATH']}"
         process = subprocess.Popen(
-            ["/bin/bash", "-c", script],
+            # A shell cannot trap what was ignored when it started, as it is in a background job.
+            ["env", "--default-signal=INT", "/bin/bash", "-c", script],
             env={"PATH": path, "RAY_LOG": str(self.log), "RAY_DOES": ray_does},
             cwd=self.directory,
             stdout=subprocess.PIPE,
