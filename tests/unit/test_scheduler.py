@@ -9,7 +9,10 @@ import pytest
 
 from autoscaler.limits import at_once
 from autoscaler.model import QUANTUM, Demand, Gang, LabelConstraint, NodeType, Operator, Selector, Shape, Strategy
+from autoscaler.packing import Candidate, Profile, place
 from autoscaler.scheduler import Decision, Existing, Request, removable, schedule
+from autoscaler.scoring import Utilisation
+from autoscaler.wants import Choice, Want, Wants
 
 
 def node_type(
@@ -55,6 +58,9 @@ A, B = node_type("a", CPU=4, labels={"zone": "a"}), node_type("b", CPU=4, labels
         ([CPU4, CPU16], [demand(1, CPU=1)], {"cpu4": 1}),
         ([CPU4, CPU16], [demand(16, CPU=1)], {"cpu16": 1}),
         ([CPU4, CPU16], [demand(17, CPU=1)], {"cpu16": 1, "cpu4": 1}),
+        ([CPU16, node_type("cpu64", CPU=64)], [demand(36, CPU=1)], {"cpu16": 3}),
+        ([CPU16, node_type("cpu64", CPU=64)], [demand(50, CPU=1)], {"cpu64": 1}),
+        ([node_type("special", CPU=4, X=1), node_type("plain", CPU=4.5)], [demand(4, CPU=1)], {"plain": 1}),
         ([CPU16, GPU], [demand(3, CPU=1)], {"cpu16": 1}),
         ([CPU16, GPU], [demand(3, CPU=1, GPU=1)], {"gpu": 1}),
         ([CPU16, GPU], [demand(3, CPU=1, GPU=1), demand(13, CPU=1)], {"gpu": 1}),
@@ -159,6 +165,8 @@ def test_upscaling_speed_is_per_type_and_for_demand_only() -> None:
     assert decision.launches == {"cpu4": 5} and sum(d.count for d in decision.unplaced) == 380
     coming = tuple(node(f"n{i}", CPU4, pending=True) for i in range(4))
     assert decide([CPU4], demand(40, CPU=1), upscaling_speed=1, nodes=coming).launches == {"cpu4": 1}
+    leaving = tuple(replace(n, draining=True) for n in coming)
+    assert decide([CPU4], demand(40, CPU=1), upscaling_speed=1, nodes=leaving).launches == {"cpu4": 5}
     running = tuple(node(f"n{i}", CPU4, 0.0) for i in range(12))
     assert decide([CPU4], demand(400, CPU=1), upscaling_speed=0.5, nodes=running).launches == {"cpu4": 6}
     held = decide([CPU4], demand(40, CPU=1), upscaling_speed=1)
@@ -235,6 +243,47 @@ def test_selectors_are_tried_in_order() -> None:
     assert decide([A, B], wanted, nodes=(node("n", B),)).launches == {"a": 1}
     full = decide([A, B], wanted, nodes=(node("n", B),), max_workers=1)
     assert not full.launches and full.needed == {"n"} and not full.unplaced
+
+
+def test_order_of_selectors_is_a_wish() -> None:
+    """It is dropped to place more, but not to save nodes."""
+    tiny, roomy = node_type("a", CPU=1, labels={"zone": "a"}), node_type("b", CPU=8, labels={"zone": "b"})
+    wanted = demand(1, zone("a"), zone("b"), CPU=1)
+    more = decide([tiny, roomy], wanted, demand(4, CPU=2), max_workers=1)
+    assert more.launches == {"b": 1} and sum(d.count for d in more.unplaced) == 1
+    saved = decide([A, B], wanted, demand(1, X=1), nodes=(node("n", B),))
+    assert saved.launches == {"a": 1}
+
+
+def test_big_gang_goes_first() -> None:
+    """Of gangs that are alike the one that needs more chooses first."""
+    types = [node_type("big", most=1, CPU=8, memory=32), node_type("small", most=1, CPU=4, memory=32)]
+    both = (
+        gang(Strategy.STRICT_PACK, demand(2, CPU=1, memory=2)),
+        gang(Strategy.STRICT_PACK, demand(2, CPU=4, memory=2)),
+    )
+    decision = decide(types, gangs=both, nodes=(node("n", types[0], pending=True),))
+    assert decision.launches == {"small": 1} and not decision.unplaced_gangs
+
+
+def test_many_different_nodes_are_filled_in_order() -> None:
+    """With more kinds of nodes than are worth ranking, the fullest that fit are used, and bounds hold."""
+    wants = Wants({"A": 0}, [Want(Shape((("A", 2),)), Choice(), 10)])
+    pool = [Candidate(Profile(0, True, False, 0, (99,), (i,), ()), 2, str(i)) for i in range(80)]
+    picks = place(wants, pool, Utilisation(None, True), None, cap=3)
+    assert [(p.candidate.key, p.nodes, p.taken) for p in picks] == [("2", 2, ((0, 1),)), ("3", 1, ((0, 1),))]
+    assert wants.left == 7
+
+
+def test_minimum_is_filled_before_the_rest() -> None:
+    """Pending workers that the minimum asked for are filled first, as when they were launched: nothing is added."""
+    types = [node_type("t0", 1, 10, CPU=4, memory=4, GPU=1, X=2), node_type("t1", 0, 10, CPU=16)]
+    types.append(node_type("t2", 0, 3, CPU=4))
+    wanted = (demand(20, CPU=3), demand(2, CPU=4))
+    first = decide(types, *wanted)
+    by_name = {t.name: t for t in types}
+    nodes = [node(f"{n}-{i}", by_name[n], pending=True) for n, count in first.launches.items() for i in range(count)]
+    assert not decide(types, *wanted, nodes=tuple(nodes)).launches
 
 
 def test_scarce_resource_goes_first() -> None:

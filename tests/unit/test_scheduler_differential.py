@@ -29,7 +29,7 @@ from autoscaler.scheduler import Decision, Request, schedule
 
 from .scheduler_cases import random_request
 
-CASES = int(os.environ.get("SCHEDULER_CASES", "120"))
+CASES = int(os.environ.get("SCHEDULER_CASES", "100"))
 # What a kind of request may be behind v2 in at most, for no named reason.
 UNLUCKY = 1 / 1000
 
@@ -109,4 +109,4 @@ def test_same_types_as_ray() -> None:
     for seed in range(CASES):
         request = random_request(Random(seed))
         same += dict(schedule(request).launches) == prepare_v2(request)().launches
-    assert same >= CASES * 0.95
+    assert same >= CASES * 0.97

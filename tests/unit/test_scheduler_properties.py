@@ -17,7 +17,7 @@ from autoscaler.wants import Choice, Want, Wants
 
 from .scheduler_cases import permuted, random_request
 
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 COUNTS = st.sampled_from([-1, 0, 1, 2, 7, 10**9])
 AMOUNTS = st.sampled_from([-5, 0, 1, QUANTUM // 2, QUANTUM, 3 * QUANTUM, 10**15])
 NAMES = st.sampled_from(["CPU", "GPU", "memory", "X", "node:__internal_implicit_resource_a"])
@@ -127,7 +127,7 @@ def test_all_demand_is_accounted_for(request: Request) -> None:
     assert told <= asked
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.integers(0, 10**6))
 def test_minimum_is_launched_and_kept(seed: int) -> None:
     """After the launches and any removal that is allowed, each type has its minimum."""
@@ -143,7 +143,7 @@ def test_minimum_is_launched_and_kept(seed: int) -> None:
             assert left + decision.launches.get(node_type.name, 0) >= node_type.min_workers
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6))
 def test_launches_answer_the_same_demand(seed: int) -> None:
     """The next round sees the same demand and last round's launches as pending pods, and launches nothing."""
@@ -152,7 +152,7 @@ def test_launches_answer_the_same_demand(seed: int) -> None:
     assert not schedule(applied(request, schedule(request))).launches
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6))
 def test_launching_ends(seed: int) -> None:
     """Under steady demand of all kinds launches cease after a few rounds, long before any bound is reached.
