@@ -29,7 +29,7 @@ from autoscaler.scheduler import Decision, Request, schedule
 
 from .scheduler_cases import random_request
 
-CASES = int(os.environ.get("SCHEDULER_CASES", "100"))
+CASES = int(os.environ.get("SCHEDULER_CASES", "80"))
 # What a kind of request may be behind v2 in at most, for no named reason.
 UNLUCKY = 1 / 1000
 
