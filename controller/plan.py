@@ -208,7 +208,8 @@ def _head_change(seen: Observed, head: PodView) -> str:
 def _plan_workers(seen: Observed, names: dict[str, Iterator[str]], head: PodView | None) -> _Workers:
     """The workers to keep, what to do, and when to look again."""
     workers = [p for p in seen.pods if p.kind == WORKER and not p.deleting]
-    unfit = {p.uid: reason for p in workers if (reason := _unfit(seen, p, head))}
+    hashes = {t.name: config_hash(seen.spec, t) for t in seen.spec.worker_types}
+    unfit = {p.uid: reason for p in workers if (reason := _unfit(p, hashes, head))}
     actions: list[Action] = [DeletePod(p, unfit[p.uid]) for p in workers if p.uid in unfit]
     fit = [p for p in workers if p.uid not in unfit]
     live = [p for p in fit if p.live]
@@ -235,12 +236,14 @@ def _plan_workers(seen: Observed, names: dict[str, Iterator[str]], head: PodView
     return _Workers(tuple(live), tuple(actions), min(dues, default=None), targets, scaling.decision)
 
 
-def _unfit(seen: Observed, pod: PodView, head: PodView | None) -> str:
-    """Why a worker has no place in the cluster as it is wanted now; empty when it has one."""
-    pod_type = next((t for t in seen.spec.worker_types if t.name == pod.node_type), None)
-    if pod_type is None:
+def _unfit(pod: PodView, hashes: Mapping[str, str], head: PodView | None) -> str:
+    """Why a worker has no place in the cluster as it is wanted now; empty when it has one.
+
+    ``hashes``: worker type -> the configuration that its pods should have.
+    """
+    if pod.node_type not in hashes:
         return f"the pod type {pod.node_type} is no longer a worker type"
-    if pod.config_hash != config_hash(seen.spec, pod_type):
+    if pod.config_hash != hashes[pod.node_type]:
         return f"the pod type {pod.node_type} or its start commands changed"
     if pod.head_uid and (head is None or pod.head_uid != head.uid):
         return "its head is gone"

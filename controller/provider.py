@@ -48,7 +48,7 @@ class KubernetesNodeProvider(NodeProvider):
     def nodes(self) -> Sequence[Node]:
         """See NodeProvider."""
         mine = (p for p in self._pods.of_cluster(self._cluster.key) if p.owner_uid == self._cluster.uid)
-        return [_node(p) for p in sorted(mine, key=lambda p: p.name) if not p.deleting]
+        return [node_of(p) for p in sorted(mine, key=lambda p: p.name) if not p.deleting]
 
     def launch(self, launches: Sequence[Launch]) -> Sequence[Outcome]:
         """See NodeProvider."""
@@ -63,7 +63,7 @@ class KubernetesNodeProvider(NodeProvider):
                 return Outcome(launch, error=typed(error))
             return self._adopt(launch)
         self._pods.written(pod)
-        return Outcome(launch, node=_node(pod))
+        return Outcome(launch, node=node_of(pod))
 
     def _adopt(self, launch: Launch) -> Outcome:
         """The name exists: from an earlier try of ours, whose answer was lost, or from somebody else."""
@@ -76,7 +76,7 @@ class KubernetesNodeProvider(NodeProvider):
         if pod.owner_uid != self._cluster.uid or pod.cluster != self._cluster.key:
             return Outcome(launch, error=ConflictError(f"the pod name {launch.name} is taken by another owner's pod"))
         self._pods.written(pod)
-        return Outcome(launch, node=_node(pod))
+        return Outcome(launch, node=node_of(pod))
 
     def terminate(self, node: Node) -> None:
         """See NodeProvider."""
@@ -106,5 +106,6 @@ def typed(error: ApiError) -> ProviderError:
     return TransientError(text)
 
 
-def _node(pod: PodView) -> Node:
+def node_of(pod: PodView) -> Node:
+    """The node that a pod is."""
     return Node(pod.name, pod.uid, pod.node_type)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +13,6 @@ from autoscaler.provider import (
     ConflictError,
     ForbiddenError,
     Launch,
-    Node,
     Outcome,
     ProviderError,
     TransientError,
@@ -22,7 +21,7 @@ from autoscaler.provider import (
 from .api import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
 from .events import Events
 from .heads import Heads
-from .model import ClusterSpec, Key, RayCluster, parse_spec
+from .model import ClusterSpec, Json, Key, RayCluster, parse_spec
 from .plan import (
     Action,
     CreatePod,
@@ -36,12 +35,12 @@ from .plan import (
     make_plan,
 )
 from .pods import build_pod, unbuildable
-from .provider import KubernetesNodeProvider, typed
+from .provider import KubernetesNodeProvider, node_of, typed
 from .reporter import Reporter
 from .service import build_service, service_name
 from .status import gives_up_head, report_of, status_of
 from .store import Store
-from .validation import problems
+from .validation import Problem, problems
 from .views import HEAD_IP_ANNOTATION, HEAD_UID_ANNOTATION, PodView, ServiceView
 
 log = logging.getLogger(__name__)
@@ -97,6 +96,8 @@ class Reconciler:
         self._clock = clock
         # Cluster -> pod names that turned out to belong to somebody else.
         self._taken: dict[Key, set[str]] = {}
+        # Cluster -> the spec it had when it was read last, and what was read.
+        self._read: dict[Key, tuple[Json, ClusterSpec | tuple[Problem, ...]]] = {}
 
     def reconcile(self, key: Key) -> Result:
         """One pass. Raises only what is a defect; the caller logs it and retries with backoff."""
@@ -106,12 +107,13 @@ class Reconciler:
             self._heads.follow(key, None, 0, busy=False)
             self._reporter.forget(key)
             self._taken.pop(key, None)
+            self._read.pop(key, None)
             return DONE
-        wrong = problems(cluster.name, cluster.spec) or unbuildable(cluster, parse_spec(cluster.spec))
-        if wrong:
-            self._reporter.reject(cluster, wrong)
+        spec = self._spec_of(cluster)
+        if isinstance(spec, tuple):
+            self._reporter.reject(cluster, spec)
             return DONE
-        seen = self._observe(cluster)
+        seen = self._observe(cluster, spec)
         plan = make_plan(seen)
         if gives_up_head(seen, plan):
             # Written before anything is done about it: a loss is counted once, whenever this process dies.
@@ -139,11 +141,22 @@ class Reconciler:
             waits.append(max(0.0, plan.look_again_at - self._clock()))
         return min(waits, default=None)
 
-    def _observe(self, cluster: RayCluster) -> Observed:
+    def _spec_of(self, cluster: RayCluster) -> ClusterSpec | tuple[Problem, ...]:
+        """The spec, or what is wrong with it. Checked when it changes: most passes are about pods and waiting work."""
+        raw, found = self._read.get(cluster.key, (None, ()))
+        if raw is None or raw != cluster.spec:
+            found = problems(cluster.name, cluster.spec)
+            if not found:
+                spec = parse_spec(cluster.spec)
+                found = unbuildable(cluster, spec) or spec
+            self._read[cluster.key] = (cluster.spec, found)
+        return found
+
+    def _observe(self, cluster: RayCluster, spec: ClusterSpec) -> Observed:
         pods = [p for p in self._stores.pods.of_cluster(cluster.key) if p.owner_uid == cluster.uid]
         return Observed(
             cluster=cluster,
-            spec=parse_spec(cluster.spec),
+            spec=spec,
             pods=sorted(pods, key=lambda p: p.name),
             service=self._stores.services.get(Key(cluster.namespace, service_name(cluster))),
             now=self._clock(),
@@ -153,11 +166,11 @@ class Reconciler:
 
     def _apply(self, cluster: RayCluster, spec: ClusterSpec, actions: list[Action]) -> list[ProviderError]:
         """Carry the actions out. One that is refused does not keep the others from being tried."""
-        provider = self._provider(cluster, spec, actions)
+        creates = {a.name: a for a in actions if isinstance(a, CreatePod)}
+        provider = self._provider(cluster, spec, creates)
         singles = [a for a in actions if not isinstance(a, CreatePod | RetirePod)]
         results = list(self._executor.map(lambda a: self._single(cluster, spec, provider, a), singles))
         refused = [r for r in results if r]
-        creates = {a.name: a for a in actions if isinstance(a, CreatePod)}
         outcomes = provider.launch([Launch(a.name, a.pod_type.name) for a in creates.values()])
         retirements = [a for a in actions if isinstance(a, RetirePod)]
         agreed = self._executor.map(lambda a: self._retire(cluster, provider, a), retirements)
@@ -170,9 +183,9 @@ class Reconciler:
             refused += self._launched(cluster, outcome)
         return _distinct(refused)
 
-    def _provider(self, cluster: RayCluster, spec: ClusterSpec, actions: list[Action]) -> KubernetesNodeProvider:
-        creates = {a.name: a for a in actions if isinstance(a, CreatePod)}
-
+    def _provider(
+        self, cluster: RayCluster, spec: ClusterSpec, creates: Mapping[str, CreatePod]
+    ) -> KubernetesNodeProvider:
         def body_of(launch: Launch) -> dict[str, Any]:
             action = creates[launch.name]
             ip, uid = (action.head.ip, action.head.uid) if action.head else ("", "")
@@ -192,7 +205,7 @@ class Reconciler:
         if not self._heads.drain(cluster.key, action.node_id, action.reason):
             return False
         try:
-            provider.terminate(Node(action.pod.name, action.pod.uid, action.pod.node_type))
+            provider.terminate(node_of(action.pod))
         except ProviderError as error:
             log.warning("%s the pod of a drained worker was not deleted: %s", cluster.key.log_prefix, error)
         return True
@@ -206,7 +219,7 @@ class Reconciler:
             elif isinstance(action, PatchService):
                 self._patch_service(cluster, spec, action.service)
             elif isinstance(action, DeletePod):
-                provider.terminate(Node(action.pod.name, action.pod.uid, action.pod.node_type))
+                provider.terminate(node_of(action.pod))
             elif isinstance(action, TellHead):
                 self._tell_head(action)
         except ProviderError as error:

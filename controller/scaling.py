@@ -1,6 +1,7 @@
 """From what Ray and Kubernetes show of a cluster to how many workers it should have: the question to the scheduler.
 
-Without a fresh answer of the head the question holds no demand, so that only ``minWorkers`` counts and nothing shrinks.
+Without an answer of the last minute the question holds no demand, so that only ``minWorkers`` counts; without one of
+the last seconds nothing shrinks.
 """
 
 from __future__ import annotations

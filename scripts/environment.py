@@ -14,7 +14,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = str(ROOT / "scripts" / "local-kubernetes")
 BUILD_IMAGE = str(ROOT / "scripts" / "build-image")
-OTHER_WAY = "point KUBECONFIG at an existing cluster (kind, minikube, a real one) and use CLUSTER=current"
 
 
 class PrerequisiteError(Exception):

@@ -95,6 +95,7 @@ def reap_forever() -> None:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         except ChildProcessError:
+            # No child is left: all of them have been waited for.
             pass
 
 

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from uuid import uuid4
 
+import environment as cluster_environment
 import pytest
 import yaml
 
@@ -19,12 +18,10 @@ from tests.support.prerequisites import ROOT, local_kubernetes
 def environment() -> Iterator[Mapping[str, str]]:
     """A control plane of its own, without nodes, and tools that fit it."""
     name = f"test-{os.getpid()}"
-    tools = local_kubernetes("binaries", "--for", "tools")
+    local_kubernetes("binaries", "--for", "tools")
     try:
         local_kubernetes("up", "--control-plane-only", "--name", name)
-        kubeconfig = local_kubernetes("kubeconfig", "--name", name)
-        path = os.pathsep.join([tools, str(Path(sys.executable).parent), os.environ["PATH"]])
-        env = {**os.environ, "KUBECONFIG": kubeconfig, "PATH": path}
+        env = cluster_environment.local(name)
         subprocess.run(["kubectl", "apply", "-f", ROOT / "charts/ray/crds"], env=env, check=True, capture_output=True)
         crd = ["kubectl", "wait", "--for=condition=Established", "crd/rayclusters.cluster.ray.io", "--timeout=30s"]
         subprocess.run(crd, env=env, check=True, capture_output=True)

@@ -14,6 +14,8 @@ import pytest
 from localkube import oci
 from localkube.oci import ImageConfig, ImageSpec, Layer, pack_layer, write_docker_archive
 
+from tests.support.prerequisites import cannot_run
+
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
@@ -90,7 +92,7 @@ def test_user_attributes_are_kept_and_overlay_marks_are_not(tree: Path) -> None:
         os.setxattr(tree / "usr", "user.note", b"kept\xff")
         os.setxattr(tree / "usr", "user.overlay.origin", b"x")
     except OSError:
-        pytest.skip("this file system has no user attributes")
+        cannot_run("this file system has no user attributes")
     headers = members(packed(tree))["usr"].pax_headers
     assert headers["SCHILY.xattr.user.note"].encode("utf-8", "surrogateescape") == b"kept\xff"
     assert not any("overlay" in key for key in headers)
@@ -100,7 +102,7 @@ def test_an_opaque_directory_gets_the_opaque_whiteout(tree: Path) -> None:
     try:
         os.setxattr(tree / "etc", "user.overlay.opaque", b"y")
     except OSError:
-        pytest.skip("this file system has no user attributes")
+        cannot_run("this file system has no user attributes")
     found = list(members(packed(tree)))
     assert found[:3] == ["etc", "etc/.wh..wh..opq", "etc/é-name"]
 
@@ -109,7 +111,7 @@ def test_removed_files_become_whiteouts_also_when_overlayfs_links_them(tree: Pat
     try:
         os.mknod(tree / "etc/gone", 0o020000, os.makedev(0, 0))
     except PermissionError:
-        pytest.skip("this user may not make whiteouts")
+        cannot_run("this user may not make whiteouts")
     (tree / "removed").hardlink_to(tree / "etc/gone")
     found = members(packed(tree))
     assert "etc/gone" not in found and "removed" not in found
