@@ -109,8 +109,9 @@ def _node(message: Any) -> RayNode:
         raise ImplausibleAnswerError(f"a node id of {len(node_id)} bytes")
     status = _STATUS.get(message.status, NodeStatus.RUNNING)
     instance_id, node_type = _text(message.instance_id) or "", _text(message.ray_node_type_name) or ""
+    ip = _text(message.node_ip_address) or ""
     if status is NodeStatus.DEAD:
-        return RayNode(node_id, instance_id, node_type, status, total={}, available={})
+        return RayNode(node_id, instance_id, node_type, status, total={}, available={}, ip=ip)
     return RayNode(
         node_id=node_id,
         instance_id=instance_id,
@@ -121,6 +122,7 @@ def _node(message: Any) -> RayNode:
         labels=_labels(message.labels, message.dynamic_labels),
         idle_seconds=max(message.idle_duration_ms, 0) / 1000 if status is NodeStatus.IDLE else 0.0,
         is_head=HEAD_RESOURCE in message.total_resources,
+        ip=ip,
     )
 
 

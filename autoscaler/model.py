@@ -107,6 +107,7 @@ class RayNode:
     """A node as the GCS knows it. ``instance_id`` is the pod's name, ``node_id`` Ray's own id (28 bytes).
 
     ``total`` and ``available`` are in units of 1/10000; a resource that is used up is absent from ``available``.
+    ``ip`` is where the raylet says it is: whatever it calls itself, empty when it says nothing.
     """
 
     node_id: bytes
@@ -118,6 +119,7 @@ class RayNode:
     labels: Mapping[str, str] = field(default_factory=dict)
     idle_seconds: float = 0.0
     is_head: bool = False
+    ip: str = ""
 
 
 @dataclass(frozen=True)

@@ -90,14 +90,15 @@ class RayHeadContract:
         yield client
         client.close()
 
-    def test_an_idle_head_is_known_as_such_and_wants_nothing(self, client: GcsClient) -> None:
+    def test_an_idle_head_is_known_as_such_and_wants_nothing(self, head: RayHead, client: GcsClient) -> None:
         state = eventually(client, has("example-head", NodeStatus.IDLE))
-        head = node(state, "example-head")
-        assert (head.node_type, head.is_head) == ("head-node", True)
-        assert head.total["CPU"] == head.available["CPU"] == 10_000
-        assert not [name for name in head.total if name.startswith("node:")]
-        assert head.labels["ray.io/node-group"] == "head-node"
-        assert head.labels["ray.io/node-id"] == head.node_id.hex()
+        found = node(state, "example-head")
+        assert (found.node_type, found.is_head) == ("head-node", True)
+        assert found.ip == head.address.rpartition(":")[0]
+        assert found.total["CPU"] == found.available["CPU"] == 10_000
+        assert not [name for name in found.total if name.startswith("node:")]
+        assert found.labels["ray.io/node-group"] == "head-node"
+        assert found.labels["ray.io/node-id"] == found.node_id.hex()
         assert state.session.startswith("session_")
         assert (state.demands, state.gangs, state.requested) == ((), (), ())
 

@@ -93,6 +93,7 @@ class FakeGcs:
             node_id=node_id,
             instance_id=instance_id,
             ray_node_type_name=node_type,
+            node_ip_address="127.0.0.1",
             total_resources=total,
             available_resources=total if status is NodeStatus.IDLE else {},
             status=STATUS_NUMBER[status],

@@ -90,6 +90,7 @@ def test_a_nodes_fields_and_units() -> None:
     assert only_node(
         node(
             ray_node_type_name="worker-node",
+            node_ip_address="10.0.0.1",
             status=IDLE,
             idle_duration_ms=1500,
             total_resources=resources,
@@ -106,7 +107,14 @@ def test_a_nodes_fields_and_units() -> None:
         available={"CPU": 3_000},
         labels={"zone": "a", "_PG_1": ""},
         idle_seconds=1.5,
+        ip="10.0.0.1",
     )
+
+
+@pytest.mark.parametrize("status", [RUNNING, DEAD])
+def test_a_node_may_say_where_it_is_but_not_at_length(status: int) -> None:
+    assert only_node(node(status=status, node_ip_address="10.0.0.1")).ip == "10.0.0.1"
+    assert only_node(node(status=status, node_ip_address="1" * 513)).ip == ""
 
 
 def test_the_head_is_known_by_its_resource_and_the_session_and_time_are_kept() -> None:
