@@ -1,52 +1,22 @@
-"""The ``ray-operator`` command."""
+"""The ``ray-operator`` command: the operator itself, or one of the commands beside it."""
 
 from __future__ import annotations
 
-import logging
-import signal
 import sys
-import threading
-from importlib.metadata import version
+from collections.abc import Sequence
 
-from .api import Api
-from .operator import Operator
-from .options import Options, parse
-
-log = logging.getLogger("controller")
+from .commands import COMMANDS, run_command
 
 
-def main() -> int:
-    """Run until a termination signal. Returns the exit code."""
-    options = parse(sys.argv[1:])
-    logging.basicConfig(
-        stream=sys.stdout,
-        level=options.log_level.upper(),
-        format="%(asctime)s\t%(levelname)s %(message)s",
-    )
-    # The connection pool's own chatter says nothing that the watchers do not say better.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
-    try:
-        api = Api.from_environment(options.context)
-    except Exception as error:
-        # A kubeconfig is anybody's file: reading it may fail in any way.
-        reason = " ".join(str(error).split()).rstrip(".")
-        print(f"ray-operator: no usable Kubernetes configuration: {reason}; set KUBECONFIG", file=sys.stderr)
-        return 1
-    _run(api, options)
-    return 0
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, or without one the operator until a termination signal. Returns the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given and given[0] in COMMANDS:
+        return run_command(given[0], given[1:])
+    # A command answers at once: it does not wait for all that the operator needs.
+    from .serve import serve  # noqa: PLC0415
 
-
-def _run(api: Api, options: Options) -> None:
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    operator = Operator(api, options.namespaces, options.workers)
-    where = ", ".join(options.namespaces) or "all namespaces"
-    log.info("ray-operator %s looks after %s", version("ray-kubernetes-operator"), where)
-    operator.start()
-    stopping.wait()
-    log.info("stopping")
-    operator.stop()
+    return serve(given)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TypeVar
 
+from .commands import overview
+
 T = TypeVar("T")
 
 DESCRIPTION = """\
-Runs the RayClusters of a Kubernetes cluster: makes and replaces their pods and keeps their status.
+Runs the RayClusters of a Kubernetes cluster: makes and replaces their pods and keeps their status. That is what it
+does without a command.
 
 Inside a pod it talks to the API server as its service account; elsewhere it uses your kubeconfig.
 """
@@ -39,6 +42,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
     """
     parser = _parser()
     found = parser.parse_args(arguments)
+    if found.command:
+        parser.error(f"there is no command {found.command[0]!r}; without a command the operator runs, see --help")
     env = os.environ if environment is None else environment
 
     def value(flag: str, variable: str, default: str, convert: Callable[[str], T]) -> T:
@@ -59,8 +64,13 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="ray-operator", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="ray-operator",
+        usage="%(prog)s [COMMAND] [options]",
+        description=DESCRIPTION,
+        epilog=overview(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("command", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--version", action="version", version=f"ray-operator {version('ray-kubernetes-operator')}")
     parser.add_argument(
         "--namespaces",

@@ -1,0 +1,84 @@
+"""Manifest files as people have them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from controller.manifests import ManifestError, Manifests, read_manifests
+
+CLUSTER = "apiVersion: cluster.ray.io/v1\nkind: RayCluster\nmetadata: {name: NAME}\n"
+
+
+def read(folder: Path, text: str | bytes) -> Manifests:
+    path = folder / "file.yaml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return read_manifests(str(path))
+
+
+def names(manifests: Manifests) -> list[str]:
+    return [c["metadata"]["name"] for c in manifests.clusters]
+
+
+def test_every_document_and_every_item_of_a_list_is_read(tmp_path: Path) -> None:
+    items = "".join(f"- {{apiVersion: cluster.ray.io/v1, kind: RayCluster, metadata: {{name: {n}}}}}\n" for n in "bc")
+    found = read(tmp_path, f"---\n{CLUSTER.replace('NAME', 'a')}---\n---\nkind: List\napiVersion: v1\nitems:\n{items}")
+    assert names(found) == ["a", "b", "c"]
+    assert found.notes == []
+
+
+def test_json_is_read_too(tmp_path: Path) -> None:
+    assert names(read(tmp_path, '{"apiVersion":"cluster.ray.io/v1","kind":"RayCluster","metadata":{"name":"a"}}')) == [
+        "a"
+    ]
+
+
+def test_other_objects_are_noted_not_read(tmp_path: Path) -> None:
+    others = "---\nkind: Service\nmetadata: {name: s}\n---\nkind: RayCluster\napiVersion: ray.io/v1\n---\njust a text\n"
+    found = read(tmp_path, CLUSTER.replace("NAME", "a") + others)
+    assert names(found) == ["a"]
+    service, foreign, text = found.notes
+    assert service == "skipped Service s"
+    assert "'ray.io/v1'" in foreign and "cluster.ray.io/v1" in foreign
+    assert "no kind" in text
+
+
+def test_a_minus_sign_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(CLUSTER.encode())))
+    assert read_manifests("-").source == "stdin"
+    assert not read_manifests("-").clusters
+
+
+def test_values_that_only_yaml_knows_stay_texts(tmp_path: Path) -> None:
+    found = read(tmp_path, CLUSTER + "spec: {since: 2020-01-01, equal: =, 8: eight}\n")
+    assert found.clusters[0]["spec"] == {"since": "2020-01-01", "equal": "=", "8": "eight"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [1, 2\nb: 3\n", "line 2, column 2"),
+        ("a:\n\tb: 1\n", "line 2, column 1"),
+        ("a: 1\na: 2\n", "line 2, column 1: the key 'a' is there twice"),
+        ("a: *nobody\n", "line 1, column 4"),
+        ("{{ .Values.image }}: x\n", "line 1"),
+        (b"\xff\xfe\x00", "is not YAML"),
+        (b"a: \x00\n", "is not YAML"),
+        ("[" * 5000, "is not YAML"),
+    ],
+)
+def test_what_is_not_yaml_is_located(tmp_path: Path, text: str | bytes, words: str) -> None:
+    with pytest.raises(ManifestError) as refused:
+        read(tmp_path, text)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="cannot be read: No such file"):
+        read_manifests(str(tmp_path / "nothing.yaml"))
+    with pytest.raises(ManifestError, match="cannot be read: Is a directory"):
+        read_manifests(str(tmp_path))
