@@ -34,13 +34,18 @@ _SOCKET_OPTIONS = [
 
 
 class ApiError(Exception):
-    """An answer that is no success. ``status`` is the HTTP status, 0 when there was no answer at all."""
+    """An answer that is no success.
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    ``status`` is the HTTP status, 0 when there was no answer at all; ``retry_after`` the seconds that the server asks
+    to be left alone.
+    """
+
+    def __init__(self, status: int, reason: str, message: str, retry_after: float = 0.0) -> None:
         super().__init__(f"{status} {reason}: {message}" if status else message)
         self.status = status
         self.reason = reason
         self.message = message
+        self.retry_after = retry_after
 
 
 class Api:
@@ -91,7 +96,7 @@ class Api:
             timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
         )
         if response.status >= 400:
-            raise _error(response.status, response.data)
+            raise _error(response, response.data)
         parsed: dict[str, Any] = _parse(response.data)
         return parsed
 
@@ -105,7 +110,7 @@ class Api:
         response = self._send("GET", path, query, timeout=timeout, preload_content=False)
         try:
             if response.status >= 400:
-                raise _error(response.status, response.read())
+                raise _error(response, response.read())
             for line in _lines(response):
                 yield _parse(line)
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -126,6 +131,8 @@ class Api:
         try:
             return self._pool.request(method, url, headers=headers, retries=False, **options)
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            # Whatever swallowed this request may have swallowed the peer of every idle connection too.
+            self._pool.clear()
             raise ApiError(0, "NoAnswer", f"{self._host} does not answer: {error}") from error
 
 
@@ -153,9 +160,13 @@ def _parse(data: bytes) -> dict[str, Any]:
     return parsed
 
 
-def _error(status: int, data: bytes) -> ApiError:
+def _error(response: Any, data: bytes) -> ApiError:
+    # A date, which HTTP allows too, is not what an API server says.
+    given = response.headers.get("Retry-After", "")
+    retry_after = float(given) if given.isdecimal() else 0.0
     try:
         parsed = orjson.loads(data)
-        return ApiError(status, parsed.get("reason", ""), parsed.get("message", ""))
+        reason, message = parsed.get("reason") or "", parsed.get("message") or ""
     except (orjson.JSONDecodeError, AttributeError):
-        return ApiError(status, "", data.decode(errors="replace")[:500])
+        reason, message = "", data.decode(errors="replace")[:500]
+    return ApiError(response.status, reason, message, retry_after)

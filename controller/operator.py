@@ -11,7 +11,7 @@ from .events import Events
 from .heads import PolledHeads
 from .model import PLURAL, Key, RayCluster
 from .queue import WorkQueue
-from .reconciler import Reconciler, Result, Stores
+from .reconciler import DONE, Reconciler, Result, Stores
 from .store import Store
 from .views import CLUSTER_LABEL, PodView, ServiceView
 from .watch import Watcher
@@ -31,9 +31,9 @@ class Operator:
         self._executor = ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="write")
         scopes = namespaces or ("",)
         self._stores = Stores(
-            clusters=Store(lambda c: c.key, self._queue.add, scopes),
-            pods=Store(lambda p: p.cluster, self._queue.add, scopes),
-            services=Store(_cluster_of_service, self._queue.add, scopes),
+            clusters=Store(lambda c: c.key, self._queue.add, scopes, self._listed),
+            pods=Store(lambda p: p.cluster, self._queue.add, scopes, self._listed),
+            services=Store(_cluster_of_service, self._queue.add, scopes, self._listed),
         )
         self._heads = PolledHeads(self._queue.add_unless_failing)
         self._reconciler = Reconciler(api, self._stores, Events(api), self._heads, self._executor)
@@ -68,7 +68,7 @@ class Operator:
         ]
 
     def start(self) -> None:
-        """Start every thread and return. Reconciling begins once all watches have listed."""
+        """Start every thread and return. Reconciling begins, per namespace, once all its watches have listed."""
         for thread in self._watchers:
             thread.start()
         self._heads.start()
@@ -87,22 +87,22 @@ class Operator:
         self._heads.stop()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
+    def _listed(self, scope: str) -> None:
+        # A namespace that may not be read keeps waiting; the others do not wait for it.
+        if self._stores.listed(scope):
+            for key in self._stores.clusters.keys(scope):
+                self._queue.add(key)
+
     def _work(self) -> None:
-        if not self._wait_until_synced():
-            return
         while (key := self._queue.take()) is not None:
             try:
                 self._settle(key, self._pass(key))
             finally:
                 self._queue.done(key)
 
-    def _wait_until_synced(self) -> bool:
-        while not self._stores.synced():
-            if self._stop.wait(0.05):
-                return False
-        return True
-
     def _pass(self, key: Key) -> Result:
+        if not self._stores.listed(key.namespace):
+            return DONE
         try:
             return self._reconciler.reconcile(key)
         except ApiError as error:

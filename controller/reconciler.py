@@ -70,9 +70,9 @@ class Stores:
     pods: Store[PodView]
     services: Store[ServiceView]
 
-    def synced(self) -> bool:
-        """Every store holds a complete picture; before that nothing may be decided."""
-        return all(s.synced.is_set() for s in (self.clusters, self.pods, self.services))
+    def listed(self, namespace: str) -> bool:
+        """The picture of a namespace is complete; before that nothing may be decided there."""
+        return all(s.listed(namespace) for s in (self.clusters, self.pods, self.services))
 
 
 class Reconciler:

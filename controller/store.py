@@ -2,8 +2,8 @@
 
 Reads never call the API. Two rules make the view safe to decide on:
 
-* **Forward only.** An object never goes back to an older resourceVersion, and an object that the watch has
-  already seen deleted never comes back. (resourceVersions of one resource are ordered: KEP-5504.)
+* **Forward only.** An object never goes back to an older resourceVersion, and what is known to be gone
+  never comes back, whatever past is replayed. (resourceVersions of one resource are ordered: KEP-5504.)
 * **Own writes at once.** What the API server answered to a create, patch or delete is applied as soon as it is
   known, so that a pass never repeats what an earlier one did, however late the watch is.
 """
@@ -11,6 +11,7 @@ Reads never call the API. Two rules make the view safe to decide on:
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
@@ -33,26 +34,45 @@ class Stored(Protocol):
 
 T = TypeVar("T", bound=Stored)
 
+# How many of those that are gone are remembered, the latest ones.
+MAX_GONE = 10_000
+
 
 class Store(Generic[T]):
     """Objects by (namespace, name), indexed by the cluster they belong to.
 
     ``cluster_of`` names the cluster to look at when an object changes; ``notify`` is told that key on every change.
-    ``synced`` is set once every one of ``scopes`` (namespaces, or "" for all) has been listed.
+    ``scopes`` are the namespaces that will be listed, or "" for all; ``on_listed`` is told each one, once it has been.
     """
 
     def __init__(
-        self, cluster_of: Callable[[T], Key], notify: Callable[[Key], None], scopes: Collection[str] = ("",)
+        self,
+        cluster_of: Callable[[T], Key],
+        notify: Callable[[Key], None],
+        scopes: Collection[str] = ("",),
+        on_listed: Callable[[str], None] = lambda scope: None,
     ) -> None:
         self._cluster_of = cluster_of
         self._notify = notify
+        self._on_listed = on_listed
         self._lock = threading.Lock()
         self._objects: dict[Key, T] = {}
         self._by_cluster: dict[Key, dict[Key, T]] = {}
         # The watch has delivered everything up to this resourceVersion, per namespace scope.
         self._seen: dict[str, int] = {}
         self._unlisted = set(scopes)
-        self.synced = threading.Event()
+        # uid -> the resourceVersion at which it was known to be gone. One that left the watch's selector may return.
+        self._gone: OrderedDict[str, int] = OrderedDict()
+
+    def listed(self, namespace: str) -> bool:
+        """What is known of a namespace is all there is; before that, what is missing may well exist."""
+        with self._lock:
+            return not self._unlisted & {"", namespace}
+
+    def keys(self, scope: str) -> list[Key]:
+        """The objects of a scope (a namespace, or "" for all), in no particular order."""
+        with self._lock:
+            return [key for key in self._objects if _in_scope(key, scope)]
 
     def get(self, key: Key) -> T | None:
         """The object, or None."""
@@ -72,13 +92,21 @@ class Store(Generic[T]):
             for key, old in list(self._objects.items()):
                 # Younger than the list: one of our own writes, which the watch will still deliver.
                 if _in_scope(key, scope) and key not in listed and old.resource_version <= resource_version:
+                    self._bury(old.uid, resource_version)
                     changed |= self._drop(key)
             for obj in listed.values():
                 changed |= self._put(obj)
             self._seen[scope] = max(self._seen.get(scope, 0), resource_version)
+            first = scope in self._unlisted
             self._unlisted.discard(scope)
-            if not self._unlisted:
-                self.synced.set()
+        self._tell(changed)
+        if first:
+            self._on_listed(scope)
+
+    def clear(self, scope: str) -> None:
+        """The API server knows no such resource any more, so that none of its objects exists."""
+        with self._lock:
+            changed = set().union(*(self._drop(key) for key in list(self._objects) if _in_scope(key, scope)))
         self._tell(changed)
 
     def watched(self, obj: T, scope: str) -> None:
@@ -94,6 +122,7 @@ class Store(Generic[T]):
             old = self._objects.get(obj.key)
             gone = old is not None and (old.uid == obj.uid or old.resource_version <= obj.resource_version)
             changed = self._drop(obj.key) if gone else set()
+            self._bury(obj.uid, obj.resource_version)
             self._seen[scope] = max(self._seen.get(scope, 0), obj.resource_version)
         self._tell(changed)
 
@@ -122,6 +151,8 @@ class Store(Generic[T]):
 
     def _put(self, obj: T) -> set[Key]:
         old = self._objects.get(obj.key)
+        if obj.resource_version <= self._gone.get(obj.uid, -1):
+            return set()
         if old is not None and obj.resource_version <= old.resource_version:
             return set()
         if old is not None and old.uid == obj.uid and old.deleting and not obj.deleting:
@@ -146,6 +177,12 @@ class Store(Generic[T]):
         if not members:
             del self._by_cluster[cluster]
         return {cluster}
+
+    def _bury(self, uid: str, resource_version: int) -> None:
+        self._gone[uid] = resource_version
+        self._gone.move_to_end(uid)
+        if len(self._gone) > MAX_GONE:
+            self._gone.popitem(last=False)
 
     def _tell(self, changed: set[Key]) -> None:
         for cluster in changed:

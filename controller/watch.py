@@ -5,10 +5,15 @@ Every way a stream can end leads back to a good state:
 ======================================  ==================================================
 the server ends it (timeout)            watch on from the last resourceVersion, at once
 the connection breaks, 5xx, 429         watch on from there, after a growing delay
+nothing comes, not even its end         the same, within a minute
 410 Gone, as status or as ERROR event   list again; the second time in a row after a growing delay
+"Too large resource version"            list again, after a growing delay
 any other ERROR event, a malformed one  list again, after a growing delay
 it ends in under a second, no event     as a broken connection: never a hot loop
+the resource is no longer known (CRD)   its objects are gone; list again, after a growing delay
 ======================================  ==================================================
+
+A list older than what was seen before is refused: it can only come from a server that has lost its way.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from .api import Api, ApiError, path_of
+from .model import PLURAL
 from .store import Store, Stored
 
 log = logging.getLogger(__name__)
@@ -31,9 +37,12 @@ PAGE_SIZE = 500
 FIRST_DELAY_SECONDS = 1.0
 LAST_DELAY_SECONDS = 8.0
 SHORT_STREAM_SECONDS = 1.0
-MIN_WATCH_SECONDS = 300
-# The server ends a watch in time; the socket's own limit only has to come after that.
-READ_MARGIN_SECONDS = 30
+LONGEST_DELAY_SECONDS = 60.0
+# The server ends a watch in time, and the socket's own limit comes soon after that: whatever stands between and
+# keeps the connection open, a peer that is gone is noticed within a minute. Resuming costs a request and no objects.
+MIN_WATCH_SECONDS = 25
+MAX_WATCH_SECONDS = 40
+READ_MARGIN_SECONDS = 10
 
 
 class Backoff:
@@ -81,6 +90,8 @@ class Watcher(Generic[T]):
         self._jitter = jitter
         self._backoff = Backoff(jitter)
         self._version = ""
+        # The largest resourceVersion of any list or event.
+        self._newest = 0
         self._complaint = ""
         self._progress = False
 
@@ -117,17 +128,16 @@ class Watcher(Generic[T]):
             self._progress = False
             self._version = ""
             return
-        if error.status in (0, 429) or error.status >= 500:
-            keep = error.reason not in ("WatchError", "NotJson")
-        else:
-            keep = False
-        if not keep:
+        if not _resumable(error):
             self._version = ""
+        if error.status == 404 and self._resource == PLURAL:
+            # Only a CustomResourceDefinition can really go. Whatever says so of pods is mistaken.
+            self._store.clear(self._namespace)
         complaint = self._explain(error)
         if complaint != self._complaint:
             log.warning("%s", complaint)
             self._complaint = complaint
-        self._stop.wait(self._backoff.delay())
+        self._stop.wait(max(self._backoff.delay(), min(error.retry_after, LONGEST_DELAY_SECONDS)))
 
     def _explain(self, error: ApiError) -> str:
         what = f"cannot watch {self._resource}{self._where()}"
@@ -154,12 +164,23 @@ class Watcher(Generic[T]):
             if not token:
                 break
             query["continue"] = token
+        if version < self._newest:
+            raise ApiError(
+                0,
+                "WatchError",
+                f"the API server lists the state at resourceVersion {version}, though it has told of {self._newest}; "
+                "if its database was restored from a backup, restart the operator",
+            )
         self._store.replace(objects, version, self._namespace)
+        self._passed(version)
+
+    def _passed(self, version: int) -> None:
+        self._newest = max(self._newest, version)
         self._version = str(version)
 
     def _watch(self) -> int:
         """Follow the changes from the known resourceVersion. Returns the number of events."""
-        seconds = int(MIN_WATCH_SECONDS * (1 + self._jitter()))
+        seconds = round(MIN_WATCH_SECONDS + (MAX_WATCH_SECONDS - MIN_WATCH_SECONDS) * self._jitter())
         query = {
             **self._selector,
             "watch": "true",
@@ -182,13 +203,20 @@ class Watcher(Generic[T]):
             status = obj if isinstance(obj, dict) else {}
             raise ApiError(int(status.get("code") or 0), "WatchError", str(status.get("message") or event))
         try:
-            version = obj["metadata"]["resourceVersion"]
+            version = int(obj["metadata"]["resourceVersion"])
             if kind == "BOOKMARK":
-                self._store.passed(int(version), self._namespace)
+                self._store.passed(version, self._namespace)
             elif kind == "DELETED":
                 self._store.deleted(self._convert(obj), self._namespace)
             else:
                 self._store.watched(self._convert(obj), self._namespace)
         except (KeyError, TypeError, ValueError) as error:
             raise ApiError(0, "WatchError", f"a watch event makes no sense: {error!r}") from error
-        self._version = version
+        self._passed(version)
+
+
+def _resumable(error: ApiError) -> bool:
+    """The place in the stream is still good."""
+    if error.reason in ("WatchError", "NotJson") or "Too large resource version" in error.message:
+        return False
+    return error.status in (0, 429) or error.status >= 500

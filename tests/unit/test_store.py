@@ -117,14 +117,71 @@ def test_an_old_list_does_not_turn_an_object_back(store: Store[PodView]) -> None
     assert store.get(POD.key) == at(20)
 
 
-def test_a_store_is_synced_only_when_every_namespace_has_been_listed(told: Told) -> None:
-    """With one namespace missing, its pods would look as if they did not exist, and be made again."""
-    store: Store[PodView] = Store(lambda p: p.cluster, told.append, ("a", "b"))
+def test_a_namespace_counts_as_listed_once_its_own_list_is_there(told: Told) -> None:
+    """Before that, its pods would look as if they did not exist, and be made again. One is told of once."""
+    listed: list[str] = []
+    store: Store[PodView] = Store(lambda p: p.cluster, told.append, ("a", "b"), listed.append)
     store.replace([], 1, "a")
     store.replace([], 2, "a")
-    assert not store.synced.is_set()
+    assert (store.listed("a"), store.listed("b"), listed) == (True, False, ["a"])
     store.replace([], 1, "b")
-    assert store.synced.is_set()
+    assert (store.listed("b"), listed) == (True, ["a", "b"])
+
+
+def test_a_list_of_everything_lists_every_namespace(store: Store[PodView]) -> None:
+    assert not store.listed("ray")
+    store.replace([POD], 10, "")
+    assert store.listed("ray") and store.listed("")
+    assert (store.keys(""), store.keys("ray"), store.keys("other")) == ([POD.key], [POD.key], [])
+
+
+@pytest.mark.parametrize("way", ["event", "list"])
+def test_what_is_gone_does_not_come_back_when_the_past_is_replayed(store: Store[PodView], told: Told, way: str) -> None:
+    store.watched(POD, "")
+    store.deleted(at(30), "") if way == "event" else store.replace([], 30, "")
+    told.since()
+    store.watched(at(20, deleting=True), "")
+    store.replace([POD], 15, "")
+    assert (store.get(POD.key), told) == (None, [])
+
+
+def test_the_past_of_an_earlier_incarnation_does_not_touch_the_new_one(store: Store[PodView]) -> None:
+    store.watched(POD, "")
+    store.deleted(at(20), "")
+    new = at(30, uid="two")
+    store.watched(new, "")
+    store.watched(at(19, deleting=True), "")
+    store.deleted(at(20), "")
+    assert store.get(POD.key) == new
+
+
+def test_a_pod_that_loses_its_label_and_gets_it_back_is_there_again(store: Store[PodView]) -> None:
+    """To a watch with a selector it looks as if it had been deleted."""
+    store.watched(POD, "")
+    store.deleted(at(20), "")
+    store.watched(at(30), "")
+    assert store.get(POD.key) == at(30)
+
+
+def test_the_memory_of_what_is_gone_is_bounded(store: Store[PodView], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.store.MAX_GONE", 2)
+    for number in range(5):
+        store.deleted(at(20, uid=f"uid-{number}"), "")
+    store.watched(at(10, uid="uid-4"), "")
+    assert store.get(POD.key) is None
+    store.watched(at(10, uid="uid-0"), "")
+    assert store.get(POD.key) is not None
+
+
+def test_without_the_resource_there_are_no_objects_until_it_is_back(store: Store[PodView], told: Told) -> None:
+    store.watched(POD, "")
+    told.since()
+    store.clear("other")
+    assert store.get(POD.key) == POD
+    store.clear("ray")
+    assert (store.get(POD.key), told.since()) == (None, [CLUSTER])
+    store.replace([POD], 15, "")
+    assert store.get(POD.key) == POD
 
 
 def test_a_deleted_pod_is_gone_and_its_cluster_is_told(store: Store[PodView], told: Told) -> None:

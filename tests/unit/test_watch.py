@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from controller.api import Api, ApiError
-from controller.model import Key
+from controller.model import Key, RayCluster
 from controller.store import Store
 from controller.views import PodView
 from controller.watch import Backoff, Watcher
 
-from .builders import raw_pod
+from .builders import raw_cluster, raw_pod, raw_spec
 
 Answer = dict[str, Any] | ApiError | list[Any]
 LOST = ApiError(0, "ConnectionLost", "reset by peer")
@@ -28,7 +28,9 @@ class Script(Api):
     script is the end of the watcher.
     """
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Answer, path: str = "/api/v1/namespaces/ray/pods") -> None:
+        self.path = path
+        self.patience: list[float] = []
         self.answers = list(answers)
         self.asked: list[dict[str, str]] = []
         self.delays: list[float] = []
@@ -36,7 +38,7 @@ class Script(Api):
         self.stop = Stop(self)
 
     def _next(self, path: str, query: Mapping[str, str] | None) -> Answer:
-        assert path == "/api/v1/namespaces/ray/pods"
+        assert path == self.path
         self.asked.append(dict(query or {}))
         answer = self.answers.pop(0)
         if not self.answers:
@@ -54,6 +56,7 @@ class Script(Api):
 
     def stream(self, path: str, query: Mapping[str, str], read_seconds: float) -> Iterator[dict[str, Any]]:
         assert read_seconds > int(query["timeoutSeconds"]), "the socket must outlive the watch"
+        self.patience.append(read_seconds)
         events = self._next(path, query)
         assert isinstance(events, list), "the watcher watches where the script has a page"
         for event in [*events, *([] if any(isinstance(e, float) for e in events) else [10.0])]:
@@ -103,7 +106,7 @@ def gone(kind: str) -> Answer:
 class Run:
     """What came of a script."""
 
-    def __init__(self, *answers: Answer, scope: str = "ray", selector: str = "") -> None:
+    def __init__(self, *answers: Answer, scope: str = "ray", selector: str = "", jitter: float = 0.0) -> None:
         self.store: Store[PodView] = Store(lambda p: p.cluster, lambda key: None, [scope])
         self.api = Script(*answers)
         Watcher(
@@ -115,7 +118,7 @@ class Run:
             selector=selector,
             stop=self.api.stop,
             clock=lambda: self.api.now,
-            jitter=lambda: 0.0,
+            jitter=lambda: jitter,
         ).run()
 
     @property
@@ -132,7 +135,7 @@ def test_it_lists_and_then_watches_from_there() -> None:
     run = Run(page(pod("a")), [event("ADDED", pod("b", 11)), event("DELETED", pod("a", 12))], [], selector="x=y")
     assert run.names() == ["b"]
     assert run.asked == ["list", "10", "12"]
-    assert run.store.synced.is_set()
+    assert run.store.listed("ray")
     assert all(q["labelSelector"] == "x=y" for q in run.api.asked)
     assert run.api.asked[1]["allowWatchBookmarks"] == "true"
     assert run.api.delays == []
@@ -147,7 +150,7 @@ def test_a_long_list_comes_in_pages() -> None:
 
 def test_a_half_read_list_is_not_taken_for_the_whole() -> None:
     run = Run(page(pod("a"), more="more"), LOST)
-    assert not run.store.synced.is_set()
+    assert not run.store.listed("ray")
     assert run.names() == []
 
 
@@ -199,7 +202,8 @@ def test_a_version_that_is_too_old_leads_to_a_new_list_at_once(kind: str) -> Non
 
 @pytest.mark.parametrize("kind", ["status", "event"])
 def test_lists_whose_version_is_always_too_old_are_no_hot_loop(kind: str) -> None:
-    run = Run(page(), [bookmark(11)], gone(kind), page(), gone(kind), page(), gone(kind), page(), gone(kind))
+    stale: Answer = page(version=11)
+    run = Run(page(), [bookmark(11)], gone(kind), stale, gone(kind), stale, gone(kind), stale, gone(kind))
     assert run.api.delays == [1, 2, 4]
 
 
@@ -234,6 +238,50 @@ def test_a_list_that_makes_no_sense_is_asked_for_again_and_kills_nobody(bad: Any
     run = Run(bad, page(pod("a")), [])
     assert run.names() == ["a"]
     assert run.api.delays == [1]
+
+
+def test_a_list_of_the_past_is_refused_until_there_is_a_newer_one() -> None:
+    """It would bring back what is gone, and hide what is there."""
+    run = Run(page(), [event("ADDED", pod("a", 30))], gone("status"), page(pod("b"), version=20), page(version=31), [])
+    assert run.asked == ["list", "10", "30", "list", "list", "31"]
+    assert run.names() == []
+    assert run.api.delays == [1]
+
+
+def test_a_version_that_a_server_has_not_reached_leads_to_a_new_list() -> None:
+    too_large = ApiError(504, "Timeout", "Too large resource version: 30, current: 20")
+    run = Run(page(), [bookmark(30)], too_large, page(version=31), [])
+    assert run.asked == ["list", "10", "30", "list", "31"]
+    assert run.api.delays == [1]
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(5.0, 5.0), (0.5, 1.0), (86_400.0, 60.0)])
+def test_a_server_that_asks_to_be_left_alone_is_left_alone_for_a_minute_at_most(asked: float, waited: float) -> None:
+    assert Run(page(), ApiError(429, "TooManyRequests", "slow", asked), []).api.delays == [waited]
+
+
+def test_pods_do_not_go_because_something_says_that_there_is_no_such_resource() -> None:
+    assert Run(page(pod("a")), ApiError(404, "NotFound", "page not found"), page(pod("a")), []).names() == ["a"]
+    assert Run(page(pod("a")), ApiError(404, "NotFound", "x"), ApiError(404, "NotFound", "x")).names() == ["a"]
+
+
+def test_the_clusters_go_with_their_definition_and_come_back_with_it() -> None:
+    store: Store[RayCluster] = Store(lambda c: c.key, lambda key: None, ["ray"])
+    cluster = raw_cluster(raw_spec())
+    cluster["metadata"] |= {"uid": "uid-c", "resourceVersion": "5"}
+    key = RayCluster.from_object(cluster).key
+    missing = ApiError(404, "NotFound", "page not found")
+    for answers, known in (((page(cluster), missing, missing), False), ((page(cluster), []), True)):
+        api = Script(*answers, path=f"/apis/cluster.ray.io/v1/namespaces/{key.namespace}/rayclusters")
+        Watcher(api, "rayclusters", key.namespace, store, RayCluster.from_object, stop=api.stop).run()
+        assert (store.get(key) is not None) is known
+
+
+def test_a_watch_ends_within_a_minute_even_if_nobody_says_so() -> None:
+    """A server that is gone behind a proxy that is not: only the time it takes tells."""
+    for jitter in (0.0, 1.0):
+        run = Run(page(), [], jitter=jitter)
+        assert run.api.patience[0] <= 50
 
 
 def test_a_stream_that_ends_at_once_is_no_hot_loop() -> None:
