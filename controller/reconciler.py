@@ -21,7 +21,7 @@ from autoscaler.provider import (
 from .api import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
 from .events import Events
 from .heads import Heads
-from .model import ClusterSpec, Json, Key, RayCluster, parse_spec
+from .model import PLURAL, ClusterSpec, Json, Key, RayCluster, parse_spec
 from .plan import (
     Action,
     CreatePod,
@@ -121,6 +121,8 @@ class Reconciler:
             if written is None:
                 return DONE
             cluster, seen = written, replace(seen, cluster=written)
+        if any(isinstance(a, CreatePod | CreateService) for a in plan.actions) and not self._still_there(cluster):
+            return Result(retry=True)
         self._heads.follow(key, plan.head, seen.spec.gcs_port, busy=_expects_nodes(plan))
         actions, more = _bounded(plan.actions)
         refusals = self._apply(cluster, seen.spec, actions)
@@ -131,6 +133,16 @@ class Reconciler:
         if refusals:
             return Result(retry=True)
         return Result(self._look_again_in(plan, more, put_off))
+
+    def _still_there(self, cluster: RayCluster) -> bool:
+        """Asked before anything is made: that its pods go may be told before it is told that the cluster has gone."""
+        try:
+            now = RayCluster.from_object(self._api.request("GET", path_of(PLURAL, *cluster.key)))
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+        return now.uid == cluster.uid and not now.deleting
 
     def _look_again_in(self, plan: Plan, more: bool, put_off: float | None) -> float | None:
         if more:

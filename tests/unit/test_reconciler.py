@@ -245,3 +245,18 @@ def test_events_that_cannot_be_posted_hold_nothing_up() -> None:
     world.api.refuse = lambda method, what, _: ApiError(403, "Forbidden", "no") if what == "events" else None
     world.settle()
     assert world.status["phase"] == "Running"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_nothing_is_made_for_a_cluster_that_has_gone_though_nobody_has_told_yet(again: bool) -> None:
+    """The garbage collector's deletes are told by other watches than the cluster's, in any order."""
+    world = well()
+    world.api.remove("rayclusters", NAMESPACE, NAME)
+    if again:
+        world.user(raw_spec())
+    untold = len(world.api.log)
+    worker = world.pod(WORKER)["metadata"]["name"]
+    world.api.remove("pods", NAMESPACE, worker)
+    world.api.deliver(world.stores, untold)
+    assert world.step() == Result(retry=True)
+    assert world.api.writes == []

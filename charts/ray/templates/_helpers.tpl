@@ -9,10 +9,10 @@
 
 {{/* What the operator may do, the same for a ClusterRole and a Role. Each verb is one it uses. */}}
 {{- define "ray.operatorRules" -}}
-# The desired state, from list and watch; written by users alone.
+# The desired state, written by users alone. get: is the cluster still there, before anything is made for it?
 - apiGroups: [cluster.ray.io]
   resources: [rayclusters]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 # The observed state.
 - apiGroups: [cluster.ray.io]
   resources: [rayclusters/status]
