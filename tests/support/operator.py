@@ -40,6 +40,10 @@ class OperatorProcess:
         print(self.log())
         return code
 
+    def close(self) -> None:
+        """Its log is not needed any more."""
+        self._log.close()
+
     def log(self) -> str:
         """Everything it has logged so far."""
         with open(self._log.name, "rb") as written:  # noqa: PTH123

@@ -1,0 +1,164 @@
+"""One namespace of a real API server: its user, its kubelet, and what an outsider sees of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from .apiserver import JSON_PATCH, MERGE, ApiServer
+from .kube import running
+
+CLUSTERS = "/apis/cluster.ray.io/v1"
+# What differs from run to run and means nothing.
+_VOLATILE_METADATA = ("uid", "resourceVersion", "creationTimestamp", "managedFields")
+_VOLATILE = ("lastTransitionTime", "clusterIP", "clusterIPs")
+
+
+class Namespace:
+    """Acts and looks in one namespace. ``kubelet`` runs its pods from then on."""
+
+    def __init__(self, server: ApiServer, name: str) -> None:
+        self.server = server
+        self.name = name
+        self._stop = threading.Event()
+        self._kubelet = threading.Thread(target=self._run_pods, daemon=True)
+        self._pods_run = 0
+
+    def create(self) -> None:
+        """Make the namespace."""
+        self.server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": self.name}})
+
+    def kubelet(self) -> None:
+        """Every pod that waits becomes running and ready, until ``stop``."""
+        self._kubelet.start()
+
+    def stop(self) -> None:
+        """The kubelet stops."""
+        self._stop.set()
+        if self._kubelet.is_alive():
+            self._kubelet.join()
+
+    def path(self, resource: str, name: str = "") -> str:
+        """The path of a resource, or of one object."""
+        base = CLUSTERS if resource.startswith("rayclusters") else "/api/v1"
+        resource, _, sub = resource.partition("/")
+        return "/".join([base, "namespaces", self.name, *(part for part in (resource, name, sub) if part)])
+
+    def get(self, resource: str, name: str) -> dict[str, Any]:
+        """One object."""
+        return self.server.ask("GET", self.path(resource, name))
+
+    def all(self, resource: str, selector: str = "") -> list[dict[str, Any]]:
+        """The objects that are not on their way out, in name order."""
+        query = f"?labelSelector={selector}" if selector else ""
+        items = self.server.ask("GET", self.path(resource) + query)["items"]
+        live = (i for i in items if "deletionTimestamp" not in i["metadata"])
+        return sorted(live, key=lambda i: str(i["metadata"]["name"]))
+
+    def pods(self, kind: str = "") -> list[dict[str, Any]]:
+        """The Ray pods, of a kind if one is given."""
+        return self.all("pods", f"ray-node-type={kind}" if kind else "ray-cluster-name")
+
+    def make(self, cluster: dict[str, Any]) -> dict[str, Any]:
+        """Create a RayCluster."""
+        return self.server.ask("POST", self.path("rayclusters"), cluster)
+
+    def edit(self, name: str, *operations: tuple[str, Any]) -> None:
+        """Replace fields of a RayCluster's spec, each given by its path below spec."""
+        patch = [{"op": "add", "path": f"/spec/{path}", "value": value} for path, value in operations]
+        self.server.ask("PATCH", self.path("rayclusters", name), patch, JSON_PATCH)
+
+    def delete(self, resource: str, name: str) -> None:
+        """Delete an object at once."""
+        self.server.ask("DELETE", self.path(resource, name) + "?gracePeriodSeconds=0")
+
+    def end_pod(self, name: str, status: dict[str, Any]) -> None:
+        """Say what a kubelet would say about a pod."""
+        self.server.ask("PATCH", self.path("pods/status", name), {"status": status}, MERGE)
+
+    def _run_pods(self) -> None:
+        while not self._stop.wait(0.05):
+            for pod in self.server.ask("GET", self.path("pods"))["items"]:
+                if pod["status"].get("phase") == "Pending" and "deletionTimestamp" not in pod["metadata"]:
+                    self._run_pod(pod["metadata"]["name"])
+
+    def _run_pod(self, name: str) -> None:
+        self._pods_run += 1
+        address = f"10.9.{self._pods_run // 250}.{self._pods_run % 250 + 1}"
+        try:
+            self.end_pod(name, running(address))
+        except AssertionError:
+            return  # Deleted in the meantime.
+
+    def events(self) -> Counter[str]:
+        """How many Events there are of each reason."""
+        return Counter(e["reason"] for e in self.all("events"))
+
+    def condition(self, name: str, kind: str) -> dict[str, Any]:
+        """A condition of a RayCluster, empty when it has none."""
+        conditions = self.get("rayclusters", name).get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == kind), {})
+
+    def settled(self, name: str, workers: int) -> bool:
+        """The cluster runs as its newest spec says, and every worker knows the head."""
+        cluster = self.get("rayclusters", name)
+        status = cluster.get("status", {})
+        told = [p["metadata"]["annotations"].get("cluster.ray.io/head-uid") for p in self.pods("worker")]
+        heads = [p["metadata"]["uid"] for p in self.pods("head")]
+        return (
+            status.get("phase") == "Running"
+            and status["observedGeneration"] == cluster["metadata"]["generation"]
+            and status["readyWorkers"] == workers
+            and told == heads * workers
+        )
+
+    def snapshot(self) -> list[str]:
+        """Everything in the namespace that the operator is responsible for, without what differs from run to run."""
+        found = [*self.all("rayclusters"), *self.pods(), *self.all("services", "ray-cluster-name")]
+        tokens = {self.name: "<namespace>"}
+        for obj in found:
+            kind = obj["metadata"].get("labels", {}).get("ray-node-type", "cluster")
+            tokens[obj["metadata"]["uid"]] = f"<{kind} uid>"
+            if kind != "cluster":
+                tokens[obj["metadata"]["name"]] = f"<{kind}>"
+                tokens[obj.get("status", {}).get("podIP") or "no address"] = f"<{kind} address>"
+        texts = [json.dumps(_stable(obj), sort_keys=True) for obj in found]
+        for value in sorted(tokens, key=len, reverse=True):
+            texts = [re.sub(rf"{re.escape(value)}(?=[\\\": ])", tokens[value], text) for text in texts]
+        return sorted(texts)
+
+    def wait_for(self, expected: list[str], within: float = 30.0) -> None:
+        """Wait until the snapshot is what is expected.
+
+        Raises:
+            AssertionError: it is not in time; the message shows what differs.
+        """
+        deadline = time.monotonic() + within
+        while (seen := self.snapshot()) != expected:
+            if time.monotonic() > deadline:
+                more, less = Counter(seen) - Counter(expected), Counter(expected) - Counter(seen)
+                lines = [*(f"+ {n} {text}" for text, n in more.items()), *(f"- {n} {text}" for text, n in less.items())]
+                raise AssertionError(f"{self.name} differs from an undisturbed run:\n" + "\n".join(lines))
+            time.sleep(0.05)
+
+
+def _stable(obj: dict[str, Any]) -> dict[str, Any]:
+    """The object without its volatile fields; of a pod's status only what the operator decides on."""
+    metadata = {k: v for k, v in obj["metadata"].items() if k not in _VOLATILE_METADATA}
+    kept: dict[str, Any] = {**_without_volatile(obj), "metadata": metadata}
+    if obj.get("kind", "Pod") == "Pod" and "containers" in obj["spec"]:
+        ready = [c["status"] for c in obj["status"].get("conditions", []) if c["type"] == "Ready"]
+        kept["status"] = {"phase": obj["status"]["phase"], "ready": ready}
+    return kept
+
+
+def _without_volatile(obj: Any) -> Any:
+    if isinstance(obj, list):
+        return [_without_volatile(item) for item in obj]
+    if isinstance(obj, dict):
+        return {k: _without_volatile(v) for k, v in obj.items() if k not in _VOLATILE}
+    return obj
