@@ -78,6 +78,14 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "kubeconfig", "print the path of the cluster's kubeconfig", _kubeconfig)
     load = _add(commands, "load-image", "import image archives into every real node that lacks them", _load)
     load.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE.tar", help="docker-archive or OCI tar")
+    load.add_argument(
+        "--as",
+        dest="names",
+        action="append",
+        default=[],
+        metavar="IMAGE",
+        help="let pods use the one image of the one archive by this name too; may be given several times",
+    )
     for verb, what, run in (
         ("stop-node", "kill a node's kubelet, containerd and containers, as if its machine had failed", _stop),
         ("start-node", "bring a stopped node back", _start),
@@ -158,7 +166,10 @@ def _kubeconfig(options: argparse.Namespace) -> int:
 
 
 def _load(options: argparse.Namespace) -> int:
-    loading.load(_existing(options.name), options.archives)
+    if options.names and len(options.archives) != 1:
+        say("error: --as gives names to the image of one archive; load the others in a call of their own")
+        return 2
+    loading.load(_existing(options.name), options.archives, options.names)
     return 0
 
 

@@ -7,15 +7,19 @@ import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from .components import running
 from .console import Failed, step
 from .layout import Layout, locked, read_spec
 from .nodeconfig import Node
+from .published import names_in, publish
 
 
-def load(layout: Layout, archives: Sequence[Path]) -> None:
-    """Import archives into every real node that lacks them.
+def load(layout: Layout, archives: Sequence[Path], names: Sequence[str] = ()) -> None:
+    """Import archives into every real node that lacks them, and let nodes pull what is in them.
+
+    `names`: further names that the one image of the one archive can be pulled by.
 
     Raises Failed if an archive is not there or is none, or if the cluster has no real nodes.
     """
@@ -31,18 +35,17 @@ def load(layout: Layout, archives: Sequence[Path]) -> None:
         if stopped:
             raise Failed(f"containerd does not run on {', '.join(stopped)}: 'up' or 'start-node' first")
         for archive in archives:
+            publish(layout, archive, names)
             for node in nodes:
                 import_archive(node, archive)
 
 
 def import_archive(node: Node, archive: Path) -> None:
-    """Import one archive, unless this very content has been imported into the node before."""
+    """Import one archive, unless what it holds is what the node has by the same names already."""
     digest = _digest(node.layout, archive)
-    marks = node.state / "imported"
-    mark = marks / digest
-    if mark.exists():
+    marks = [node.state / "imported" / quote(name, safe="") for name in names_in(archive) or [digest]]
+    if all(mark.exists() and mark.read_text() == digest for mark in marks):
         return
-    marks.mkdir(parents=True, exist_ok=True)
     with step(f"importing {archive.name} into {node.name}"):
         done = subprocess.run(
             ["ctr", "--address", node.socket, "--namespace", "k8s.io", "images", "import", archive],
@@ -52,7 +55,9 @@ def import_archive(node: Node, archive: Path) -> None:
         )
         if done.returncode != 0:
             raise Failed(f"{archive} cannot be imported: {done.stderr.strip()}")
-    mark.touch()
+    for mark in marks:
+        mark.parent.mkdir(exist_ok=True)
+        mark.write_text(digest)
 
 
 def _digest(layout: Layout, archive: Path) -> str:

@@ -14,6 +14,7 @@ from .controlplane import DNS_SERVICE, Endpoint, user_kubeconfig
 from .layout import Layout, Spec
 from .network import bridge_of, inside_address, node_address, pods_of, pods_on
 from .pki import Certificate
+from .published import hosts_toml
 
 PAUSE_IMAGE = "localhost/local-kubernetes/pause:1"
 
@@ -75,6 +76,7 @@ def containerd(node: Node, binary: Binary, plugins: Path, snapshotter: str) -> C
     files = {
         node.state / "containerd.toml": _containerd_toml(node, plugins, network, snapshotter),
         network / "10-pods.conflist": _pod_network(node),
+        node.state / "registries/_default/hosts.toml": hosts_toml(),
     }
     argv = (f"{binary.path}", f"--config={node.state}/containerd.toml", "--log-level=warn")
     return Component(node.containerd, argv, binary.version, files)
@@ -92,6 +94,8 @@ state = "{node.run}/containerd"
   sandbox_image = "{PAUSE_IMAGE}"
   # Without CAP_SYS_RESOURCE, which containers often lack, no score may be lowered and runc would fail trying.
   restrict_oom_score_adj = true
+[{cri}.registry]
+  config_path = "{node.state}/registries"
 [{cri}.cni]
   bin_dir = "{plugins}"
   conf_dir = "{network}"

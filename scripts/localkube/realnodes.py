@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import cgroups, dns, egress, firewall, manifests, network, pause
+from . import cgroups, dns, egress, firewall, manifests, network, pause, published
 from .api import Api
 from .binaries import Binary, parse_version, show_version
 from .components import Component, ensure_running, running, stop_component, wait_until
@@ -97,6 +97,7 @@ def _start_services(
     bridged = network.sees_bridged_packets()
     upstream = EGRESS_DNS if egress.works(layout) else None
     daemons: list[Component] = [
+        published.component(layout),
         kube_proxy(layout, spec, endpoint, binaries["kube-proxy"], bridged),
         coredns(layout, spec, endpoint, binaries["coredns"], upstream),
     ]

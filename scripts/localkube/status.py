@@ -27,7 +27,7 @@ def component_names(layout: Layout, spec: Spec) -> list[str]:
     """Every daemon that the cluster should have."""
     names = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
     if spec.nodes:
-        names = ["init", *names, "kube-proxy", "coredns"]
+        names = ["init", *names, "kube-proxy", "coredns", "registry"]
         if pidfile(layout, "slirp4netns").exists():
             names.append("slirp4netns")
     for number in range(1, spec.nodes + 1):
