@@ -173,6 +173,10 @@ def _become(argv: Sequence[str], output: int) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    # Whatever else is open, a lock that the caller holds for example, is not the daemon's.
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            os.set_inheritable(int(descriptor.name), int(descriptor.name) < 3)
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     # Python ignores these, and an ignored signal stays ignored through an exec.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -62,6 +62,21 @@ def test_a_daemon_is_known_by_its_pidfile_once_started(tmp_path: Path) -> None:
     assert not record.process.alive()
 
 
+def test_a_daemon_holds_nothing_that_its_caller_holds(tmp_path: Path) -> None:
+    """A lock, for example, that a shell took for as long as its command runs."""
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "lock").open("w") as held:
+        os.set_inheritable(held.fileno(), True)
+        command = f"readlink /proc/$$/fd/* > {tmp_path}/pipe; exec sleep 600"
+        spawn(_launch(tmp_path, "/bin/sh", "-c", command))
+        open_files = (tmp_path / "pipe").read_text()
+    record = read_record(tmp_path / "pidfile")
+    assert record is not None
+    stop(record.process)
+    assert f"{tmp_path}/log" in open_files
+    assert f"{tmp_path}/lock" not in open_files
+
+
 def test_a_missing_program_fails_by_name(tmp_path: Path) -> None:
     with pytest.raises(Failed, match=r"cannot start nothing: .*No such file"):
         spawn(_launch(tmp_path, "/does/not/exist/nothing"))
