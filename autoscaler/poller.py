@@ -210,6 +210,13 @@ class Poller(Generic[K, C]):
             head = self._heads.get(key)
             return head.snapshot if head else None
 
+    def late(self) -> float:
+        """Seconds by which a question or an answer is late; more than a few mean that asking has come to a halt."""
+        with self._change:
+            now = self._clock()
+            dues = (h.due if h.due is not None else h.asked_at for h in self._heads.values())
+            return max((0.0, *(now - due for due in dues)))
+
     def client(self, key: K) -> C | None:
         """The connection to the head, for reports and drains; None if it is not watched."""
         with self._change:

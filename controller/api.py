@@ -20,7 +20,7 @@ from .model import API_VERSION, PLURAL
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 _CONNECT_SECONDS = 5.0
-_READ_SECONDS = 30.0
+READ_SECONDS = 30.0
 
 # A peer that vanished without a word is noticed within half a minute, on idle watches too.
 _SOCKET_OPTIONS = [
@@ -51,16 +51,19 @@ class ApiError(Exception):
 class Api:
     """A connection pool to one API server, safe to use from many threads."""
 
-    def __init__(self, configuration: client.Configuration, connections: int = 48) -> None:
+    def __init__(
+        self, configuration: client.Configuration, connections: int = 48, read_seconds: float = READ_SECONDS
+    ) -> None:
         configuration.connection_pool_maxsize = connections
         configuration.socket_options = _SOCKET_OPTIONS
         self._configuration = configuration
         self._pool: urllib3.PoolManager = client.ApiClient(configuration).rest_client.pool_manager
         self._host = configuration.host.rstrip("/")
+        self._read_seconds = read_seconds
 
     @classmethod
-    def from_environment(cls, context: str | None = None) -> Api:
-        """In-cluster configuration where there is one, else the kubeconfig.
+    def from_environment(cls, context: str | None = None, read_seconds: float = READ_SECONDS) -> Api:
+        """In-cluster configuration where there is one, else the kubeconfig. An answer may take ``read_seconds``.
 
         Raises:
             kubernetes.config.ConfigException: neither is there.
@@ -72,7 +75,7 @@ class Api:
             config.load_kube_config(  # type: ignore[no-untyped-call]
                 context=context, client_configuration=configuration
             )
-        return cls(configuration)
+        return cls(configuration, read_seconds=read_seconds)
 
     def request(
         self,
@@ -93,7 +96,7 @@ class Api:
             query,
             body=orjson.dumps(body) if body is not None else None,
             headers={"Content-Type": content_type},
-            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
+            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=self._read_seconds),
         )
         if response.status >= 400:
             raise _error(response, response.data)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from autoscaler.convert import ReportedState
-from autoscaler.gcs import DrainReason, GcsClient, GcsError
+from autoscaler.gcs import Credentials, DrainReason, GcsClient, GcsError
 from autoscaler.poller import Poller
 
 from .model import Key
@@ -41,9 +41,14 @@ class Heads(Protocol):
 class PolledHeads:
     """Heads asked by one poller. ``on_change`` is told the cluster whose head has news."""
 
-    def __init__(self, on_change: Callable[[Key], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        on_change: Callable[[Key], None],
+        clock: Callable[[], float] = time.monotonic,
+        connect: Callable[[str, Credentials | None], GcsClient] = GcsClient,
+    ) -> None:
         self._clock = clock
-        self._poller: Poller[tuple[Key, str], GcsClient] = Poller(GcsClient, lambda key: on_change(key[0]), clock)
+        self._poller: Poller[tuple[Key, str], GcsClient] = Poller(connect, lambda key: on_change(key[0]), clock)
         self._lock = threading.Lock()
         # Cluster -> uid of the head pod that is followed, and what it was told last and when.
         self._followed: dict[Key, str] = {}
@@ -56,6 +61,10 @@ class PolledHeads:
     def stop(self) -> None:
         """Ask nobody any more."""
         self._poller.stop()
+
+    def late(self) -> float:
+        """Seconds by which the next question to a head, or its answer, is late."""
+        return self._poller.late()
 
     def follow(self, cluster: Key, head: PodView | None, port: int, *, busy: bool) -> None:
         """See Heads."""

@@ -1,119 +1,222 @@
-"""The running operator: watch threads, a queue, reconcile threads."""
+"""The running operator: watch threads, a queue, reconcile threads, the lease, and what they are seen by."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from .api import Api, ApiError
+from .collector import ClusterCollector, StateCollector
 from .events import Events
 from .heads import PolledHeads
+from .health import Health, Loop
+from .leadership import FencedApi, FencedHeads, Leadership
+from .lease import Election
+from .measured import MeasuredApi, MeasuredGcsClient
+from .metrics import Metrics
 from .model import PLURAL, Key, RayCluster
 from .queue import WorkQueue
 from .reconciler import DONE, Reconciler, Result, Stores
-from .store import Store
+from .recorder import Recorder
+from .store import Store, Stored
 from .views import CLUSTER_LABEL, PodView, ServiceView
 from .watch import Watcher
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T", bound=Stored)
+
 WRITE_THREADS = 16
 STOP_SECONDS = 20.0
+# A watch turns at least twice a minute, or once in that time when the server asks to be left alone. A pass may meet
+# an API server that takes its 30 s for each of several answers.
+WATCH_LIMIT_SECONDS = 300.0
+PASS_LIMIT_SECONDS = 900.0
+LEASE_LIMIT_SECONDS = 120.0
+HEADS_LIMIT_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class LeaseAt:
+    """Where the lease is, who asks for it, and the connection for it: with short limits, and nobody else's."""
+
+    namespace: str
+    identity: str
+    api: Api
 
 
 class Operator:
-    """Everything one process runs, for all namespaces (``namespaces`` empty) or for the given ones."""
+    """Everything one process runs, for all namespaces (``namespaces`` empty) or for the given ones.
 
-    def __init__(self, api: Api, namespaces: tuple[str, ...] = (), workers: int = 4) -> None:
+    Without ``lease`` it leads from the start; with it, it stands by until the lease is its own, all its caches warm.
+    """
+
+    def __init__(
+        self, api: Api, namespaces: tuple[str, ...] = (), workers: int = 4, lease: LeaseAt | None = None
+    ) -> None:
         self._stop = threading.Event()
-        self._queue: WorkQueue[Key] = WorkQueue()
+        self.metrics = Metrics()
+        self.health = Health()
+        self.recorder = Recorder(self.metrics)
+        self.leadership = Leadership(until=0.0) if lease else Leadership()
+        self._queue: WorkQueue[Key] = WorkQueue(on_taken=self.metrics.queue_wait_seconds.observe)
         self._executor = ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="write")
-        scopes = namespaces or ("",)
-        self._stores = Stores(
-            clusters=Store(lambda c: c.key, self._queue.add, scopes, self._listed),
-            pods=Store(lambda p: p.cluster, self._queue.add, scopes, self._listed),
-            services=Store(_cluster_of_service, self._queue.add, scopes, self._listed),
+        self._scopes = namespaces or ("",)
+        self.stores = Stores(
+            clusters=Store(lambda c: c.key, self._queue.add, self._scopes, self._listed),
+            pods=Store(lambda p: p.cluster, self._queue.add, self._scopes, self._listed),
+            services=Store(_cluster_of_service, self._queue.add, self._scopes, self._listed),
         )
-        self._heads = PolledHeads(self._queue.add_unless_failing)
-        self._reconciler = Reconciler(api, self._stores, Events(api), self._heads, self._executor)
-        self._workers = workers
-        self._watchers = [w for scope in scopes for w in self._watchers_of(api, scope)]
-        self._threads: list[threading.Thread] = []
-
-    def _watchers_of(self, api: Api, namespace: str) -> list[threading.Thread]:
-        clusters = Watcher(api, PLURAL, namespace, self._stores.clusters, RayCluster.from_object, stop=self._stop)
-        pods = Watcher(
-            api,
-            "pods",
-            namespace,
-            self._stores.pods,
-            PodView.from_object,
-            selector=CLUSTER_LABEL,
-            stop=self._stop,
+        measured = MeasuredApi(api, self.metrics)
+        writes = FencedApi(measured, self.leadership)
+        self.heads = PolledHeads(
+            self._queue.add_unless_failing, connect=functools.partial(MeasuredGcsClient, self.metrics)
         )
-        services = Watcher(
-            api,
-            "services",
-            namespace,
-            self._stores.services,
-            ServiceView.from_object,
-            selector=CLUSTER_LABEL,
-            stop=self._stop,
+        self._reconciler = Reconciler(
+            writes,
+            self.stores,
+            Events(writes),
+            FencedHeads(self.heads, self.leadership),
+            self._executor,
+            observer=self.recorder,
         )
-        runs = {"rayclusters": clusters.run, "pods": pods.run, "services": services.run}
-        return [
-            threading.Thread(target=run, name=f"watch-{what}-{namespace or 'all'}", daemon=True)
-            for what, run in runs.items()
+        self._election = self._candidate(lease) if lease else None
+        self._threads = [
+            *(w for scope in self._scopes for w in self._watchers_of(measured, scope)),
+            *(self._worker(f"reconcile-{number}") for number in range(workers)),
         ]
+        self._workers = self._threads[-workers:]
+        self._elector = self._lease_thread(self._election) if self._election else None
+        self.health.watch("heads", HEADS_LIMIT_SECONDS, self.heads.late)
+        self.metrics.registry.register(ClusterCollector(self.stores, self.leadership.leads, self.heads.view))
+        self.metrics.registry.register(StateCollector(self.stores, self._queue, self.health, self.leadership.leads))
+
+    def _candidate(self, lease: LeaseAt) -> Election:
+        return Election(
+            MeasuredApi(lease.api, self.metrics),
+            lease.namespace,
+            lease.identity,
+            self.leadership,
+            on_change=self._on_leadership,
+            on_failure=self.metrics.lease_failures.inc,
+        )
+
+    def _watchers_of(self, api: MeasuredApi, namespace: str) -> list[threading.Thread]:
+        def watch(
+            resource: str, store: Store[T], convert: Callable[[dict[str, Any]], T], selector: str = ""
+        ) -> threading.Thread:
+            name = f"watch-{resource}-{namespace or 'all'}"
+            loop = self.health.loop(name, WATCH_LIMIT_SECONDS)
+            timed = api.for_watch(resource, namespace, loop.turn)
+            watcher = Watcher(timed, resource, namespace, store, convert, selector=selector, stop=self._stop)
+            return threading.Thread(target=watcher.run, name=name, daemon=True)
+
+        return [
+            watch(PLURAL, self.stores.clusters, RayCluster.from_object),
+            watch("pods", self.stores.pods, PodView.from_object, CLUSTER_LABEL),
+            watch("services", self.stores.services, ServiceView.from_object, CLUSTER_LABEL),
+        ]
+
+    def _worker(self, name: str) -> threading.Thread:
+        loop = self.health.loop(name, PASS_LIMIT_SECONDS)
+        return threading.Thread(target=self._work, args=(loop,), name=name, daemon=True)
+
+    def _lease_thread(self, election: Election) -> threading.Thread:
+        loop = self.health.loop("lease", LEASE_LIMIT_SECONDS)
+        return threading.Thread(target=self._elect, args=(election, loop), name="lease", daemon=True)
 
     def start(self) -> None:
         """Start every thread and return. Reconciling begins, per namespace, once all its watches have listed."""
-        for thread in self._watchers:
-            thread.start()
-        self._heads.start()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"reconcile-{n}", daemon=True) for n in range(self._workers)
-        ]
+        self.heads.start()
         for thread in self._threads:
             thread.start()
+        if self._elector:
+            self._elector.start()
 
     def stop(self) -> None:
-        """Finish the passes in hand and stop. Nothing needs tidying: all state is in the API server."""
+        """Finish the writes in flight, give the lease up, and stop. All other state is in the API server."""
+        deadline = time.monotonic() + STOP_SECONDS
+        # What a pass in hand has not sent by now is the next leader's to do.
+        self.leadership.resign()
         self._stop.set()
         self._queue.close()
-        for thread in self._threads:
-            thread.join(STOP_SECONDS)
-        self._heads.stop()
+        finished = True
+        for thread in [*self._workers, *([self._elector] if self._elector else [])]:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            finished = finished and not thread.is_alive()
+        if self._election and finished:
+            self._election.release()
+        self.heads.stop()
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def unready(self) -> str:
+        """Why the caches are not complete yet; empty when they are, whether this process leads or stands by."""
+        missing = [scope or "all namespaces" for scope in self._scopes if not self.stores.listed(scope)]
+        return f"not everything is listed yet: {', '.join(missing)}" if missing else ""
+
+    def queued(self) -> int:
+        """How many clusters wait for a worker."""
+        return len(self._queue)
 
     def _listed(self, scope: str) -> None:
         # A namespace that may not be read keeps waiting; the others do not wait for it.
-        if self._stores.listed(scope):
-            for key in self._stores.clusters.keys(scope):
+        if self.stores.listed(scope):
+            for key in self.stores.clusters.keys(scope):
                 self._queue.add(key)
 
-    def _work(self) -> None:
+    def _elect(self, election: Election, loop: Loop) -> None:
+        while not self._stop.is_set():
+            loop.turn()
+            self._stop.wait(election.turn())
+
+    def _on_leadership(self, leads: bool) -> None:
+        self.metrics.leader_changes.inc()
+        # Every cluster is looked at: to begin with all that waits, or to let go of its head.
+        for key in self.stores.clusters.keys(""):
+            self._queue.add(key)
+
+    def _work(self, loop: Loop) -> None:
         while (key := self._queue.take()) is not None:
+            loop.turn()
             try:
                 self._settle(key, self._pass(key))
             finally:
                 self._queue.done(key)
+                loop.rest()
 
     def _pass(self, key: Key) -> Result:
-        if not self._stores.listed(key.namespace):
+        if not self.stores.listed(key.namespace):
             return DONE
+        if not self.leadership.leads():
+            # Whoever leads next looks at every cluster.
+            self._reconciler.let_go(key)
+            return DONE
+        started = time.monotonic()
+        result, outcome = self._reconciled(key)
+        self.metrics.reconcile_seconds.labels(outcome).observe(time.monotonic() - started)
+        return result
+
+    def _reconciled(self, key: Key) -> tuple[Result, str]:
         try:
-            return self._reconciler.reconcile(key)
+            result = self._reconciler.reconcile(key)
+            return result, _outcome(result)
         except ApiError as error:
-            log.warning("%s %s", key.log_prefix, error)
+            if self.leadership.leads():
+                log.warning("%s %s", key.log_prefix, error)
         except Exception:
             # A defect met by one cluster must not stop the others: it is logged, and that cluster backs off.
             log.exception("%s the pass failed unexpectedly", key.log_prefix)
-        return Result(retry=True)
+        return Result(retry=True), "failed"
 
     def _settle(self, key: Key, result: Result) -> None:
         if result.retry:
+            self.metrics.queue_retries.inc()
             self._queue.retry(key)
             return
         self._queue.forget(key)
@@ -123,3 +226,9 @@ class Operator:
 
 def _cluster_of_service(service: ServiceView) -> Key:
     return service.cluster
+
+
+def _outcome(result: Result) -> str:
+    if result.retry:
+        return "retry"
+    return "done" if result.look_again_in is None else "again"

@@ -8,9 +8,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TypeVar
 
 from .commands import overview
+from .logs import FORMATS
+from .server import Tls
 
 T = TypeVar("T")
 
@@ -20,18 +23,28 @@ does without a command.
 
 Inside a pod it talks to the API server as its service account; elsewhere it uses your kubeconfig.
 """
+# Where a pod finds the namespace of its service account, which is its own.
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for. ``namespaces`` is empty for all namespaces."""
+    """What was asked for. ``namespaces`` is empty for all namespaces.
+
+    ``serve_at``: host and port of metrics, health and status page; None for none. ``lease_namespace``: where the lease
+    is by which a leader is elected; None for no election.
+    """
 
     namespaces: tuple[str, ...]
     context: str | None
     workers: int
     log_level: str
+    log_format: str = "human"
+    serve_at: tuple[str, int] | None = None
+    serve_tls: Tls | None = None
+    lease_namespace: str | None = None
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Options:
@@ -54,12 +67,32 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         except ValueError as error:
             parser.error(f"{source}: {error}")
 
+    lease_namespace = value("--lease-namespace", "RAY_OPERATOR_LEASE_NAMESPACE", "", _namespace) or own_namespace()
+    elect = value("--leader-elect", "RAY_OPERATOR_LEADER_ELECT", "false", _yes_or_no)
+    if elect and not lease_namespace:
+        parser.error("--leader-elect outside a pod needs --lease-namespace: the namespace that the lease is in")
+    certificate = value("--metrics-certificate", "RAY_OPERATOR_METRICS_CERTIFICATE", "", str)
+    key = value("--metrics-key", "RAY_OPERATOR_METRICS_KEY", "", str)
+    if bool(certificate) != bool(key):
+        parser.error("--metrics-certificate and --metrics-key belong together: give both or none")
     return Options(
         value("--namespaces", "RAY_OPERATOR_POD_NAMESPACE", "", _namespaces),
         value("--context", "RAY_OPERATOR_CONTEXT", "", str) or None,
         value("--workers", "RAY_OPERATOR_WORKERS", "4", _workers),
-        value("--log-level", "RAY_OPERATOR_LOG_LEVEL", "info", _log_level),
+        value("--log-level", "RAY_OPERATOR_LOG_LEVEL", "info", _one_of("log level", LOG_LEVELS)),
+        value("--log-format", "RAY_OPERATOR_LOG_FORMAT", "human", _one_of("log format", FORMATS)),
+        value("--metrics-address", "RAY_OPERATOR_METRICS_ADDRESS", "", _address),
+        Tls(Path(certificate), Path(key)) if certificate else None,
+        lease_namespace if elect else None,
     )
+
+
+def own_namespace() -> str:
+    """The namespace of the pod that this process runs in; empty outside a pod."""
+    try:
+        return NAMESPACE_FILE.read_text().strip()
+    except OSError:
+        return ""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,6 +117,37 @@ def _parser() -> argparse.ArgumentParser:
         help="reconcile up to N clusters at a time (default 4)  [RAY_OPERATOR_WORKERS]",
     )
     parser.add_argument(
+        "--log-format",
+        metavar="FORMAT",
+        help=f"how to log: {', '.join(FORMATS)} (default human)  [RAY_OPERATOR_LOG_FORMAT]",
+    )
+    parser.add_argument(
+        "--metrics-address",
+        metavar="[HOST:]PORT",
+        help="serve /metrics, /livez, /readyz and a status page there; without a host at every address "
+        "(default: nowhere)  [RAY_OPERATOR_METRICS_ADDRESS]",
+    )
+    parser.add_argument(
+        "--metrics-certificate",
+        metavar="FILE",
+        help="serve them with TLS: the certificate, PEM, read again when it changes  "
+        "[RAY_OPERATOR_METRICS_CERTIFICATE]",
+    )
+    parser.add_argument("--metrics-key", metavar="FILE", help="and its key, PEM  [RAY_OPERATOR_METRICS_KEY]")
+    parser.add_argument(
+        "--leader-elect",
+        metavar="true|false",
+        nargs="?",
+        const="true",
+        help="write only while holding the Lease ray-operator, so that another replica can stand by "
+        "(default false)  [RAY_OPERATOR_LEADER_ELECT]",
+    )
+    parser.add_argument(
+        "--lease-namespace",
+        metavar="NAME",
+        help="where that Lease is (default: the pod's own namespace)  [RAY_OPERATOR_LEASE_NAMESPACE]",
+    )
+    parser.add_argument(
         "--log-level",
         metavar="LEVEL",
         help=f"how much to log: {', '.join(LOG_LEVELS)} (default info)  [RAY_OPERATOR_LOG_LEVEL]",
@@ -105,7 +169,30 @@ def _workers(text: str) -> int:
     return int(text)
 
 
-def _log_level(text: str) -> str:
-    if text not in LOG_LEVELS:
-        raise ValueError(f"{text!r} is not a log level; use {', '.join(LOG_LEVELS)}")
-    return text
+def _namespace(text: str) -> str:
+    found = _namespaces(text)
+    if len(found) > 1:
+        raise ValueError(f"{text!r} is more than one namespace")
+    return "".join(found)
+
+
+def _one_of(what: str, choices: Sequence[str]) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"{text!r} is not a {what}; use {', '.join(choices)}")
+        return text
+
+    return convert
+
+
+def _yes_or_no(text: str) -> bool:
+    return _one_of("yes or no", ("true", "false"))(text) == "true"
+
+
+def _address(text: str) -> tuple[str, int] | None:
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError(f"{text!r} is not an address; use for example 8080 or 127.0.0.1:8080")
+    return host.strip("[]"), int(port)

@@ -19,17 +19,21 @@ RETRY_LIMIT_SECONDS = 120.0
 class WorkQueue(Generic[K]):
     """Keys to reconcile, each at most once in the queue and at most once in hand.
 
-    ``_waiting``: keys to hand out, oldest first. ``_busy``: keys in some worker's hands. A key added while busy
+    ``_waiting``: keys to hand out, oldest first, and since when they wait; ``on_taken`` is told for how many seconds
+    one did. ``_busy``: keys in some worker's hands. A key added while busy
     goes into ``_dirty`` and back into ``_waiting`` when its worker is done: a change is never lost and a key is
     never in two hands. A cluster that changes all the time goes to the back of the line each time.
     ``_due``: when a key is to be handed out later, the earliest time asked for; an entry of ``_later`` that says
     otherwise is outdated. So a key that fails and changes all the time is not retried more and more often.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, on_taken: Callable[[float], object] = lambda _: None
+    ) -> None:
         self._clock = clock
+        self._on_taken = on_taken
         self._change = threading.Condition()
-        self._waiting: OrderedDict[K, None] = OrderedDict()
+        self._waiting: OrderedDict[K, float] = OrderedDict()
         self._busy: set[K] = set()
         self._dirty: set[K] = set()
         self._due: dict[K, float] = {}
@@ -37,6 +41,11 @@ class WorkQueue(Generic[K]):
         self._sequence = 0
         self._failures: dict[K, int] = {}
         self._closed = False
+
+    def __len__(self) -> int:
+        """How many keys wait to be handed out."""
+        with self._change:
+            return len(self._waiting)
 
     def add(self, key: K) -> None:
         """Hand the key out soon."""
@@ -47,7 +56,7 @@ class WorkQueue(Generic[K]):
         if key in self._busy:
             self._dirty.add(key)
         elif key not in self._waiting:
-            self._waiting[key] = None
+            self._waiting[key] = self._clock()
             self._change.notify()
 
     def add_unless_failing(self, key: K) -> None:
@@ -87,8 +96,9 @@ class WorkQueue(Generic[K]):
             while not self._closed:
                 timeout = self._move_due()
                 if self._waiting:
-                    key, _ = self._waiting.popitem(last=False)
+                    key, since = self._waiting.popitem(last=False)
                     self._busy.add(key)
+                    self._on_taken(self._clock() - since)
                     return key
                 self._change.wait(timeout)
             return None

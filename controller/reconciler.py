@@ -22,6 +22,7 @@ from .api import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
 from .events import Events
 from .heads import Heads
 from .model import PLURAL, ClusterSpec, Json, Key, RayCluster, parse_spec
+from .observer import Observer
 from .plan import (
     Action,
     CreatePod,
@@ -32,7 +33,6 @@ from .plan import (
     Plan,
     RetirePod,
     TellHead,
-    make_plan,
 )
 from .pods import build_pod, unbuildable
 from .provider import KubernetesNodeProvider, node_of, typed
@@ -87,6 +87,7 @@ class Reconciler:
         executor: Executor,
         *,
         clock: Callable[[], float] = time.time,
+        observer: Observer | None = None,
     ) -> None:
         self._api = api
         self._stores = stores
@@ -94,6 +95,7 @@ class Reconciler:
         self._heads = heads
         self._executor = executor
         self._clock = clock
+        self._observer = observer or Observer()
         # Cluster -> pod names that turned out to belong to somebody else.
         self._taken: dict[Key, set[str]] = {}
         # Cluster -> the spec it had when it was read last, and what was read.
@@ -104,17 +106,14 @@ class Reconciler:
         cluster = self._stores.clusters.get(key)
         if cluster is None or cluster.deleting:
             # Everything made for it is owned by it: the garbage collector does the rest.
-            self._heads.follow(key, None, 0, busy=False)
-            self._reporter.forget(key)
-            self._taken.pop(key, None)
-            self._read.pop(key, None)
+            self.let_go(key)
             return DONE
         spec = self._spec_of(cluster)
         if isinstance(spec, tuple):
             self._reporter.reject(cluster, spec)
             return DONE
         seen = self._observe(cluster, spec)
-        plan = make_plan(seen)
+        plan = self._observer.plan(seen)
         if gives_up_head(seen, plan):
             # Written before anything is done about it: a loss is counted once, whenever this process dies.
             written = self._reporter.report(cluster, status_of(seen, plan))
@@ -143,6 +142,14 @@ class Reconciler:
                 return False
             raise
         return now.uid == cluster.uid and not now.deleting
+
+    def let_go(self, key: Key) -> None:
+        """Ask the cluster's head no more, and forget what was found out about the cluster."""
+        self._heads.follow(key, None, 0, busy=False)
+        self._reporter.forget(key)
+        self._observer.forget(key)
+        self._taken.pop(key, None)
+        self._read.pop(key, None)
 
     def _look_again_in(self, plan: Plan, more: bool, put_off: float | None) -> float | None:
         if more:
@@ -193,6 +200,7 @@ class Reconciler:
         self._reporter.announce(cluster, done)
         for outcome in outcomes:
             refused += self._launched(cluster, outcome)
+        self._observer.applied(cluster, done, refused)
         return _distinct(refused)
 
     def _provider(

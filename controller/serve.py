@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Sequence
 from importlib.metadata import version
+from uuid import uuid4
 
 from .api import Api
-from .operator import Operator
+from .logs import set_up
+from .operator import LeaseAt, Operator
 from .options import Options, parse
+from .routes import routes
+from .server import Server
 
 log = logging.getLogger("controller")
+
+# Of the ten seconds that a renewal has, one answer that does not come must not use up all.
+LEASE_READ_SECONDS = 3.0
 
 
 def serve(arguments: Sequence[str]) -> int:
@@ -23,32 +31,53 @@ def serve(arguments: Sequence[str]) -> int:
         SystemExit: the arguments are wrong, or help was asked for.
     """
     options = parse(arguments)
-    logging.basicConfig(
-        stream=sys.stdout,
-        level=options.log_level.upper(),
-        format="%(asctime)s\t%(levelname)s %(message)s",
-    )
-    # The connection pool's own chatter says nothing that the watchers do not say better.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    set_up(options.log_level, options.log_format)
     try:
         api = Api.from_environment(options.context)
+        lease = _lease(options)
     except Exception as error:
         # A kubeconfig is anybody's file: reading it may fail in any way.
         reason = " ".join(str(error).split()).rstrip(".")
         print(f"ray-operator: no usable Kubernetes configuration: {reason}; set KUBECONFIG", file=sys.stderr)
         return 1
-    _run(api, options)
+    operator = Operator(api, options.namespaces, options.workers, lease)
+    try:
+        server = _server(operator, options)
+    except OSError as error:
+        print(f"ray-operator: cannot serve at --metrics-address: {error}", file=sys.stderr)
+        return 1
+    _run(operator, server, options)
     return 0
 
 
-def _run(api: Api, options: Options) -> None:
+def _lease(options: Options) -> LeaseAt | None:
+    """A candidate's connection is its own: a renewal waits for nobody, and not for long."""
+    if options.lease_namespace is None:
+        return None
+    # The pod's name, and something that its next container will not share.
+    identity = f"{socket.gethostname()}_{uuid4().hex[:8]}"
+    return LeaseAt(options.lease_namespace, identity, Api.from_environment(options.context, LEASE_READ_SECONDS))
+
+
+def _server(operator: Operator, options: Options) -> Server | None:
+    if options.serve_at is None:
+        return None
+    host, port = options.serve_at
+    return Server(host, port, routes(operator, options.namespaces), options.serve_tls)
+
+
+def _run(operator: Operator, server: Server | None, options: Options) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    operator = Operator(api, options.namespaces, options.workers)
     where = ", ".join(options.namespaces) or "all namespaces"
     log.info("ray-operator %s looks after %s", version("ray-kubernetes-operator"), where)
     operator.start()
+    if server:
+        log.info("serving metrics, health and status at port %d", server.port)
+        server.start()
     stopping.wait()
     log.info("stopping")
     operator.stop()
+    if server:
+        server.stop()

@@ -79,6 +79,15 @@ class Store(Generic[T]):
         with self._lock:
             return self._objects.get(key)
 
+    def all(self) -> list[T]:
+        """Every object, in no particular order."""
+        with self._lock:
+            return list(self._objects.values())
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._objects)
+
     def of_cluster(self, cluster: Key) -> list[T]:
         """Every object of a cluster, in no particular order."""
         with self._lock:

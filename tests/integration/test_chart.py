@@ -19,7 +19,7 @@ from tests.support.operator import OperatorProcess
 from tests.support.prerequisites import ROOT
 
 CHART = ROOT / "charts/ray"
-CLUSTER_SCOPED = ["ClusterRole", "ClusterRoleBinding", "Deployment", "ServiceAccount"]
+CLUSTER_SCOPED = ["ClusterRole", "ClusterRoleBinding", "Deployment", "Role", "RoleBinding", "ServiceAccount"]
 NAMESPACED = ["Deployment", "Role", "RoleBinding", "ServiceAccount"]
 
 
@@ -96,7 +96,7 @@ def test_the_namespaced_role_is_enough_and_gives_no_more_than_is_used(
     kube.apply(*(o for o in objects if o["kind"] != "Deployment"))
     environment = as_service_account(kube, "ray-operator-serviceaccount", tmp_path)
     operator = OperatorProcess(kube.environment, kube.namespace)
-    operator.start(environment)
+    operator.start(environment, "--leader-elect", "--lease-namespace", kube.namespace)
     try:
         kube.apply(example)
         before = {p["metadata"]["uid"] for p in running(kube)}
@@ -106,6 +106,7 @@ def test_the_namespaced_role_is_enough_and_gives_no_more_than_is_used(
         assert "forbidden" not in operator.log()
     finally:
         operator.stop()
+    assert kube.get("lease", "ray-operator")["spec"].get("holderIdentity", "") == ""
     used = {(r, v) for rule in one(objects, "Role")["rules"] for r in rule["resources"] for v in rule["verbs"]}
     assert not {r for r, _ in used} & {"secrets", "configmaps", "pods/exec", "nodes"}
 

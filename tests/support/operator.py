@@ -17,9 +17,9 @@ class OperatorProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] = tempfile.NamedTemporaryFile(prefix="ray-operator-", suffix=".log")  # noqa: SIM115
 
-    def start(self, environment: Mapping[str, str] | None = None) -> None:
-        """Start it, with another environment if one is given."""
-        command = ["ray-operator", "--namespaces", self._namespace, "--log-level", "debug"]
+    def start(self, environment: Mapping[str, str] | None = None, *flags: str) -> None:
+        """Start it, with another environment and further flags if such are given."""
+        command = ["ray-operator", "--namespaces", self._namespace, "--log-level", "debug", *flags]
         env = dict(environment or self._environment)
         self._process = subprocess.Popen(command, env=env, stdout=self._log, stderr=subprocess.STDOUT)
 

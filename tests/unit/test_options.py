@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from controller.options import Options, parse
+from controller.server import Tls
 
 
 def test_by_default_all_namespaces_are_looked_after() -> None:
@@ -13,7 +16,44 @@ def test_by_default_all_namespaces_are_looked_after() -> None:
 
 def test_flags_are_read() -> None:
     given = ["--namespaces", "a, b,,a", "--context", "kind", "--workers=8", "--log-level", "debug"]
-    assert parse(given, {}) == Options(("a", "b"), "kind", 8, "debug")
+    given += ["--log-format", "json", "--metrics-address", ":8080", "--leader-elect", "--lease-namespace", "ops"]
+    given += ["--metrics-certificate", "/tls/tls.crt", "--metrics-key", "/tls/tls.key"]
+    tls = Tls(Path("/tls/tls.crt"), Path("/tls/tls.key"))
+    assert parse(given, {}) == Options(("a", "b"), "kind", 8, "debug", "json", ("", 8080), tls, "ops")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("127.0.0.1:0", ("127.0.0.1", 0)), ("[::1]:8443", ("::1", 8443)), ("localhost:65535", ("localhost", 65535))],
+)
+def test_addresses_are_read(text: str, address: tuple[str, int]) -> None:
+    assert parse(["--metrics-address", text], {}).serve_at == address
+
+
+def test_the_lease_is_in_the_pods_own_namespace_unless_another_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("controller.options.NAMESPACE_FILE", tmp_path / "namespace")
+    (tmp_path / "namespace").write_text("own\n")
+    assert parse(["--leader-elect"], {}).lease_namespace == "own"
+    assert parse(["--leader-elect", "--lease-namespace", "ops"], {}).lease_namespace == "ops"
+    assert parse([], {}).lease_namespace is None
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--leader-elect"], "--leader-elect outside a pod needs --lease-namespace"),
+        (["--metrics-key", "k"], "--metrics-certificate and --metrics-key belong together"),
+    ],
+)
+def test_flags_that_lack_another_name_it(
+    given: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("controller.options.NAMESPACE_FILE", tmp_path / "namespace")
+    with pytest.raises(SystemExit):
+        parse(given, {})
+    assert words in capsys.readouterr().err
 
 
 ENVIRONMENT = {
@@ -21,11 +61,18 @@ ENVIRONMENT = {
     "RAY_OPERATOR_CONTEXT": "kind",
     "RAY_OPERATOR_WORKERS": "2",
     "RAY_OPERATOR_LOG_LEVEL": "error",
+    "RAY_OPERATOR_LOG_FORMAT": "json",
+    "RAY_OPERATOR_METRICS_ADDRESS": "127.0.0.1:8080",
+    "RAY_OPERATOR_METRICS_CERTIFICATE": "c",
+    "RAY_OPERATOR_METRICS_KEY": "k",
+    "RAY_OPERATOR_LEADER_ELECT": "true",
+    "RAY_OPERATOR_LEASE_NAMESPACE": "ops",
 }
 
 
 def test_the_environment_is_read() -> None:
-    assert parse([], ENVIRONMENT) == Options(("ray",), "kind", 2, "error")
+    tls = Tls(Path("c"), Path("k"))
+    assert parse([], ENVIRONMENT) == Options(("ray",), "kind", 2, "error", "json", ("127.0.0.1", 8080), tls, "ops")
 
 
 def test_an_empty_variable_means_the_default() -> None:
@@ -33,7 +80,8 @@ def test_an_empty_variable_means_the_default() -> None:
 
 
 def test_flags_win_over_the_environment() -> None:
-    given = ["--namespaces", "", "--context", "c", "--workers", "9", "--log-level", "info"]
+    given = ["--namespaces", "", "--context", "c", "--workers", "9", "--log-level", "info", "--log-format", "human"]
+    given += ["--metrics-address", "", "--metrics-certificate", "", "--metrics-key", "", "--leader-elect=false"]
     assert parse(given, ENVIRONMENT) == Options((), "c", 9, "info")
 
 
@@ -48,6 +96,12 @@ BAD = [
     ("--workers", "RAY_OPERATOR_WORKERS", "9" * 5000),
     ("--log-level", "RAY_OPERATOR_LOG_LEVEL", "loud"),
     ("--namespaces", "RAY_OPERATOR_POD_NAMESPACE", "ok,Not_OK"),
+    ("--log-format", "RAY_OPERATOR_LOG_FORMAT", "xml"),
+    ("--metrics-address", "RAY_OPERATOR_METRICS_ADDRESS", "8080x"),
+    ("--metrics-address", "RAY_OPERATOR_METRICS_ADDRESS", ":65536"),
+    ("--metrics-address", "RAY_OPERATOR_METRICS_ADDRESS", "127.0.0.1:http"),
+    ("--leader-elect", "RAY_OPERATOR_LEADER_ELECT", "maybe"),
+    ("--lease-namespace", "RAY_OPERATOR_LEASE_NAMESPACE", "Not_OK"),
 ]
 
 

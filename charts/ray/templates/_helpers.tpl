@@ -35,6 +35,17 @@
   verbs: [create]
 {{- end -}}
 
+{{/* What it may do in its own namespace: hold the Lease by which one of several operators is elected. */}}
+{{- define "ray.leaseRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [ray-operator]
+  verbs: [get, update]
+{{- end -}}
+
 {{/* On each of the operator's objects: by it they are found where Helm has lost its record of the release. */}}
 {{- define "ray.operatorLabels" -}}
 cluster.ray.io/component: operator
@@ -44,10 +55,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/* The operator's pod template and the rest of its Deployment's spec. */}}
 {{- define "ray.operatorSpec" -}}
-replicas: 1
-# Two operators at a time would do everything twice.
+replicas: {{ .Values.operatorReplicas }}
+# One of several leads, by its Lease; a new one is ready once its caches are warm, and the old one gives the Lease up.
 strategy:
-  type: Recreate
+  type: RollingUpdate
+  rollingUpdate:
+    maxUnavailable: 0
+    maxSurge: 1
 selector:
   matchLabels:
     cluster.ray.io/component: operator
@@ -55,7 +69,23 @@ template:
   metadata:
     labels:
       cluster.ray.io/component: operator
+    {{- if .Values.monitoring.scrapeAnnotations }}
+    annotations:
+      prometheus.io/scrape: "true"
+      prometheus.io/port: "8080"
+      {{- if .Values.metricsTlsSecret }}
+      prometheus.io/scheme: https
+      {{- end }}
+    {{- end }}
   spec:
+    # Where there are several, rather not on one machine.
+    topologySpreadConstraints:
+      - maxSkew: 1
+        topologyKey: kubernetes.io/hostname
+        whenUnsatisfiable: ScheduleAnyway
+        labelSelector:
+          matchLabels:
+            cluster.ray.io/component: operator
     serviceAccountName: ray-operator-serviceaccount
     securityContext:
       runAsNonRoot: true
@@ -68,6 +98,34 @@ template:
         image: {{ .Values.operatorImage | quote }}
         imagePullPolicy: IfNotPresent
         command: [ray-operator]
+        args:
+          - --leader-elect
+          - --metrics-address=8080
+          - --log-format={{ .Values.operatorLogFormat }}
+          {{- if .Values.metricsTlsSecret }}
+          - --metrics-certificate=/tls/tls.crt
+          - --metrics-key=/tls/tls.key
+          {{- end }}
+        ports:
+          - name: metrics
+            containerPort: 8080
+        # Its caches are complete, whether it leads or stands by.
+        readinessProbe:
+          httpGet:
+            path: /readyz
+            port: metrics
+            {{- include "ray.metricsScheme" . | nindent 12 }}
+          periodSeconds: 2
+          timeoutSeconds: 5
+        # Each of its loops has turned lately.
+        livenessProbe:
+          httpGet:
+            path: /livez
+            port: metrics
+            {{- include "ray.metricsScheme" . | nindent 12 }}
+          periodSeconds: 10
+          timeoutSeconds: 5
+          failureThreshold: 6
         {{- if .Values.namespacedOperator }}
         env:
           - name: RAY_OPERATOR_POD_NAMESPACE
@@ -87,4 +145,20 @@ template:
           readOnlyRootFilesystem: true
           capabilities:
             drop: [ALL]
+        {{- if .Values.metricsTlsSecret }}
+        volumeMounts:
+          - name: tls
+            mountPath: /tls
+            readOnly: true
+        {{- end }}
+    {{- with .Values.metricsTlsSecret }}
+    volumes:
+      - name: tls
+        secret:
+          secretName: {{ . }}
+    {{- end }}
+{{- end -}}
+
+{{- define "ray.metricsScheme" -}}
+scheme: {{ if .Values.metricsTlsSecret }}HTTPS{{ else }}HTTP{{ end }}
 {{- end -}}

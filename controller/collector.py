@@ -1,0 +1,177 @@
+"""What is told per cluster: read from the stores when Prometheus asks, so that it costs nothing in between.
+
+A series lives as long as its cluster. Only the leader tells, so that sums over replicas are right. The labels are
+``raycluster`` and ``raycluster_namespace``: Prometheus itself, or a federation, often has a ``namespace`` and a
+``cluster`` of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from .health import Health
+from .model import Key, RayCluster
+from .queue import WorkQueue
+from .reconciler import Stores
+from .scaling import WORTHLESS_SECONDS, RayView
+from .status import ERROR, RECOVERY, RUNNING, UPDATING
+from .views import PodView
+
+PHASES = (UPDATING, RUNNING, RECOVERY, ERROR)
+# A cluster may have any number of types; what is beyond these is told as one.
+MAX_TYPES = 50
+OTHER = "other"
+
+_CLUSTER = ("raycluster_namespace", "raycluster")
+# Metric, field of the status, meaning.
+_DEMAND = (
+    ("pending_demand", "pendingDemand", "Tasks, actors and bundles that wait in Ray, of the most frequent shapes."),
+    ("infeasible_demand", "infeasibleDemand", "Those of them that no node of the cluster could ever hold."),
+)
+
+
+class ClusterCollector(Collector):
+    """Phase, nodes and demand of each cluster."""
+
+    def __init__(self, stores: Stores, leads: Callable[[], bool], view: Callable[[Key], RayView | None]) -> None:
+        self._stores = stores
+        self._leads = leads
+        self._view = view
+
+    def collect(self) -> Iterator[Metric]:
+        """Every series of every cluster."""
+        clusters = sorted(self._stores.clusters.all(), key=lambda c: c.key) if self._leads() else []
+        yield self._gauge("clusters", "RayClusters by phase.", _phases(clusters), ("phase",))
+        yield self._per_cluster("cluster_phase", "1 for the phase that each cluster is in.", clusters, _phase, "phase")
+        yield self._per_cluster(
+            "nodes", "Pods of each cluster, by type and state.", clusters, self._nodes, "node_type", "state"
+        )
+        yield self._per_cluster(
+            "desired_workers",
+            "How many workers each cluster should have.",
+            clusters,
+            lambda c: {(): _number(c.status.get("desiredWorkers"))},
+        )
+        for name, field, text in _DEMAND:
+            yield self._gauge(name, text, {tuple(c.key): waiting(c, field) for c in clusters}, _CLUSTER)
+        yield self._per_cluster(
+            "head_answers",
+            "1 if the head has said within a minute what work waits, else 0.",
+            clusters,
+            lambda c: {(): self._answers(c)},
+        )
+        yield self._restarts(clusters)
+
+    def _gauge(
+        self, name: str, text: str, values: Mapping[tuple[str, ...], float], labels: Sequence[str]
+    ) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(f"ray_operator_{name}", text, labels=labels)
+        for key, value in values.items():
+            family.add_metric(key, value)
+        return family
+
+    def _per_cluster(
+        self,
+        name: str,
+        text: str,
+        clusters: Sequence[RayCluster],
+        read: Callable[[RayCluster], Mapping[tuple[str, ...], float]],
+        *labels: str,
+    ) -> GaugeMetricFamily:
+        values = {(*c.key, *key): value for c in clusters for key, value in read(c).items()}
+        return self._gauge(name, text, values, (*_CLUSTER, *labels))
+
+    def _nodes(self, cluster: RayCluster) -> Mapping[tuple[str, ...], float]:
+        pods = [p for p in self._stores.pods.of_cluster(cluster.key) if p.owner_uid == cluster.uid]
+        named = set(sorted({p.node_type for p in pods})[:MAX_TYPES])
+        return Counter((p.node_type if p.node_type in named else OTHER, state_of(p)) for p in pods)
+
+    def _answers(self, cluster: RayCluster) -> float:
+        view = self._view(cluster.key)
+        return float(view is not None and view.age <= WORTHLESS_SECONDS)
+
+    def _restarts(self, clusters: Sequence[RayCluster]) -> Metric:
+        family = CounterMetricFamily(
+            "ray_operator_cluster_restarts_total", "Times that each cluster lost its head.", labels=_CLUSTER
+        )
+        for cluster in clusters:
+            family.add_metric(cluster.key, _number(cluster.status.get("autoscalerRetries")))
+        return family
+
+
+class StateCollector(Collector):
+    """The state of the process itself: its caches and queue, its loops, whether it leads."""
+
+    def __init__(self, stores: Stores, queue: WorkQueue[Key], health: Health, leads: Callable[[], bool]) -> None:
+        self._stores = stores
+        self._queue = queue
+        self._health = health
+        self._leads = leads
+
+    def collect(self) -> Iterator[Metric]:
+        """Every series."""
+        cached = GaugeMetricFamily(
+            "ray_operator_cache_objects", "Objects that the operator knows of.", labels=("resource",)
+        )
+        for resource, store in vars(self._stores).items():
+            cached.add_metric(("rayclusters" if resource == "clusters" else resource,), len(store))
+        yield cached
+        yield GaugeMetricFamily("ray_operator_queue_depth", "Clusters that wait for a worker.", len(self._queue))
+        yield GaugeMetricFamily(
+            "ray_operator_leader", "1 while this process may write, 0 while it stands by.", float(self._leads())
+        )
+        loops = GaugeMetricFamily(
+            "ray_operator_loop_age_seconds",
+            "Since each loop turned, 0 while it waits for work. Over its limit, the process is restarted.",
+            labels=("loop",),
+        )
+        for name, age in self._health.ages().items():
+            loops.add_metric((name,), age)
+        yield loops
+
+
+def phase(cluster: RayCluster) -> str:
+    """The phase in the status; one that is none of the known is told as no phase."""
+    found = cluster.status.get("phase")
+    return found if found in PHASES else ""
+
+
+def state_of(pod: PodView) -> str:
+    """``terminating``, ``ended``, ``lost`` (its machine does not answer), ``ready``, ``starting`` or ``pending``."""
+    if pod.deleting:
+        return "terminating"
+    if pod.ended:
+        return "ended"
+    if pod.phase == "Unknown":
+        return "lost"
+    if pod.ready:
+        return "ready"
+    return "starting" if pod.phase == "Running" else "pending"
+
+
+def _phases(clusters: Sequence[RayCluster]) -> Mapping[tuple[str, ...], float]:
+    """The known phases, all of them where there are any clusters, so that a rate begins at 0."""
+    counts = Counter(phase(c) for c in clusters)
+    return {(name,): float(counts[name]) for name in (*PHASES, "") if name or counts[name]}
+
+
+def _phase(cluster: RayCluster) -> Mapping[tuple[str, ...], float]:
+    return {(phase(cluster),): 1.0}
+
+
+def waiting(cluster: RayCluster, field: str) -> float:
+    """How much waits, as ``pendingDemand`` or ``infeasibleDemand`` of the status say."""
+    # A status is written by whoever may: nothing in it is trusted to have its form.
+    shapes: Any = cluster.status.get(field)
+    shapes = shapes if isinstance(shapes, list) else []
+    return sum(_number(s.get("count")) for s in shapes if isinstance(s, dict))
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -1,0 +1,190 @@
+"""Leader election on a Lease (``coordination.k8s.io/v1``): of several operators one writes, the others stand by.
+
+Whoever holds the lease renews it every RENEW_SECONDS, and may write for DEADLINE_SECONDS after it *began* to ask for
+the last renewal that succeeded. Whoever stands by takes over once the lease has not changed before its eyes for
+LEASE_SECONDS. Each measures with its own steady clock, so that clocks need not agree; and because a renewal is asked
+for before anybody can see it, the leader has stopped LEASE_SECONDS - DEADLINE_SECONDS before anyone takes over.
+The times in the Lease are for people.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from .api import Api, ApiError
+from .leadership import Leadership, steady_clock
+
+log = logging.getLogger(__name__)
+
+LEASE_NAME = "ray-operator"
+LEASE_SECONDS = 15.0
+DEADLINE_SECONDS = 10.0
+RENEW_SECONDS = 2.0
+# How often those who stand by look at the lease: what a takeover takes at most is this and LEASE_SECONDS.
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class _Record:
+    """The lease as the API server has it. ``seconds`` is how long its holder asks to be waited for."""
+
+    holder: str
+    seconds: float
+    version: str
+    acquired: str
+    changes: int
+
+    @classmethod
+    def of(cls, obj: dict[str, Any]) -> _Record:
+        spec = obj.get("spec") or {}
+        return cls(
+            holder=spec.get("holderIdentity") or "",
+            seconds=float(spec.get("leaseDurationSeconds") or LEASE_SECONDS),
+            version=obj["metadata"]["resourceVersion"],
+            acquired=spec.get("acquireTime") or "",
+            changes=spec.get("leaseTransitions") or 0,
+        )
+
+
+class Election:
+    """One candidate. ``turn`` and ``release`` are called from one thread at a time.
+
+    ``on_change`` is told True when this process begins to lead, and False when it has ceased to.
+    ``clock``: steady seconds, the same as the leadership's. ``wall``: seconds since the epoch, for people.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        namespace: str,
+        identity: str,
+        leadership: Leadership,
+        *,
+        on_change: Callable[[bool], None],
+        on_failure: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = steady_clock,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._api = api
+        self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        self._where = f"{namespace}/{LEASE_NAME}"
+        self._identity = identity
+        self._leadership = leadership
+        self._on_change = on_change
+        self._on_failure = on_failure
+        self._clock = clock
+        self._wall = wall
+        # What was seen last, and when it was first seen so.
+        self._seen: _Record | None = None
+        self._seen_at = -math.inf
+        self._led = False
+        self._complaint = ""
+
+    def turn(self) -> float:
+        """Look at the lease, and take or renew it if that is due. Returns the seconds until the next turn."""
+        try:
+            pause = self._turn()
+            self._complaint = ""
+        except ApiError as error:
+            self._fail(error)
+            pause = RENEW_SECONDS
+        self._tell()
+        return pause
+
+    def release(self) -> None:
+        """Give the lease up, so that another takes over at once. Call when nothing is being written any more."""
+        self._leadership.resign()
+        if self._seen is None or self._seen.holder != self._identity:
+            return
+        try:
+            self._write(self._seen, holder="", seconds=1)
+            log.info("released the lease %s", self._where)
+        except ApiError as error:
+            log.warning("the lease %s was not released, it ends by itself: %s", self._where, error)
+
+    def _turn(self) -> float:
+        if not self._mine():
+            # While it is ours, nobody else changes it unless we are late: then the write meets a conflict.
+            self._look()
+        seen = self._seen
+        if seen and seen.holder and not self._mine():
+            left = self._seen_at + seen.seconds - self._clock()
+            if left > 0:
+                return min(LOOK_SECONDS, left)
+        return self._take(seen)
+
+    def _mine(self) -> bool:
+        return self._seen is not None and self._seen.holder == self._identity
+
+    def _look(self) -> None:
+        try:
+            found: _Record | None = _Record.of(self._api.request("GET", f"{self._path}/{LEASE_NAME}"))
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            found = None
+        if found != self._seen:
+            self._seen, self._seen_at = found, self._clock()
+
+    def _take(self, seen: _Record | None) -> float:
+        """Ask for the lease, or for more of it. The deadline counts from before the question."""
+        asked = self._clock()
+        try:
+            written = self._write(seen, holder=self._identity, seconds=LEASE_SECONDS)
+        except ApiError as error:
+            if error.status != 409 and not (error.status == 404 and seen):
+                raise
+            # Somebody else has written it, or removed it: it may be another's by now.
+            self._seen = None
+            self._leadership.hold(-math.inf)
+            return 0.0
+        self._seen, self._seen_at = written, self._clock()
+        self._leadership.hold(asked + DEADLINE_SECONDS)
+        return RENEW_SECONDS
+
+    def _write(self, seen: _Record | None, *, holder: str, seconds: float) -> _Record:
+        now = datetime.fromtimestamp(self._wall(), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        same = seen is not None and seen.holder == self._identity
+        changes = seen.changes + (0 if same else 1) if seen else 0
+        body: dict[str, Any] = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": LEASE_NAME},
+            "spec": {
+                "holderIdentity": holder,
+                "leaseDurationSeconds": int(seconds),
+                "acquireTime": seen.acquired if seen and same else now,
+                "renewTime": now,
+                "leaseTransitions": changes,
+            },
+        }
+        if seen is None:
+            return _Record.of(self._api.request("POST", self._path, body=body))
+        body["metadata"]["resourceVersion"] = seen.version
+        return _Record.of(self._api.request("PUT", f"{self._path}/{LEASE_NAME}", body=body))
+
+    def _fail(self, error: ApiError) -> None:
+        self._on_failure()
+        complaint = f"cannot hold the lease {self._where}: {error}"
+        if error.status == 403:
+            complaint += "; the operator's role lacks get, create or update on leases there"
+        if complaint != self._complaint:
+            log.warning("%s", complaint)
+            self._complaint = complaint
+
+    def _tell(self) -> None:
+        leads = self._leadership.leads()
+        if leads == self._led:
+            return
+        self._led = leads
+        if leads:
+            log.info("%s leads: it holds the lease %s", self._identity, self._where)
+        else:
+            log.warning("%s leads no more: it could not keep the lease %s", self._identity, self._where)
+        self._on_change(leads)

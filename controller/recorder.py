@@ -1,0 +1,168 @@
+"""Turns passes into metrics and into the list of last decisions: what was done and why, how long people waited."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from autoscaler.model import NodeStatus
+from autoscaler.provider import (
+    ConflictError,
+    ForbiddenError,
+    InvalidNodeError,
+    ProviderError,
+    QuotaExceededError,
+)
+
+from .metrics import Metrics
+from .model import Key, RayCluster
+from .observer import Observer
+from .plan import Action, CreatePod, DeletePod, Observed, Plan, RetirePod, summarize
+from .scaling import RayView
+
+MAX_DECISIONS = 50
+
+# What a deletion's reason begins or ends with, or holds -> its label. The whole reason may name types and messages.
+_TERMINATIONS = (
+    ("it ended", "ended"),
+    ("node is lost", "node_lost"),
+    ("its head is gone", "head_lost"),
+    ("another head is live", "duplicate_head"),
+    ("headPodType is now", "spec_changed"),
+    ("no longer a worker type", "spec_changed"),
+    ("changed", "spec_changed"),
+    ("has been idle", "idle"),
+    ("maxWorkers", "above_maximum"),
+)
+_REFUSALS: tuple[tuple[type[ProviderError], str], ...] = (
+    (QuotaExceededError, "quota"),
+    (ForbiddenError, "forbidden"),
+    (InvalidNodeError, "invalid"),
+    (ConflictError, "conflict"),
+)
+
+
+@dataclass(frozen=True)
+class DecisionMade:
+    """One thing done to a cluster. ``at``: seconds since the epoch."""
+
+    at: float
+    cluster: Key
+    what: str
+
+
+@dataclass
+class _Waits:
+    """Who waits in one cluster. Times are the recorder's clock.
+
+    ``work_since``: when work was first seen to wait for which no pod has been made; ``answered``: one has been made
+    for the work that waits now. ``pods``: those made that are no Ray nodes yet, and when they were made.
+    """
+
+    work_since: float | None = None
+    answered: bool = False
+    pods: dict[str, float] = field(default_factory=dict)
+
+
+class Recorder(Observer):
+    """The observer of a running operator."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._waits: dict[Key, _Waits] = {}
+        self._decisions: deque[DecisionMade] = deque(maxlen=MAX_DECISIONS)
+
+    def plan(self, seen: Observed) -> Plan:
+        """See Observer."""
+        started = self._clock()
+        plan = super().plan(seen)
+        self._metrics.plan_seconds.observe(self._clock() - started)
+        with self._lock:
+            waits = self._waits.setdefault(seen.cluster.key, _Waits())
+            self._look(waits, seen)
+        return plan
+
+    def applied(self, cluster: RayCluster, done: Sequence[Action], refused: Sequence[ProviderError]) -> None:
+        """See Observer."""
+        for error in refused:
+            self._metrics.refusals.labels(refusal(error)).inc()
+        for action in done:
+            if isinstance(action, CreatePod):
+                self._metrics.launches.labels(launch(action, is_head(cluster, action))).inc()
+            elif isinstance(action, DeletePod | RetirePod):
+                self._metrics.terminations.labels(termination(action.reason)).inc()
+        with self._lock:
+            now = self._wall()
+            self._decisions += [DecisionMade(now, cluster.key, message) for _, message in summarize(done)]
+            self._created(cluster, [a for a in done if isinstance(a, CreatePod)])
+
+    def forget(self, cluster: Key) -> None:
+        """See Observer."""
+        with self._lock:
+            self._waits.pop(cluster, None)
+
+    def decisions(self) -> list[DecisionMade]:
+        """The last ones of all clusters, the newest first."""
+        with self._lock:
+            return list(reversed(self._decisions))
+
+    def _look(self, waits: _Waits, seen: Observed) -> None:
+        if seen.ray is None:
+            return
+        if not (seen.ray.state.demands or seen.ray.state.gangs):
+            waits.work_since, waits.answered = None, False
+        elif waits.work_since is None:
+            waits.work_since = self._clock() - seen.ray.age
+        self._joined(waits, seen, seen.ray)
+
+    def _joined(self, waits: _Waits, seen: Observed, ray: RayView) -> None:
+        if not waits.pods:
+            return
+        nodes = {n.instance_id for n in ray.state.nodes if n.status is not NodeStatus.DEAD}
+        there = {pod.name for pod in seen.pods}
+        for name in [n for n in waits.pods if n in nodes or n not in there]:
+            made = waits.pods.pop(name)
+            if name in nodes:
+                self._metrics.pod_to_node_seconds.observe(max(0.0, self._clock() - ray.age - made))
+
+    def _created(self, cluster: RayCluster, creates: Sequence[CreatePod]) -> None:
+        waits = self._waits.get(cluster.key)
+        if waits is None:
+            return
+        now = self._clock()
+        waits.pods |= {action.name: now for action in creates}
+        workers = any(not is_head(cluster, action) for action in creates)
+        if workers and waits.work_since is not None and not waits.answered:
+            waits.answered = True
+            self._metrics.demand_to_pod_seconds.observe(now - waits.work_since)
+
+
+def is_head(cluster: RayCluster, action: CreatePod) -> bool:
+    """Whether a pod is the cluster's head."""
+    return action.pod_type.name == cluster.spec.get("headPodType")
+
+
+def launch(action: CreatePod, head: bool) -> str:
+    """The label of what asked for a pod."""
+    return "replacement" if action.attempt else "head" if head else "worker"
+
+
+def termination(reason: str) -> str:
+    """The label of why a pod is deleted."""
+    return next((label for text, label in _TERMINATIONS if text in reason), "other")
+
+
+def refusal(error: ProviderError) -> str:
+    """The label of why an action was not carried out."""
+    return next((label for kind, label in _REFUSALS if isinstance(error, kind)), "no_answer")

@@ -1,0 +1,79 @@
+"""What the operator's port answers: ``/metrics``, ``/livez``, ``/readyz`` and the status page at ``/``."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from prometheus_client.exposition import choose_encoder
+
+from .collector import phase, state_of, waiting
+from .model import Json, RayCluster
+from .operator import Operator
+from .page import ClusterRow, DecisionRow, Page, render
+from .server import Reply, Route
+
+
+def routes(operator: Operator, namespaces: tuple[str, ...]) -> Mapping[str, Route]:
+    """Path -> what answers it."""
+
+    def metrics(accept: str) -> Reply:
+        encode, content_type = choose_encoder(accept)
+        return Reply(encode(operator.metrics.registry), content_type)
+
+    def alive(_: str) -> Reply:
+        stuck = operator.health.stuck()
+        return Reply("".join(f"{line}\n" for line in stuck or ["ok"]).encode(), status=500 if stuck else 200)
+
+    def ready(_: str) -> Reply:
+        why = operator.unready()
+        return Reply(f"{why or 'ok'}\n".encode(), status=503 if why else 200)
+
+    def page(_: str) -> Reply:
+        return Reply(render(page_of(operator, namespaces)).encode(), "text/html; charset=utf-8")
+
+    return {"/": page, "/metrics": metrics, "/livez": alive, "/readyz": ready}
+
+
+def page_of(operator: Operator, namespaces: tuple[str, ...]) -> Page:
+    """What the status page shows now."""
+    leads, now = operator.leadership.leads(), time.time()
+    clusters = operator.stores.clusters.all() if leads else []
+    unready = operator.unready()
+    return Page(
+        version=version("ray-kubernetes-operator"),
+        namespaces=", ".join(namespaces) or "all namespaces",
+        leads=leads,
+        troubles=[*operator.health.stuck(), *([unready] if unready else [])],
+        queue=operator.queued(),
+        clusters=[_row(operator, c) for c in clusters],
+        decisions=[DecisionRow(now - d.at, str(d.cluster), d.what) for d in operator.recorder.decisions()],
+    )
+
+
+def _row(operator: Operator, cluster: RayCluster) -> ClusterRow:
+    status = cluster.status
+    ready: Json = next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), {})
+    view = operator.heads.view(cluster.key)
+    pods = operator.stores.pods.of_cluster(cluster.key)
+    return ClusterRow(
+        namespace=cluster.namespace,
+        name=cluster.name,
+        phase=phase(cluster),
+        ready=ready.get("status") == "True",
+        message=str(ready.get("message", "")),
+        restarts=_count(status.get("autoscalerRetries")),
+        workers_ready=_count(status.get("readyWorkers")),
+        workers_desired=_count(status.get("desiredWorkers")),
+        pending=int(waiting(cluster, "pendingDemand")),
+        infeasible=int(waiting(cluster, "infeasibleDemand")),
+        answer_age=view.age if view else None,
+        nodes=Counter((p.node_type, state_of(p)) for p in pods if p.owner_uid == cluster.uid),
+    )
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) else 0

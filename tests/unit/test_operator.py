@@ -1,0 +1,159 @@
+"""The running operator: threads, the lead and what is served, against an API server in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from controller.api import Api, ApiError
+from controller.operator import LeaseAt, Operator
+from controller.routes import routes
+from controller.server import Reply
+from tests.support.kube import eventually
+
+from .builders import NAME, NAMESPACE, raw_cluster
+from .fake_api import FakeApi
+from .test_lease import LeaseApi
+
+
+class Watched(FakeApi):
+    """One that can be listed and watched too: a watch waits for what comes, and ends when the test does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.RLock()
+        self.over = threading.Event()
+        self.silent = False
+
+    def request(
+        self, method: str, path: str, query: Any = None, body: Any = None, content_type: str = "application/json"
+    ) -> dict[str, Any]:
+        with self.lock:
+            if method == "GET" and "/namespaces/" not in path:
+                if self.silent:
+                    raise ApiError(0, "NoAnswer", "nobody there")
+                items = [dict(o) for o in self.of(path.rpartition("/")[2])]
+                return {"metadata": {"resourceVersion": str(self.version)}, "items": items}
+            return super().request(method, path, query, body, content_type)
+
+    def stream(self, path: str, query: Mapping[str, str], read_seconds: float) -> Iterator[dict[str, Any]]:
+        resource, version = path.rpartition("/")[2], int(query["resourceVersion"])
+        while not self.over.wait(0.01):
+            with self.lock:
+                news = [e for e in self.log if e[1] == resource and int(e[2]["metadata"]["resourceVersion"]) > version]
+            for kind, _, obj in news:
+                version = int(obj["metadata"]["resourceVersion"])
+                yield {"type": kind, "object": obj}
+
+
+@pytest.fixture
+def api() -> Iterator[Watched]:
+    made = Watched()
+    made.put("rayclusters", raw_cluster())
+    yield made
+    made.over.set()
+
+
+class Running:
+    """An operator that is started and stopped, and what it serves."""
+
+    def __init__(self, api: Api, lease: LeaseAt | None = None) -> None:
+        self.operator = Operator(api, (), 2, lease)
+        self.routes = routes(self.operator, ())
+
+    def __enter__(self) -> Running:
+        self.operator.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.operator.stop()
+
+    def get(self, path: str) -> Reply:
+        return self.routes[path]("text/plain")
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.operator.metrics.registry.get_sample_value(f"ray_operator_{name}", labels)
+
+
+def at(api: LeaseApi, name: str) -> LeaseAt:
+    return LeaseAt("ops", name, api)
+
+
+def test_a_cluster_is_run_and_everything_about_it_is_served(api: Watched) -> None:
+    with Running(api) as running:
+        eventually(lambda: len(api.names("pods")) == 3)
+        eventually(lambda: running.value("reconcile_duration_seconds_count", outcome="again"))
+        assert running.get("/readyz") == Reply(b"ok\n")
+        assert running.get("/livez") == Reply(b"ok\n")
+        assert running.value("leader") == 1
+        assert running.value("launches_total", reason="worker") == 2
+        page = running.get("/").body.decode()
+        assert NAME in page and NAMESPACE in page and "created 3 pods" in page
+        metrics = running.get("/metrics")
+        assert metrics.content_type.startswith("text/plain")
+        assert len(list(text_string_to_metric_families(metrics.body.decode()))) > 25
+
+
+def test_before_everything_is_listed_it_is_not_ready_but_alive(api: Watched) -> None:
+    api.silent = True
+    with Running(api) as running:
+        assert running.get("/readyz") == Reply(b"not everything is listed yet: all namespaces\n", status=503)
+        assert running.get("/livez").status == 200
+        assert "not everything is listed yet" in running.get("/").body.decode()
+
+
+def test_a_loop_that_is_stuck_makes_it_unwell(api: Watched) -> None:
+    running = Running(api)
+    running.operator.health.watch("heads", 1, lambda: 2.0)
+    answer = running.get("/livez")
+    assert (answer.status, answer.body) == (500, b"heads has not turned for 2 s, the limit is 1 s\n")
+
+
+def test_one_that_stands_by_is_ready_and_writes_nothing_until_the_lease_is_its_own(api: Watched) -> None:
+    leases = LeaseApi()
+    leases.request("POST", "/apis/coordination.k8s.io/v1/namespaces/ops/leases", body=held("somebody"))
+    with Running(api, at(leases, "b")) as running:
+        eventually(lambda: running.get("/readyz").status == 200)
+        eventually(lambda: running.value("queue_wait_seconds_count"))
+        assert (api.writes, api.events, running.value("leader")) == ([], [], 0)
+        assert "stands by" in running.get("/").body.decode()
+        leases.lease = None
+        eventually(lambda: len(api.names("pods")) == 3)
+        assert (running.value("leader"), running.value("leader_changes_total")) == (1, 1)
+
+
+def test_stopping_gives_the_lease_up_after_the_last_write(api: Watched) -> None:
+    leases = LeaseApi()
+    with Running(api, at(leases, "a")) as running:
+        eventually(lambda: len(api.names("pods")) == 3)
+        assert leases.spec["holderIdentity"] == "a"
+    assert leases.spec["holderIdentity"] == ""
+    api.writes.clear()
+    with pytest.raises(ApiError):
+        running.operator._reconciler._api.request("POST", "/api/v1/namespaces/ray/pods", body={"metadata": {}})
+    assert api.writes == []
+
+
+def test_the_lease_is_kept_while_a_write_is_under_way(api: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends by itself: another must not begin before this one's last write has ended."""
+    monkeypatch.setattr("controller.operator.STOP_SECONDS", 0.1)
+    leases, reached, go_on = LeaseApi(), threading.Event(), threading.Event()
+
+    def hold(method: str, resource: str, name: str) -> None:
+        reached.set()
+        go_on.wait(10)
+
+    api.refuse = hold
+    with Running(api, at(leases, "a")):
+        assert reached.wait(10)
+    assert leases.spec["holderIdentity"] == "a"
+    go_on.set()
+
+
+def held(holder: str) -> dict[str, Any]:
+    """A lease that somebody holds."""
+    return {"metadata": {"name": "ray-operator"}, "spec": {"holderIdentity": holder, "leaseDurationSeconds": 15}}
