@@ -16,6 +16,7 @@ FINE, WRONG_INPUT, WRONG_USAGE = 0, 1, 2
 
 # Name -> what it does, in a few words.
 COMMANDS = {
+    "validate": "say what is wrong with RayClusters in manifest files",
     "render": "print the objects that the operator would create for a RayCluster",
 }
 

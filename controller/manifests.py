@@ -10,7 +10,10 @@ from typing import Any
 
 import yaml
 
-from .model import API_VERSION, GROUP, KIND, Json
+from .model import API_VERSION, GROUP, KIND, Json, RayCluster
+
+# Stands for a uid that is known only once the API server has given it; no real object has it.
+NO_UID = "00000000-0000-0000-0000-000000000000"
 
 
 class ManifestError(ValueError):
@@ -70,6 +73,21 @@ def read_manifests(path: str) -> Manifests:
             name = obj["metadata"].get("name", "") if isinstance(obj.get("metadata"), dict) else ""
             notes.append(f"skipped {kind} {name}".rstrip())
     return Manifests(source, clusters, notes)
+
+
+def cluster_of(manifest: Json, namespace: str | None = None) -> RayCluster:
+    """A RayCluster from a valid manifest, as if the API server had it.
+
+    ``namespace`` is for one that names none, ``default`` without it.
+    """
+    metadata = manifest["metadata"]
+    unknown = {
+        "name": metadata.get("generateName"),
+        "uid": NO_UID,
+        "resourceVersion": "0",
+        "namespace": namespace or "default",
+    }
+    return RayCluster.from_object({**manifest, "metadata": {**unknown, **metadata}})
 
 
 def _documents(path: str) -> list[Any]:

@@ -10,16 +10,13 @@ from typing import Any
 
 import yaml
 
+from .checks import check
 from .commands import FINE, WRONG_INPUT, command_parser
-from .manifests import ManifestError, read_manifests
+from .manifests import ManifestError, cluster_of, read_manifests
 from .model import Json, RayCluster, parse_spec
 from .plan import CreatePod, CreateService, Observed, make_plan
-from .pods import build_pod, unbuildable
+from .pods import build_pod
 from .service import build_service
-from .validation import problems
-
-# Stands for a uid that is known only once the API server has given it; no real object has it.
-NO_UID = "00000000-0000-0000-0000-000000000000"
 
 DESCRIPTION = """\
 Prints the objects that the operator creates for a new RayCluster: the head Service, the head pod and minWorkers
@@ -51,10 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
         manifests = read_manifests(arguments.file)
     except ManifestError as error:
         return _refuse(arguments.file, [str(error)])
-    wrong = [line for raw in manifests.clusters for line in _wrong(raw)]
+    wrong = [str(problem) for manifest in manifests.clusters for problem in check(manifest)]
     if wrong or not manifests.clusters:
         return _refuse(manifests.source, wrong or ["holds no RayCluster"])
-    objects = [obj for raw in manifests.clusters for obj in objects_of(cluster_of(raw, arguments.namespace))]
+    objects = [obj for manifest in manifests.clusters for obj in objects_of(cluster_of(manifest, arguments.namespace))]
     print(_as_json(objects) if arguments.output == "json" else _as_yaml(objects), end="")
     return FINE
 
@@ -69,21 +66,6 @@ def objects_of(cluster: RayCluster) -> list[dict[str, Any]]:
         elif isinstance(action, CreatePod):
             made.append(build_pod(cluster, spec, action.pod_type, action.name))
     return made
-
-
-def cluster_of(raw: Json, namespace: str | None = None) -> RayCluster:
-    """A RayCluster from a manifest, as if the API server had it.
-
-    ``namespace`` is for one that names none, ``default`` without it.
-    """
-    given = {"uid": NO_UID, "resourceVersion": "0", "namespace": namespace or "default"}
-    return RayCluster.from_object({**raw, "metadata": {**given, **raw["metadata"]}})
-
-
-def _wrong(raw: Json) -> list[str]:
-    cluster = cluster_of(raw)
-    found = problems(cluster.name, cluster.spec) or unbuildable(cluster, parse_spec(cluster.spec))
-    return [str(problem) for problem in found]
 
 
 def _refuse(source: str, reasons: Sequence[str]) -> int:

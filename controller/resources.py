@@ -11,6 +11,16 @@ from typing import Any
 
 from .model import Json
 
+# What a device is to Ray, by how its Kubernetes resource's name in lower case starts. Ray's names are those of
+# get_resource_name() in ray/_private/accelerators/ (tpu.py, neuron.py, hpu.py, npu.py); every GPU is a GPU to it,
+# and so is a part of one. Other devices are told with rayResources.
+_ACCELERATORS = {
+    "google.com/tpu": "TPU",
+    "aws.amazon.com/neuroncore": "neuron_cores",
+    "habana.ai/gaudi": "HPU",
+    "huawei.com/ascend": "NPU",
+    "nvidia.com/mig-": "GPU",
+}
 # Ray keeps 30 % of a node's memory for its object store by default; tasks may ask for the rest.
 TASK_MEMORY_SHARE = Decimal("0.7")
 
@@ -35,7 +45,7 @@ def parse_quantity(value: Any) -> Decimal:
     Raises:
         QuantityError: the value is not a quantity.
     """
-    found = _QUANTITY.fullmatch(str(value).strip())
+    found = _QUANTITY.fullmatch(str(value))
     if not found:
         raise QuantityError(f"{value!r} is not a quantity; write for example 500m, 2, 512Mi or 1.5Gi")
     number, exponent, suffix = found.groups()
@@ -51,41 +61,56 @@ def parse_quantity(value: Any) -> Decimal:
 def detect_resources(resources: Json) -> dict[str, int]:
     """What Ray is told about a node, from its first container's ``resources``.
 
-    CPU and GPU are the smaller of request and limit, rounded up; ``memory`` is 70 % of the smaller of
-    request and limit, in bytes, and absent when the container names no memory.
+    Each is the smaller of request and limit, rounded up. ``CPU`` and ``GPU`` are always told, other accelerators where
+    they are asked for. ``memory`` is 70 % of the smaller, in bytes, and absent when the container names none.
 
     Raises:
-        QuantityError: a quantity is malformed, or two kinds of GPU are asked for.
+        QuantityError: a quantity is malformed or negative, or two kinds of one accelerator are asked for.
     """
-    detected = {
-        "CPU": _ceil(_smallest(resources, _matching(resources, "cpu"))),
-        "GPU": _ceil(_smallest(resources, _matching(resources, "gpu"))),
-    }
-    memory = _smallest(resources, {"memory"} & _names(resources))
+    kinds: dict[str, set[str]] = {"CPU": set(), "GPU": set()}
+    for name in _names(resources):
+        kind = _kind_of(name)
+        if kind:
+            kinds.setdefault(kind, set()).add(name)
+    detected = {kind: _ceil(_smallest(resources, _only(kind, names))) for kind, names in sorted(kinds.items())}
+    memory = _smallest(resources, {"memory"})
     if memory > 0:
         detected["memory"] = int(memory * TASK_MEMORY_SHARE)
-    return detected
+    return {kind: amount for kind, amount in detected.items() if amount or kind in ("CPU", "GPU")}
 
 
 def _names(resources: Json) -> set[str]:
     return {*(resources.get("requests") or {}), *(resources.get("limits") or {})}
 
 
-def _matching(resources: Json, word: str) -> set[str]:
-    names = {name for name in _names(resources) if word in name.lower()}
+def _kind_of(name: str) -> str:
+    """What Ray calls the resource; empty for one that it does not know."""
+    lower = name.lower()
+    known = next((kind for prefix, kind in _ACCELERATORS.items() if lower.startswith(prefix)), "")
+    return known or next((word.upper() for word in ("cpu", "gpu") if word in lower), "")
+
+
+def _only(kind: str, names: set[str]) -> set[str]:
     if len(names) > 1:
-        raise QuantityError(f"asks for {' and '.join(sorted(names))}; a Ray node can have one kind of {word.upper()}")
+        raise QuantityError(f"asks for {' and '.join(sorted(names))}; a Ray node can have one kind of {kind}")
     return names
 
 
 def _smallest(resources: Json, names: set[str]) -> Decimal:
     found = [
-        parse_quantity(part[name])
+        _amount(name, part[name])
         for part in (resources.get("requests") or {}, resources.get("limits") or {})
         for name in names
         if name in part
     ]
     return min(found, default=Decimal(0))
+
+
+def _amount(name: str, value: Any) -> Decimal:
+    amount = parse_quantity(value)
+    if amount < 0:
+        raise QuantityError(f"{name} is {value}, which is negative; use 0 or more")
+    return amount
 
 
 def _ceil(value: Decimal) -> int:

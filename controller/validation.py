@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from .model import DEFAULT_MAX_WORKERS, Json, parse_spec
-from .resources import QuantityError, detect_resources
+from .model import DEFAULT_MAX_WORKERS, DEFAULT_SERVICE_PORTS, Json, merge_service_ports, parse_spec
+from .resources import QuantityError, detect_resources, parse_quantity
 
-LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+T = TypeVar("T", bound=Hashable)
+
 HEAD_COMPONENT_SUFFIX = "-ray-head"
 MAX_LABEL = 63
+LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+SERVICE_NAME = re.compile(r"[a-z][-a-z0-9]*")
+PORT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+# https://www.rfc-editor.org/rfc/rfc6335#section-5.1, which names of container ports follow.
+TARGET_PORT_NAME = re.compile(r"(?=.{1,15}$)[-a-z0-9]*[a-z][-a-z0-9]*")
+POD_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+MAX_GENERATE_NAME = 190
+# Ray numbers its nodes and placement groups with resources of such names.
+RESERVED_RESOURCES = ("node:", "bundle_group")
+# What `ray start` takes at most: MAX_RESOURCE_QUANTITY in ray/_private/ray_constants.py.
+MAX_RESOURCE = 10**14
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,7 @@ def problems(name: str, spec: Json) -> tuple[Problem, ...]:
     Never raises: a spec of any shape is either fine or described.
     """
     try:
-        found = tuple(_problems(name, spec))
+        found = (*_name(name), *_problems(spec))
         if not found:
             parse_spec(spec)
         return found
@@ -40,26 +53,39 @@ def problems(name: str, spec: Json) -> tuple[Problem, ...]:
         return (Problem("spec", f"does not have the shape of a RayCluster ({error!r}); compare with the examples"),)
 
 
-def _problems(name: str, spec: Json) -> Iterator[Problem]:
+def _name(name: str) -> Iterator[Problem]:
     if len(name) + len(HEAD_COMPONENT_SUFFIX) > MAX_LABEL:
         limit = MAX_LABEL - len(HEAD_COMPONENT_SUFFIX)
         yield Problem("metadata.name", f"{name!r} has {len(name)} characters; at most {limit} fit the head's label")
-    types = spec.get("podTypes") or []
+    if not SERVICE_NAME.fullmatch(name):
+        yield Problem(
+            "metadata.name",
+            f"{name!r} cannot be the name of a Service, which it is; start with a letter, go on with a-z, 0-9 and '-'",
+        )
+
+
+def _problems(spec: Json) -> Iterator[Problem]:
+    types = spec.get("podTypes")
     if not types:
-        yield Problem("spec.podTypes", "is empty; at least the head's pod type is needed")
+        yield Problem(
+            "spec.podTypes", f"is {'missing' if types is None else 'empty'}; at least the head's pod type is needed"
+        )
         return
     names = [t["name"] for t in types]
     yield from _names(names, spec.get("headPodType"))
     for index, pod_type in enumerate(types):
         yield from _pod_type(f"spec.podTypes[{index}]", pod_type)
     yield from _bounds(spec, types)
+    yield from _ports(spec.get("headServicePorts") or ())
     yield from _commands(spec)
 
 
 def _names(names: list[str], head: object) -> Iterator[Problem]:
-    if head not in names:
+    if head is None:
+        yield Problem("spec.headPodType", f"is missing; use one of {', '.join(names)}")
+    elif head not in names:
         yield Problem("spec.headPodType", f"{head!r} is not the name of a pod type; use one of {', '.join(names)}")
-    for duplicate in (n for n, count in Counter(names).items() if count > 1):
+    for duplicate in _repeated(names):
         yield Problem("spec.podTypes", f"the name {duplicate!r} is used more than once; give each type its own")
     for index, type_name in enumerate(names):
         if not LABEL_VALUE.fullmatch(type_name):
@@ -70,26 +96,55 @@ def _names(names: list[str], head: object) -> Iterator[Problem]:
 
 
 def _pod_type(path: str, raw: Json) -> Iterator[Problem]:
-    containers = (raw["podConfig"].get("spec") or {}).get("containers") or []
+    yield from _pod_config(f"{path}.podConfig", raw["podConfig"])
+    for resource, value in (raw.get("rayResources") or {}).items():
+        yield from _ray_resource(f"{path}.rayResources.{resource}", resource, value)
+
+
+def _pod_config(path: str, config: Json) -> Iterator[Problem]:
+    prefix = (config.get("metadata") or {}).get("generateName") or ""
+    # Five letters follow it, and the cluster's name comes before it.
+    if len(prefix) > MAX_GENERATE_NAME or not POD_NAME.fullmatch(f"a-{prefix}a"):
+        yield Problem(
+            f"{path}.metadata.generateName",
+            f"{prefix!r} cannot be part of a pod's name; use a-z, 0-9 and '-', at most {MAX_GENERATE_NAME} characters",
+        )
+    containers = (config.get("spec") or {}).get("containers") or []
     if not containers:
-        yield Problem(f"{path}.podConfig.spec.containers", "is empty; the first container runs Ray")
+        yield Problem(f"{path}.spec.containers", "is empty; the first container runs Ray")
         return
     try:
         detect_resources(containers[0].get("resources") or {})
     except QuantityError as error:
-        yield Problem(f"{path}.podConfig.spec.containers[0].resources", str(error))
-    for resource, value in (raw.get("rayResources") or {}).items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-            yield Problem(f"{path}.rayResources.{resource}", f"{value!r} is not a number of at least 0")
+        yield Problem(f"{path}.spec.containers[0].resources", str(error))
+
+
+def _ray_resource(path: str, name: str, value: object) -> Iterator[Problem]:
+    """``ray start`` ends at once when it is told anything else."""
+    if not name or name.startswith(RESERVED_RESOURCES):
+        yield Problem(path, f"{name!r} is a name that Ray keeps for itself; choose another")
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole or not 0 <= value <= MAX_RESOURCE:  # type: ignore[operator]
+        yield Problem(path, f"{value!r} is not a whole number from 0 to {MAX_RESOURCE}; {_number_for(value)}")
+
+
+def _number_for(value: object) -> str:
+    """The remedy for a quantity where Ray takes a number."""
+    try:
+        number = parse_quantity(value) if isinstance(value, str) else None
+    except QuantityError:
+        number = None
+    return f"write {number:f}" if number is not None and number == number.to_integral() else "Ray takes no other"
 
 
 def _bounds(spec: Json, types: list[Json]) -> Iterator[Problem]:
     maximum = spec.get("maxWorkers", DEFAULT_MAX_WORKERS)
     for index, raw in enumerate(types):
         low, high = raw.get("minWorkers", 0), raw.get("maxWorkers")
-        if low < 0:
-            yield Problem(f"spec.podTypes[{index}].minWorkers", f"{low} is negative; use 0 or more")
-        if high is not None and low > high:
+        for field, bound in (("minWorkers", low), ("maxWorkers", high)):
+            if bound is not None and bound < 0:
+                yield Problem(f"spec.podTypes[{index}].{field}", f"{bound} is negative; use 0 or more")
+        if high is not None and 0 <= high < low:
             yield Problem(
                 f"spec.podTypes[{index}].minWorkers",
                 f"{low} is more than maxWorkers {high}; lower minWorkers or raise maxWorkers",
@@ -101,6 +156,35 @@ def _bounds(spec: Json, types: list[Json]) -> Iterator[Problem]:
             f"{maximum} is less than the {needed} workers that the pod types' minWorkers add up to; "
             f"raise it to {needed} or more",
         )
+
+
+def _ports(ports: Sequence[Json]) -> Iterator[Problem]:
+    """The Service would be refused with any of these."""
+    path = "spec.headServicePorts"
+    for name in _repeated(p["name"] for p in ports):
+        yield Problem(path, f"the name {name!r} is used more than once; give each port its own")
+    for index, port in enumerate(ports):
+        if not PORT_NAME.fullmatch(port["name"]):
+            message = f"{port['name']!r} cannot name a Service's port; use at most 63 of a-z, 0-9 and, inside, '-'"
+            yield Problem(f"{path}[{index}].name", message)
+        if not _is_port(port["port"]):
+            yield Problem(f"{path}[{index}].port", f"{port['port']!r} is not a number from 1 to 65535")
+        target = port["targetPort"]
+        if not (_is_port(target) or (isinstance(target, str) and TARGET_PORT_NAME.fullmatch(target))):
+            message = f"{target!r} is neither a number from 1 to 65535 nor the name of a container's port"
+            yield Problem(f"{path}[{index}].targetPort", message)
+    defaults = {p.port: p.name for p in DEFAULT_SERVICE_PORTS}
+    for number in _repeated(p.port for p in merge_service_ports(ports)):
+        remedy = f"{defaults[number]!r} has it by default" if number in defaults else "give each its own"
+        yield Problem(path, f"two ports have the number {number}; {remedy}")
+
+
+def _is_port(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535
+
+
+def _repeated(values: Iterable[T]) -> list[T]:
+    return [value for value, count in Counter(values).items() if count > 1]
 
 
 def _commands(spec: Json) -> Iterator[Problem]:

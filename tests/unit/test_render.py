@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from controller.main import main
-from controller.render import NO_UID
+from controller.manifests import NO_UID
 
 from .builders import raw_cluster, raw_spec
 

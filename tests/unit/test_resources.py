@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kubernetes.utils import quantity
 
 from controller.resources import QuantityError, detect_resources, parse_quantity
 
@@ -36,7 +37,6 @@ from controller.resources import QuantityError, detect_resources, parse_quantity
         ("12E-1", "1.2"),
         ("7u", "0.000007"),
         ("3n", "0.000000003"),
-        (" 1 ", "1"),
         (str(2**63 - 1), str(2**63 - 1)),
     ],
 )
@@ -45,7 +45,28 @@ def test_quantities_mean_what_kubernetes_says(text: Any, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "m", ".", "1 Gi", "1gi", "1K", "1mi", "1e", "e3", "1e1.5", "0x1", "1,5", "٣", None, True, [], "1Gi\n2"]
+    "text",
+    [
+        "",
+        "m",
+        ".",
+        "1 Gi",
+        "1gi",
+        "1K",
+        "1mi",
+        "1e",
+        "e3",
+        "1e1.5",
+        "0x1",
+        "1,5",
+        "٣",
+        None,
+        True,
+        [],
+        "1Gi\n2",
+        " 1",
+        "1 ",
+    ],
 )
 def test_what_is_no_quantity_is_named(text: Any) -> None:
     with pytest.raises(QuantityError, match="is not a quantity"):
@@ -89,11 +110,38 @@ def requests(**given: Any) -> dict[str, Any]:
         (requests(memory="1Gi"), {"CPU": 0, "GPU": 0, "memory": 751619276}),
         ({"requests": {"memory": "1Gi"}, "limits": {"memory": "512Mi"}}, {"CPU": 0, "GPU": 0, "memory": 375809638}),
         (requests(memory="0"), {"CPU": 0, "GPU": 0}),
-        ({"limits": {"google.com/tpu": 4, "ephemeral-storage": "1Gi"}}, {"CPU": 0, "GPU": 0}),
+        ({"limits": {"google.com/tpu": 4, "ephemeral-storage": "1Gi"}}, {"CPU": 0, "GPU": 0, "TPU": 4}),
+        ({"limits": {"google.com/tpu": 0}}, {"CPU": 0, "GPU": 0}),
+        ({"limits": {"aws.amazon.com/neuroncore": "2"}}, {"CPU": 0, "GPU": 0, "neuron_cores": 2}),
+        ({"limits": {"habana.ai/gaudi": 8}}, {"CPU": 0, "GPU": 0, "HPU": 8}),
+        ({"limits": {"huawei.com/Ascend910": 8}}, {"CPU": 0, "GPU": 0, "NPU": 8}),
+        ({"limits": {"nvidia.com/mig-1g.5gb": 2}}, {"CPU": 0, "GPU": 2}),
+        ({"limits": {"gpu.intel.com/i915": 1}}, {"CPU": 0, "GPU": 1}),
+        ({"limits": {"example.com/disk": 1}}, {"CPU": 0, "GPU": 0}),
     ],
 )
 def test_ray_is_told_the_smaller_of_request_and_limit(resources: dict[str, Any], expected: dict[str, int]) -> None:
     assert detect_resources(resources) == expected
+
+
+NUMBERS = st.from_regex(r"[+-]?([0-9]{1,6}(\.[0-9]{0,9})?|\.[0-9]{1,9})", fullmatch=True)
+SUFFIXES = st.sampled_from(["", *"numkMGT", "Ki", "Mi", "Gi", "Ti"])
+
+
+@given(NUMBERS, SUFFIXES)
+def test_a_quantity_is_what_kubernetes_own_client_takes_it_for(number: str, suffix: str) -> None:
+    theirs: Decimal = quantity.parse_quantity(number + suffix)  # type: ignore[no-untyped-call]
+    assert parse_quantity(number + suffix) == theirs
+
+
+@given(NUMBERS, st.integers(-9, 9), st.sampled_from("eE"))
+def test_an_exponent_moves_the_point(number: str, exponent: int, letter: str) -> None:
+    assert parse_quantity(f"{number}{letter}{exponent}") == Decimal(number).scaleb(exponent)
+
+
+def test_a_negative_amount_is_refused() -> None:
+    with pytest.raises(QuantityError, match="memory is -1, which is negative"):
+        detect_resources({"requests": {"memory": "-1"}})
 
 
 def test_two_kinds_of_gpu_are_refused_by_name() -> None:

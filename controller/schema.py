@@ -1,0 +1,168 @@
+"""Checks a RayCluster as the API server would: against the schema of the CRD, which comes with this package.
+
+The CRD says which fields a RayCluster has. What it leaves open, the pods' fields, is filled in from Kubernetes itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from .model import Json
+from .podschema import schema_of
+from .validation import Problem
+
+CRD_FILE = "raycluster.yaml"
+_KINDS = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+}
+_LONGEST_VALUE = 60
+
+
+def schema_problems(manifest: Json) -> tuple[Problem, ...]:
+    """Everything in a RayCluster that the schema excludes: unknown fields, wrong types, values out of bounds."""
+    errors = _validator().iter_errors(manifest)
+    return tuple(p for error in sorted(errors, key=lambda e: list(map(str, e.absolute_path))) for p in _told(error))
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    crd = yaml.safe_load(files(__package__).joinpath(CRD_FILE).read_text())
+    (version,) = crd["spec"]["versions"]
+    root = _json_schema(version["schema"]["openAPIV3Schema"])
+    root["required"] = [*root["required"], "metadata"]
+    root["properties"] |= {
+        "apiVersion": {"const": f"{crd['spec']['group']}/{version['name']}"},
+        "kind": {"const": crd["spec"]["names"]["kind"]},
+        "metadata": {**schema_of("V1ObjectMeta"), "type": "object"},
+        # Written by the operator; from a file it is not taken.
+        "status": {},
+    }
+    return Draft202012Validator(root)
+
+
+def _json_schema(openapi: Json) -> dict[str, Any]:
+    """A structural schema of a CRD as a JSON schema. What it would prune becomes an error."""
+    made = {k: v for k, v in openapi.items() if not k.startswith("x-") and k != "description"}
+    if openapi.get("x-kubernetes-int-or-string"):
+        made["type"] = ["integer", "string"]
+    if "items" in made:
+        made["items"] = _json_schema(made["items"])
+    if "additionalProperties" in made:
+        made["additionalProperties"] = _json_schema(made["additionalProperties"])
+    if "properties" in made:
+        made["properties"] = {name: _json_schema(inner) for name, inner in made["properties"].items()}
+        if not openapi.get("x-kubernetes-preserve-unknown-fields"):
+            made["additionalProperties"] = False
+    return _as_pod(made) if openapi.get("x-kubernetes-embedded-resource") else made
+
+
+def _as_pod(podconfig: dict[str, Any]) -> dict[str, Any]:
+    """An embedded resource has a version and a kind of its own; this one is a pod."""
+    own = podconfig["properties"]
+    text = {"type": "string"}
+    properties = {
+        "apiVersion": text,
+        "kind": text,
+        "metadata": _both(schema_of("V1ObjectMeta"), own["metadata"]),
+        "spec": _both(schema_of("V1PodSpec"), own["spec"]),
+    }
+    return {**podconfig, "properties": properties, "required": [*podconfig["required"], "apiVersion", "kind"]}
+
+
+def _both(kubernetes: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    """What both schemas say; where both say something, what ours does."""
+    made = {**kubernetes, **ours}
+    for part in kubernetes.keys() & ours.keys():
+        if part == "properties":
+            inner = {name: _both(kubernetes[part].get(name, {}), schema) for name, schema in ours[part].items()}
+            made[part] = {**kubernetes[part], **inner}
+        elif part == "items":
+            made[part] = _both(kubernetes[part], ours[part])
+        elif part == "additionalProperties":
+            made[part] = kubernetes[part]
+    return made
+
+
+def _told(error: ValidationError) -> Iterator[Problem]:
+    path = path_text(error.absolute_path)
+    # Until an error is raised by a validator these are unset, which their types tell of.
+    limit: Any = error.validator_value
+    value: Any = error.instance
+    schema: Any = error.schema
+    rule = str(error.validator)
+    if rule == "required":
+        for name in limit:
+            if name not in value:
+                yield Problem(_below(path, name), "is missing")
+    elif rule == "additionalProperties":
+        known = schema.get("properties", {})
+        for name in value:
+            if name not in known:
+                yield Problem(_below(path, name), f"is no field; {_nearest(name, known)}")
+    elif rule == "type":
+        yield Problem(path, f"{_short(value)} is not {_kind(limit)}{_quoted(value, limit)}")
+    else:
+        yield Problem(path, _bound(rule, limit, value))
+
+
+def _bound(rule: str, limit: Any, value: Any) -> str:
+    words = {
+        "minimum": f"{_short(value)} is less than {limit}",
+        "maximum": f"{_short(value)} is more than {limit}",
+        "minItems": f"is empty; at least {limit} is needed",
+        "minLength": "is empty",
+        "maxItems": f"has more than {limit} entries",
+        "maxProperties": f"has more than {limit} entries",
+        "maxLength": f"{_short(value)} has more than {limit} characters",
+        "pattern": f"{_short(value)} does not match {limit}",
+        "const": f"{_short(value)} is not {limit!r}",
+    }
+    return words.get(rule, f"{_short(value)} is excluded by {rule} {limit}")
+
+
+def path_text(path: Sequence[str | int]) -> str:
+    """A place in an object as kubectl writes it: ``spec.podTypes[1].name``."""
+    text = ""
+    for part in path:
+        text = f"{text}[{part}]" if isinstance(part, int) else _below(text, str(part))
+    return text
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(str(name).lower(), lower, n=1)
+    return f"did you mean {lower[near[0]]}?" if near else f"the fields here are {', '.join(sorted(known))}"
+
+
+def _kind(types: str | Sequence[str]) -> str:
+    names = [types] if isinstance(types, str) else [t for t in types if t != "null"]
+    return " or ".join(_KINDS[name] for name in names)
+
+
+def _quoted(value: Any, types: str | Sequence[str]) -> str:
+    """The remedy for the commonest mistake: YAML took a text for a number or a truth."""
+    if "string" in types and isinstance(value, bool | int | float):
+        return f"; put it in quotes: {json.dumps(json.dumps(value))}"
+    return ""
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
