@@ -21,15 +21,15 @@ def condition(kube: Kube, kind: str) -> dict[str, Any]:
 def test_a_spec_that_cannot_run_touches_nothing_and_says_why(
     kube: Kube, operator: OperatorProcess, example: dict[str, Any]
 ) -> None:
-    """A typo in headPodType on a running cluster: Error, a message with field, value and choices, same pods."""
+    """A quantity that is none, on a running cluster: Error, a message with field, value and remedy, same pods."""
     kube.apply(example)
     before = {p["metadata"]["uid"] for p in running(kube)}
     wrong = copy.deepcopy(example)
-    wrong["spec"]["headPodType"] = "haed-node"
+    wrong["spec"]["podTypes"][1]["podConfig"]["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "lots"
     kube.apply(wrong)
     eventually(lambda: kube.get("raycluster", "example-cluster")["status"]["phase"] == "Error")
     message = condition(kube, "SpecValid")["message"]
-    assert "spec.headPodType" in message and "haed-node" in message and "head-node, worker-node" in message
+    assert "spec.podTypes[1].podConfig.spec.containers[0].resources: 'lots' is not a quantity; write" in message
     assert "SpecInvalid" in kube.run("describe", "raycluster", "example-cluster")
     assert {p["metadata"]["uid"] for p in kube.list("pods")} == before
     kube.apply(example)
