@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from uuid import uuid4
 
 import environment as cluster_environment
@@ -17,10 +18,23 @@ from tests.support.prerequisites import ROOT, local_kubernetes
 @pytest.fixture(scope="session")
 def environment() -> Iterator[Mapping[str, str]]:
     """A control plane of its own, without nodes, and tools that fit it."""
-    name = f"test-{os.getpid()}"
+    with control_plane(f"test-{os.getpid()}") as env:
+        yield env
+
+
+@pytest.fixture(scope="session")
+def fake_nodes() -> Iterator[Mapping[str, str]]:
+    """Another one, with nodes on which pods look as if they ran."""
+    with control_plane(f"test-{os.getpid()}-nodes", "--kwok", "4") as env:
+        yield env
+
+
+@contextmanager
+def control_plane(name: str, *options: str) -> Iterator[Mapping[str, str]]:
+    """A control plane that knows RayClusters, and the environment of its users."""
     local_kubernetes("binaries", "--for", "tools")
     try:
-        local_kubernetes("up", "--control-plane-only", "--name", name)
+        local_kubernetes("up", "--control-plane-only", "--name", name, *options)
         env = cluster_environment.local(name)
         subprocess.run(["kubectl", "apply", "-f", ROOT / "charts/ray/crds"], env=env, check=True, capture_output=True)
         crd = ["kubectl", "wait", "--for=condition=Established", "crd/rayclusters.cluster.ray.io", "--timeout=30s"]

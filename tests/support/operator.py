@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -30,6 +31,11 @@ class OperatorProcess:
     def kill(self) -> int:
         """End it in the middle of whatever it does."""
         return self._end("kill")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, for example to pause it."""
+        assert self._process
+        self._process.send_signal(number)
 
     def _end(self, how: str) -> int:
         if self._process is None:
