@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timezone
+from typing import Any
 from uuid import uuid4
 
-from .api import Api, ApiError, path_of
+from .api import MERGE_PATCH, Api, ApiError, path_of
 from .model import API_VERSION, KIND, RayCluster
 
 log = logging.getLogger(__name__)
@@ -17,40 +21,85 @@ COMPONENT = "ray-operator"
 NORMAL, WARNING = "Normal", "Warning"
 # The API server refuses longer ones.
 _MAX_MESSAGE = 1024
+# Of so many Events the operator knows how often it has posted them; the API server forgets them after an hour.
+_REMEMBERED = 5_000
+# The same thing is said again, in the log as in Events, after this time at the earliest.
+REPEAT_SECONDS = 10.0
 
 
 class Events:
-    """Posts Events. An Event that cannot be posted is logged and forgotten: it must never hold up the work."""
+    """Posts Events: each thing once, and then counted. One that cannot be posted never holds up the work."""
 
     def __init__(self, api: Api, clock: Callable[[], float] = time.time) -> None:
         self._api = api
         self._clock = clock
+        self._lock = threading.Lock()
+        # What was said (a digest) -> the Event's name, how often, and when last.
+        self._said: OrderedDict[str, tuple[str, int, float]] = OrderedDict()
 
-    def post(self, cluster: RayCluster, kind: str, reason: str, message: str) -> None:
-        """Say one thing about a cluster, in the operator's log and as an Event."""
+    def post(self, cluster: RayCluster, kind: str, reason: str, message: str, once: str = "") -> None:
+        """Say one thing about a cluster, in the operator's log and as an Event.
+
+        ``once``: what it is about, if it is said a single time in the cluster's life, whatever the message.
+        """
+        name, count = self._count(cluster, kind, reason, once or message, bool(once))
+        if not count:
+            return
         level = logging.WARNING if kind == WARNING else logging.INFO
         log.log(level, "%s %s", cluster.key.log_prefix, message)
-        stamp = datetime.fromtimestamp(self._clock(), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        body = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": f"{cluster.name}.{uuid4().hex[:16]}", "namespace": cluster.namespace},
-            "involvedObject": {
-                "apiVersion": API_VERSION,
-                "kind": KIND,
-                "namespace": cluster.namespace,
-                "name": cluster.name,
-                "uid": cluster.uid,
-            },
-            "type": kind,
-            "reason": reason,
-            "message": message[:_MAX_MESSAGE],
-            "source": {"component": COMPONENT},
-            "firstTimestamp": stamp,
-            "lastTimestamp": stamp,
-            "count": 1,
-        }
         try:
-            self._api.request("POST", path_of("events", cluster.namespace), body=body)
+            self._send(cluster, name, count, _body(cluster, name, (kind, reason, message), self._clock()))
         except ApiError as error:
-            log.debug("%s could not post the event %s: %s", cluster.key.log_prefix, reason, error)
+            # Said before, by an earlier process: that is what ``once`` is for.
+            if error.reason != "AlreadyExists":
+                log.debug("%s could not post the event %s: %s", cluster.key.log_prefix, reason, error)
+
+    def _count(self, cluster: RayCluster, kind: str, reason: str, about: str, once: bool) -> tuple[str, int]:
+        """The Event's name, and how often it has been said with this time; 0: do not say it."""
+        now = self._clock()
+        digest = hashlib.sha256("\0".join((cluster.uid, kind, reason, about)).encode()).hexdigest()[:16]
+        with self._lock:
+            name, count, last = self._said.pop(digest, ("", 0, 0.0))
+            again = count == 0 or (not once and now - last >= REPEAT_SECONDS)
+            # Counted Events get a name of their own process: what an earlier one counted is not known.
+            name = name or f"{cluster.name}.{digest if once else uuid4().hex[:16]}"
+            self._said[digest] = (name, count + 1, now) if again else (name, count, last)
+            if len(self._said) > _REMEMBERED:
+                self._said.popitem(last=False)
+        return name, count + 1 if again else 0
+
+    def _send(self, cluster: RayCluster, name: str, count: int, body: dict[str, Any]) -> None:
+        if count > 1:
+            news = {"count": count, "lastTimestamp": body["lastTimestamp"]}
+            try:
+                path = path_of("events", cluster.namespace, name)
+                self._api.request("PATCH", path, body=news, content_type=MERGE_PATCH)
+                return
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+        self._api.request("POST", path_of("events", cluster.namespace), body={**body, "count": count})
+
+
+def _body(cluster: RayCluster, name: str, news: tuple[str, str, str], now: float) -> dict[str, Any]:
+    kind, reason, message = news
+    stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": cluster.namespace},
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "namespace": cluster.namespace,
+            "name": cluster.name,
+            "uid": cluster.uid,
+        },
+        "type": kind,
+        "reason": reason,
+        "message": message[:_MAX_MESSAGE],
+        "source": {"component": COMPONENT},
+        "firstTimestamp": stamp,
+        "lastTimestamp": stamp,
+        "count": 1,
+    }

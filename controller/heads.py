@@ -31,8 +31,14 @@ class Heads(Protocol):
     def view(self, cluster: Key) -> RayView | None:
         """The newest answer of the cluster's head."""
 
-    def drain(self, cluster: Key, node_id: bytes, message: str) -> bool:
-        """Ask the head to let an idle node go. False if it refuses, because the node has work, or does not answer."""
+    def silence(self, cluster: Key) -> float:
+        """For how many seconds the cluster's head has failed to answer; 0 while it answers, or was never asked."""
+
+    def drain(self, cluster: Key, node_id: bytes, message: str, deadline: float | None = None) -> bool:
+        """Ask the head to let a node go: an idle one, or with a ``deadline`` (Unix seconds) also a busy one.
+
+        False if it refuses, because the node has work, or does not answer.
+        """
 
     def report(self, cluster: Key, report: ReportedState) -> None:
         """Tell the head what ``ray status`` and the dashboard show of the autoscaler."""
@@ -90,13 +96,21 @@ class PolledHeads:
             return None
         return RayView(snapshot.state, key[1], self._clock() - snapshot.state.taken_at)
 
-    def drain(self, cluster: Key, node_id: bytes, message: str) -> bool:
+    def silence(self, cluster: Key) -> float:
+        """See Heads."""
+        key = self._key(cluster)
+        snapshot = self._poller.latest(key) if key else None
+        since = snapshot.failing_since if snapshot else None
+        return 0.0 if since is None else max(0.0, self._clock() - since)
+
+    def drain(self, cluster: Key, node_id: bytes, message: str, deadline: float | None = None) -> bool:
         """See Heads."""
         client = self._client(cluster)
         if client is None:
             return False
         try:
-            answer = client.drain(node_id, reason=DrainReason.IDLE, message=message)
+            reason = DrainReason.IDLE if deadline is None else DrainReason.PREEMPTION
+            answer = client.drain(node_id, reason=reason, message=message, deadline=deadline or 0)
         except (GcsError, ValueError) as error:
             log.warning("%s the head did not drain a node: %s", cluster.log_prefix, error)
             return False

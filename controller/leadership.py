@@ -88,9 +88,13 @@ class FencedHeads:
         """See Heads."""
         return self._heads.view(cluster)
 
-    def drain(self, cluster: Key, node_id: bytes, message: str) -> bool:
+    def silence(self, cluster: Key) -> float:
         """See Heads."""
-        return self._leadership.leads() and self._heads.drain(cluster, node_id, message)
+        return self._heads.silence(cluster)
+
+    def drain(self, cluster: Key, node_id: bytes, message: str, deadline: float | None = None) -> bool:
+        """See Heads."""
+        return self._leadership.leads() and self._heads.drain(cluster, node_id, message, deadline)
 
     def report(self, cluster: Key, report: ReportedState) -> None:
         """See Heads."""

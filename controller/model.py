@@ -5,9 +5,12 @@ Field names and defaults: the ``cluster.ray.io/v1`` format of Ray 1.3 to 1.13.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 GROUP = "cluster.ray.io"
@@ -94,6 +97,11 @@ class ClusterSpec:
         """Every pod type but the head's."""
         return tuple(t for t in self.pod_types if t.name != self.head_pod_type)
 
+    @cached_property
+    def config_hashes(self) -> Mapping[str, str]:
+        """Type -> the hash of its configuration, see ``config_hash``."""
+        return {t.name: config_hash(self, t) for t in self.pod_types}
+
     @property
     def gcs_port(self) -> int:
         """Where the head's GCS listens, as its start commands say (``--port N`` or ``--port=N``)."""
@@ -102,6 +110,13 @@ class ClusterSpec:
             if found:
                 return int(found.group(1))
         return DEFAULT_GCS_PORT
+
+
+def config_hash(spec: ClusterSpec, pod_type: PodType) -> str:
+    """Identifies everything that only a new pod can take up. Bounds and rayResources are not part of it."""
+    start = spec.head_start if pod_type.name == spec.head_pod_type else spec.worker_start
+    parts = [pod_type.pod_config, pod_type.setup_commands, start, spec.gcs_port]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from autoscaler.provider import ProviderError
 
+from .actions import Action
 from .model import Key, RayCluster
-from .plan import Action, Observed, Plan, make_plan
+from .observed import Observed
+from .plan import Plan, make_plan
 
 
 class Observer:

@@ -21,6 +21,7 @@ from .lease import Election
 from .measured import MeasuredApi, MeasuredGcsClient
 from .metrics import Metrics
 from .model import PLURAL, Key, RayCluster
+from .observed import Settings
 from .queue import WorkQueue
 from .reconciler import DONE, Reconciler, Result, Stores
 from .recorder import Recorder
@@ -58,7 +59,12 @@ class Operator:
     """
 
     def __init__(
-        self, api: Api, namespaces: tuple[str, ...] = (), workers: int = 4, lease: LeaseAt | None = None
+        self,
+        api: Api,
+        namespaces: tuple[str, ...] = (),
+        workers: int = 4,
+        lease: LeaseAt | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self._stop = threading.Event()
         self.metrics = Metrics()
@@ -85,6 +91,7 @@ class Operator:
             FencedHeads(self.heads, self.leadership),
             self._executor,
             observer=self.recorder,
+            settings=settings,
         )
         self._election = self._candidate(lease) if lease else None
         self._threads = [

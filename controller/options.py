@@ -6,13 +6,14 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
 from .commands import overview
 from .logs import FORMATS
+from .observed import Settings
 from .server import Tls
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Options:
     serve_at: tuple[str, int] | None = None
     serve_tls: Tls | None = None
     lease_namespace: str | None = None
+    settings: Settings = field(default_factory=Settings)
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Options:
@@ -84,6 +86,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         value("--metrics-address", "RAY_OPERATOR_METRICS_ADDRESS", "", _address),
         Tls(Path(certificate), Path(key)) if certificate else None,
         lease_namespace if elect else None,
+        Settings(
+            drain_seconds=value("--drain-seconds", "RAY_OPERATOR_DRAIN_SECONDS", "600", _seconds),
+            unschedulable_grace_seconds=value(
+                "--unschedulable-grace-seconds", "RAY_OPERATOR_UNSCHEDULABLE_GRACE_SECONDS", "30", _seconds
+            ),
+        ),
     )
 
 
@@ -152,6 +160,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LEVEL",
         help=f"how much to log: {', '.join(LOG_LEVELS)} (default info)  [RAY_OPERATOR_LOG_LEVEL]",
     )
+    parser.add_argument(
+        "--drain-seconds",
+        metavar="S",
+        help="how long a busy worker that has to go, because of a lowered maxWorkers or a changed pod type, may take "
+        "to finish what runs there (default 600)  [RAY_OPERATOR_DRAIN_SECONDS]",
+    )
+    parser.add_argument(
+        "--unschedulable-grace-seconds",
+        metavar="S",
+        help="how long a pod may wait for room before another pod type is tried (default 30)  "
+        "[RAY_OPERATOR_UNSCHEDULABLE_GRACE_SECONDS]",
+    )
     return parser
 
 
@@ -196,3 +216,9 @@ def _address(text: str) -> tuple[str, int] | None:
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(f"{text!r} is not an address; use for example 8080 or 127.0.0.1:8080")
     return host.strip("[]"), int(port)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch("[0-9]{1,6}([.][0-9]{1,3})?", text):
+        raise ValueError(f"{text!r} is not a number of seconds")
+    return float(text)

@@ -45,22 +45,16 @@ def slot_name(cluster: RayCluster, pod_type: PodType, ordinal: int) -> str:
     for _ in range(_SUFFIX_LENGTH):
         number, digit = divmod(number, len(_ALPHABET))
         suffix += _ALPHABET[digit]
-    return f"{cluster.name}-{_name_prefix(pod_type)}{suffix}"
+    return f"{cluster.name}-{name_prefix(pod_type)}{suffix}"
 
 
-def _name_prefix(pod_type: PodType) -> str:
+def name_prefix(pod_type: PodType) -> str:
+    """What a type's pod names begin with, after the cluster's name."""
     given = (pod_type.pod_config.get("metadata") or {}).get("generateName")
     if given:
         return str(given)
     kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", pod_type.name).lower()
     return re.sub(r"[^a-z0-9-]+", "-", kebab).strip("-") + "-"
-
-
-def config_hash(spec: ClusterSpec, pod_type: PodType) -> str:
-    """Identifies everything that only a new pod can take up. Bounds and rayResources are not part of it."""
-    start = spec.head_start if pod_type.name == spec.head_pod_type else spec.worker_start
-    parts = [pod_type.pod_config, pod_type.setup_commands, start, spec.gcs_port]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def ray_resources(pod_type: PodType) -> dict[str, Any]:
@@ -83,7 +77,7 @@ def build_pod(
     is_head = pod_type.name == spec.head_pod_type
     config = copy.deepcopy(dict(pod_type.pod_config))
     given = config.get("metadata") or {}
-    annotations = {**(given.get("annotations") or {}), CONFIG_ANNOTATION: config_hash(spec, pod_type)}
+    annotations = {**(given.get("annotations") or {}), CONFIG_ANNOTATION: spec.config_hashes[pod_type.name]}
     if attempt:
         annotations[ATTEMPT_ANNOTATION] = str(attempt)
     if head_ip:

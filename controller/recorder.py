@@ -17,10 +17,12 @@ from autoscaler.provider import (
     QuotaExceededError,
 )
 
+from .actions import Action, CreatePod, DeletePod, RetirePod, summarize
 from .metrics import Metrics
 from .model import Key, RayCluster
+from .observed import Observed
 from .observer import Observer
-from .plan import Action, CreatePod, DeletePod, Observed, Plan, RetirePod, summarize
+from .plan import Plan
 from .scaling import RayView
 
 MAX_DECISIONS = 50
@@ -35,6 +37,7 @@ _TERMINATIONS = (
     ("no longer a worker type", "spec_changed"),
     ("changed", "spec_changed"),
     ("has been idle", "idle"),
+    ("cannot start", "stuck"),
     ("maxWorkers", "above_maximum"),
 )
 _REFUSALS: tuple[tuple[type[ProviderError], str], ...] = (

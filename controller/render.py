@@ -10,11 +10,13 @@ from typing import Any
 
 import yaml
 
+from .actions import CreatePod, CreateService
 from .checks import check
 from .commands import FINE, WRONG_INPUT, command_parser
 from .manifests import ManifestError, cluster_of, read_manifests
 from .model import Json, RayCluster, parse_spec
-from .plan import CreatePod, CreateService, Observed, make_plan
+from .observed import Observed
+from .plan import make_plan
 from .pods import build_pod
 from .service import build_service
 

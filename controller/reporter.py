@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .actions import Action, summarize
 from .api import JSON_PATCH, Api, ApiError, path_of
 from .events import NORMAL, WARNING, Events
 from .model import PLURAL, Json, Key, RayCluster
-from .plan import Action, summarize
+from .observed import Observed
+from .overview import heading, overview
+from .plan import Announcement, Plan
 from .status import ERROR, RECOVERY, REFUSED, RUNNING, status_of_invalid
 from .store import Store
 from .validation import Problem
 
+log = logging.getLogger(__name__)
+
+# The legacy operator logged its block this often; this one only when it differs.
+LOG_SECONDS = 5.0
+DEMAND_FIELDS = ("pendingDemand", "infeasibleDemand")
 # How often a status is written in which nothing but the counts of waiting work differs: they change all the time.
 DEMAND_SECONDS = 5.0
 
@@ -27,15 +36,23 @@ class Reporter:
         self._clock = clock
         # Cluster -> when its status was written last, seconds since the epoch.
         self._written: dict[Key, float] = {}
+        # Cluster -> what was logged of its autoscaling last, and when.
+        self._logged: dict[Key, tuple[tuple[str, ...], float]] = {}
 
     def announce(self, cluster: RayCluster, actions: Sequence[Action]) -> None:
         """One Event for each kind of thing done."""
         for reason, message in summarize(actions):
             self._events.post(cluster, NORMAL, reason, message)
 
-    def reject(self, cluster: RayCluster, wrong: Sequence[Problem]) -> None:
+    def announce_changes(self, cluster: RayCluster, announcements: Sequence[Announcement]) -> None:
+        """What a change of the spec leads to, once per change and before it happens."""
+        for told in announcements:
+            once = f"{cluster.generation}/{told.about}"
+            self._events.post(cluster, NORMAL, told.reason, told.message, once)
+
+    def reject(self, cluster: RayCluster, wrong: Sequence[Problem], reason: str = "Invalid") -> None:
         """Say why a spec cannot be run."""
-        status = status_of_invalid(cluster, wrong, self._clock())
+        status = status_of_invalid(cluster, wrong, self._clock(), reason)
         message = status["conditions"][0]["message"]
         known = _condition(cluster.status, "SpecValid").get("message")
         if self.report(cluster, status) and message != known:
@@ -52,6 +69,17 @@ class Reporter:
     def forget(self, cluster: Key) -> None:
         """The cluster is gone."""
         self._written.pop(cluster, None)
+        self._logged.pop(cluster, None)
+
+    def log_autoscaling(self, seen: Observed, plan: Plan) -> None:
+        """The block that starts with "Autoscaler status", when it says something new, every few seconds at most."""
+        lines, now = overview(seen, plan), self._clock()
+        before, when = self._logged.get(seen.cluster.key, ((), 0.0))
+        if lines == before or now - when < LOG_SECONDS:
+            return
+        self._logged[seen.cluster.key] = (lines, now)
+        for line in (heading(now), *lines):
+            log.info("%s %s", seen.cluster.key.log_prefix, line)
 
     def report(self, cluster: RayCluster, status: dict[str, Any]) -> RayCluster | None:
         """Write a status that differs. None: the cluster has changed meanwhile, and the watch brings it again."""
@@ -75,6 +103,7 @@ class Reporter:
         self._written[cluster.key] = self._clock()
         self._tell_phase(cluster, status)
         self._tell_refusal(cluster, status)
+        self._tell_blocks(cluster, status)
         return written
 
     def _tell_phase(self, cluster: RayCluster, status: dict[str, Any]) -> None:
@@ -95,10 +124,18 @@ class Reporter:
         if ready.get("reason") == REFUSED and ready["message"] != _condition(cluster.status, "Ready").get("message"):
             self._events.post(cluster, WARNING, REFUSED, ready["message"])
 
+    def _tell_blocks(self, cluster: RayCluster, status: dict[str, Any]) -> None:
+        known = {(b["name"], b["reason"]) for b in cluster.status.get("blockedTypes") or ()}
+        for block in status.get("blockedTypes") or ():
+            if (block["name"], block["reason"]) not in known:
+                message = f"pods of type {block['name']} cannot be launched now: {block['message']}"
+                self._events.post(cluster, WARNING, block["reason"], message)
+
 
 def _without_counts(status: Json) -> dict[str, Any]:
     """The status without what of it changes with every answer of the head."""
-    return {name: value for name, value in status.items() if name not in ("pendingDemand", "infeasibleDemand")}
+    kept = {name: value for name, value in status.items() if name not in DEMAND_FIELDS}
+    return {**kept, "conditions": [c for c in status.get("conditions") or () if c.get("type") != "DemandMet"]}
 
 
 def _condition(status: Json, kind: str) -> Json:

@@ -1,16 +1,16 @@
 """From what Ray and Kubernetes show of a cluster to how many workers it should have: the question to the scheduler.
 
-Without an answer of the last minute the question holds no demand, so that only ``minWorkers`` counts; without one of
-the last seconds nothing shrinks.
+Without an answer of the last minute the question holds no demand, so that only ``minWorkers`` counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from autoscaler.model import QUANTUM, NodeStatus, NodeType, RayNode, RayState
-from autoscaler.scheduler import Decision, Existing, Request, removable, schedule
+from autoscaler.scheduler import Decision, Existing, Request, schedule
 
 from .model import ClusterSpec, PodType
 from .pods import ray_resources
@@ -20,8 +20,6 @@ from .views import PodView
 FRESH_SECONDS = 5.0
 # Older ones count for nothing at all.
 WORTHLESS_SECONDS = 60.0
-# Workers retired in one pass: each drain may wait for a raylet, and other clusters wait with it.
-MAX_RETIREMENTS = 16
 
 
 @dataclass(frozen=True)
@@ -37,41 +35,123 @@ class RayView:
         """Young enough to remove workers on."""
         return self.age <= FRESH_SECONDS
 
+    @property
+    def alive(self) -> frozenset[str]:
+        """The pods in which a Ray node lives, by name."""
+        return frozenset(n.instance_id for n in self.state.nodes if n.status is not NodeStatus.DEAD)
+
 
 @dataclass(frozen=True)
-class Retirement:
-    """A worker that nobody needs any more, and why."""
+class Fleet:
+    """The live workers of a cluster, each in one place.
 
-    pod: PodView
-    node: RayNode
-    reason: str
+    ``fit``: as they should be, running or on their way. ``stuck``: they would be, but cannot start. ``outdated``: their
+    type has changed or is no more; they work on until they are replaced. ``leaving``: told to finish and go.
+    ``held_back``: type -> slots of crashed pods that wait for their next try.
+    """
+
+    fit: tuple[PodView, ...] = ()
+    stuck: tuple[PodView, ...] = ()
+    outdated: tuple[PodView, ...] = ()
+    leaving: tuple[PodView, ...] = ()
+    held_back: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def every(self) -> tuple[PodView, ...]:
+        """All of them."""
+        return (*self.fit, *self.stuck, *self.outdated, *self.leaving)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """What to launch per type, whom to retire, and in how many seconds somebody's idle time is over."""
+    """What was asked, what is to be launched, which stuck pods may stay, and Ray's living workers by pod name."""
 
+    request: Request
     decision: Decision
-    retirements: tuple[Retirement, ...] = ()
-    look_again_in: float | None = None
+    kept_stuck: tuple[PodView, ...]
+    known: Mapping[str, RayNode]
 
 
-def scale(spec: ClusterSpec, workers: Sequence[PodView], held_back: Mapping[str, int], ray: RayView | None) -> Scaling:
+def scale(
+    spec: ClusterSpec,
+    fleet: Fleet,
+    ray: RayView | None,
+    blocked: Collection[str] = (),
+    may_pass: Collection[str] = (),
+) -> Scaling:
     """How many workers there should be.
 
-    ``workers`` are the live pods that may stay; ``held_back`` counts, per type, the slots of crashed pods that wait.
+    ``blocked``: types that cannot be launched for the time being. ``may_pass``: those of them of which pods are made
+    all the same, but only for what no other type can serve: whoever adds machines must see every pod that waits.
     """
     if ray and ray.age > WORTHLESS_SECONDS:
         ray = None
     known = _known_nodes(ray)
-    request = _request(spec, workers, held_back, ray, known)
+    reserved = _reserved(spec, fleet)
+    asked = _request(spec, fleet, ray, known, blocked)
+    request = replace(asked, max_workers=max(0, asked.max_workers - sum(reserved.values())))
     decision = schedule(request)
-    if ray is None or not ray.fresh:
-        return Scaling(decision)
-    idle, soonest = _idle_enough(spec, workers, known)
-    allowed = removable(request, decision, list(idle))
-    retirements = [Retirement(p, known[p.name], idle[p.name]) for p in workers if p.name in allowed]
-    return Scaling(decision, tuple(retirements[:MAX_RETIREMENTS]), soonest)
+    if may_pass:
+        others = sum(count for name, count in reserved.items() if name not in may_pass)
+        asked = replace(asked, max_workers=max(0, asked.max_workers - others))
+        decision = _with_last_resort(asked, decision, fleet, may_pass)
+    unmet = ray is None or decision.unplaced or decision.unplaced_gangs or decision.unplaced_requested
+    room = spec.max_workers - sum(fleet.held_back.values()) - len(fleet.fit) - len(fleet.outdated) - len(fleet.leaving)
+    spare = max(0, room - sum(reserved.values()) - sum(decision.launches.values())) if unmet else 0
+    return Scaling(
+        request, decision, _kept(fleet.stuck, reserved, spare, decision.needed, may_pass if ray else ()), known
+    )
+
+
+def _with_last_resort(request: Request, first: Decision, fleet: Fleet, may_pass: Collection[str]) -> Decision:
+    """The first decision, and what types that may pass are to serve beyond it. Their stuck pods count as capacity."""
+    types = {t.name: t for t in request.types}
+    stuck = [p for p in fleet.stuck if p.node_type in may_pass]
+    # No pod has such a name.
+    coming = [(name, f"/{name}/{number}") for name, count in first.launches.items() for number in range(count)]
+    coming += [(p.node_type, p.name) for p in stuck]
+    more = [
+        Existing(name, type_name, t.resources, t.resources, t.labels, pending=True)
+        for type_name, name in coming
+        if (t := types.get(type_name))
+    ]
+    second = schedule(replace(request, nodes=(*request.nodes, *more), blocked=request.blocked - frozenset(may_pass)))
+    reasons = {
+        name: dict(Counter(first.reasons.get(name, {})) + Counter(second.reasons.get(name, {})))
+        for name in sorted(first.reasons.keys() | second.reasons.keys())
+    }
+    launches = {name: sum(counts.values()) for name, counts in reasons.items()}
+    return replace(first, launches=launches, reasons=reasons, needed=first.needed | second.needed)
+
+
+def _reserved(spec: ClusterSpec, fleet: Fleet) -> Counter[str]:
+    """Stuck pods that a type's minimum asks for: type -> number."""
+    fit = Counter(p.node_type for p in fleet.fit)
+    stuck = Counter(p.node_type for p in fleet.stuck)
+    least = {t.name: max(0, t.min_workers - fit[t.name] - fleet.held_back.get(t.name, 0)) for t in spec.worker_types}
+    return Counter({name: min(count, least.get(name, 0)) for name, count in stuck.items()})
+
+
+def _kept(
+    stuck: Sequence[PodView],
+    reserved: Counter[str],
+    spare: int,
+    needed: Collection[str],
+    counted: Collection[str],
+) -> tuple[PodView, ...]:
+    """The minimum's and the needed ones. Of types whose pods were not ``counted`` for demand, as many more as there is
+    room for: one of them may be the first to start.
+    """
+    left = Counter(reserved)
+    kept = []
+    for pod in sorted(stuck, key=lambda p: (p.name not in needed, p.started_at, p.name)):
+        if left[pod.node_type] > 0:
+            left[pod.node_type] -= 1
+            kept.append(pod)
+        elif pod.name in needed or (spare > 0 and pod.node_type not in counted):
+            spare -= 1
+            kept.append(pod)
+    return tuple(kept)
 
 
 def _known_nodes(ray: RayView | None) -> dict[str, RayNode]:
@@ -82,41 +162,47 @@ def _known_nodes(ray: RayView | None) -> dict[str, RayNode]:
 
 def _request(
     spec: ClusterSpec,
-    workers: Sequence[PodView],
-    held_back: Mapping[str, int],
+    fleet: Fleet,
     ray: RayView | None,
     known: Mapping[str, RayNode],
+    blocked: Collection[str],
 ) -> Request:
-    types = {t.name: _node_type(t, workers, held_back.get(t.name, 0), known) for t in spec.worker_types}
+    types = {t.name: _node_type(t, fleet, known) for t in spec.worker_types}
     state = ray.state if ray else None
     heads = [n for n in state.nodes if n.is_head and n.status is not NodeStatus.DEAD] if state else []
+    going = {p.uid for p in (*fleet.outdated, *fleet.leaving)}
     return Request(
         types=tuple(types.values()),
-        max_workers=max(0, spec.max_workers - sum(held_back.values())),
+        max_workers=max(0, spec.max_workers - sum(fleet.held_back.values())),
         upscaling_speed=spec.upscaling_speed,
         nodes=(
             *(_existing(n.instance_id, n) for n in heads),
-            *(_worker(p, types[p.node_type], known.get(p.name)) for p in workers),
+            *(
+                _worker(p, types.get(p.node_type), known.get(p.name), p.uid in going)
+                for p in (*fleet.fit, *fleet.outdated, *fleet.leaving)
+            ),
         ),
         demands=state.demands if state else (),
         gangs=state.gangs if state else (),
         requested=state.requested if state else (),
+        blocked=frozenset(blocked),
     )
 
 
-def _node_type(pod_type: PodType, workers: Sequence[PodView], held_back: int, known: Mapping[str, RayNode]) -> NodeType:
+def _node_type(pod_type: PodType, fleet: Fleet, known: Mapping[str, RayNode]) -> NodeType:
     """A type as the scheduler sees it. What Ray measures is known better from a running node; the rest is declared.
 
     While pods of a type wait out a crash, the type keeps its minimum but takes no demand: another type may serve.
     """
-    running = next((known[p.name] for p in workers if p.node_type == pod_type.name and p.name in known), None)
-    live = sum(p.node_type == pod_type.name for p in workers)
+    mine = [p for p in fleet.fit if p.node_type == pod_type.name]
+    running = next((known[p.name] for p in mine if p.name in known), None)
+    held_back = fleet.held_back.get(pod_type.name, 0)
     least = max(0, pod_type.min_workers - held_back)
     return NodeType(
         name=pod_type.name,
         resources={**_declared(pod_type), **_measured(pod_type, running)},
         min_workers=least,
-        max_workers=max(live, least) if held_back else pod_type.max_workers,
+        max_workers=max(len(mine), least) if held_back else pod_type.max_workers,
         labels={"ray.io/node-group": pod_type.name},
     )
 
@@ -147,43 +233,12 @@ def _existing(name: str, node: RayNode) -> Existing:
     )
 
 
-def _worker(pod: PodView, node_type: NodeType, node: RayNode | None) -> Existing:
-    """A worker pod. Until Ray knows it, it is capacity on its way."""
+def _worker(pod: PodView, node_type: NodeType | None, node: RayNode | None, going: bool) -> Existing:
+    """A worker pod. Until Ray knows it, it is capacity on its way; one that goes takes no new work."""
     if node is None:
-        resources = node_type.resources
-        return Existing(pod.name, pod.node_type, resources, resources, node_type.labels, pending=True)
+        resources = node_type.resources if node_type else {}
+        labels = node_type.labels if node_type else {}
+        return Existing(pod.name, pod.node_type, resources, resources, labels, pending=True, draining=going)
     # The pod says what type it is; a node's own word could be anything.
-    return Existing(**{**vars(_existing(pod.name, node)), "node_type": pod.node_type})
-
-
-def _idle_enough(
-    spec: ClusterSpec, workers: Sequence[PodView], known: Mapping[str, RayNode]
-) -> tuple[dict[str, str], float | None]:
-    """Who may go if nobody needs it, and why, the longest idle first; and when the next one's time is over."""
-    timeout = spec.idle_timeout_minutes * 60
-    surplus = _surplus(spec, workers)
-    idle = [(known[p.name], p) for p in workers if p.name in known and known[p.name].status is NodeStatus.IDLE]
-    reasons: dict[str, str] = {}
-    waits: list[float] = []
-    for node, pod in sorted(idle, key=lambda pair: (-pair[0].idle_seconds, pair[1].name)):
-        if node.idle_seconds >= timeout:
-            reasons[pod.name] = f"it has been idle for {spec.idle_timeout_minutes:g} minutes"
-        elif surplus[pod.node_type] > 0:
-            reasons[pod.name] = "there are more workers than maxWorkers allows, and it is idle"
-        else:
-            waits.append(timeout - node.idle_seconds)
-            continue
-        surplus[pod.node_type] -= 1
-    return reasons, min(waits, default=None)
-
-
-def _surplus(spec: ClusterSpec, workers: Sequence[PodView]) -> dict[str, int]:
-    """How many workers of each type are beyond its maxWorkers, or beyond the cluster's."""
-    counts = {t.name: sum(p.node_type == t.name for p in workers) for t in spec.worker_types}
-    surplus = {t.name: max(0, counts[t.name] - t.max_workers) for t in spec.worker_types}
-    rest = max(0, len(workers) - sum(surplus.values()) - spec.max_workers)
-    for name, count in counts.items():
-        more = min(rest, count - surplus[name])
-        surplus[name] += more
-        rest -= more
-    return surplus
+    shown = _existing(pod.name, node)
+    return replace(shown, node_type=pod.node_type, draining=shown.draining or going)

@@ -40,7 +40,7 @@ def serve(arguments: Sequence[str]) -> int:
         reason = " ".join(str(error).split()).rstrip(".")
         print(f"ray-operator: no usable Kubernetes configuration: {reason}; set KUBECONFIG", file=sys.stderr)
         return 1
-    operator = Operator(api, options.namespaces, options.workers, lease)
+    operator = Operator(api, options.namespaces, options.workers, lease, options.settings)
     try:
         server = _server(operator, options)
     except OSError as error:

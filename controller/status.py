@@ -10,8 +10,10 @@ from typing import Any
 from autoscaler.convert import PendingInstance, ReportedState
 from autoscaler.model import QUANTUM, Demand, NodeStatus, Shape
 
-from .model import ClusterSpec, Json, RayCluster
-from .plan import Observed, Plan
+from .actions import Action, CreatePod, DrainPod, RetirePod, summarize
+from .model import Json, RayCluster
+from .observed import Observed
+from .plan import Plan
 from .scaling import RayView
 from .service import service_name
 from .validation import Problem
@@ -25,34 +27,39 @@ ERROR = "Error"
 REFUSED = "Refused"
 # Of waiting demand, the status shows this many shapes.
 MAX_SHAPES = 10
+# What a decision about the number of workers leads to. That pods which ended are deleted is no decision.
+SCALING_ACTIONS = (CreatePod, RetirePod, DrainPod)
 
 
-def status_of(seen: Observed, plan: Plan, refusals: Sequence[str] = ()) -> dict[str, Any]:
+def status_of(seen: Observed, plan: Plan, refusals: Sequence[str] = (), done: Sequence[Action] = ()) -> dict[str, Any]:
     """The status of a cluster whose spec is valid, given the plan just made for it.
 
-    ``refusals`` are the API server's words about actions it did not carry out.
+    ``refusals`` are the API server's words about actions it did not carry out, ``done`` are those that it did.
     """
     before = seen.cluster.status
     lost = _head_lost(seen, plan)
     head, spec = plan.head, seen.spec
-    short = _shortages(spec, plan.workers)
+    short = _shortages(seen, plan)
     head_problem = _head_problem(seen, head)
-    ready = not head_problem and not short and not plan.head_change and not refusals
+    updating = _updating(plan)
+    unasked = _is_unasked(seen, plan)
+    ready = not (head_problem or short or updating or plan.head_change or refusals)
     recovering = lost or (before.get("phase") == RECOVERY and not ready)
-    ready_workers = [p for p in plan.workers if p.ready]
-    message = "; ".join(refusals) or head_problem or "; ".join(short)
-    reason = "ClusterReady" if ready else REFUSED if refusals else "NotReady"
+    message = "; ".join(refusals or [part for part in (head_problem, *short, updating) if part])
+    reason = "ClusterReady" if ready else REFUSED if refusals else "Updating" if message == updating else "NotReady"
     return {
         "phase": RECOVERY if recovering else RUNNING if ready else UPDATING,
         "autoscalerRetries": before.get("autoscalerRetries", 0) + (1 if lost else 0),
         "observedGeneration": seen.cluster.generation,
         "head": _head_status(seen.cluster, head),
         "desiredWorkers": sum(plan.targets.values()),
-        "readyWorkers": len(ready_workers),
+        "readyWorkers": sum(p.ready for p in plan.workers),
         "podTypes": [_type_status(t.name, plan.targets.get(t.name, 0), plan.workers) for t in spec.worker_types],
-        **_demand_status(seen, plan),
+        **(_kept_demand(before) if unasked else _demand_status(seen, plan)),
+        **_blocked_status(seen),
+        **_last_decision(before, seen.now, done),
         "conditions": _conditions(
-            before,
+            seen.cluster,
             seen.now,
             {
                 "SpecValid": (True, "Valid", ""),
@@ -63,13 +70,15 @@ def status_of(seen: Observed, plan: Plan, refusals: Sequence[str] = ()) -> dict[
                 ),
                 "WorkersReady": (not short, "AllReady" if not short else "TooFew", "; ".join(short)),
                 "Ready": (ready, reason, message),
-                "Autoscaling": _autoscaling(seen, head),
+                **(_kept_conditions(before) if unasked else _autoscaling_conditions(seen, plan)),
             },
         ),
     }
 
 
-def status_of_invalid(cluster: RayCluster, problems: Sequence[Problem], now: float) -> dict[str, Any]:
+def status_of_invalid(
+    cluster: RayCluster, problems: Sequence[Problem], now: float, reason: str = "Invalid"
+) -> dict[str, Any]:
     """The status of a cluster whose spec cannot be run: what runs is left alone, and the status says why."""
     message = "; ".join(map(str, problems))
     kept = {k: v for k, v in cluster.status.items() if k not in ("phase", "conditions", "observedGeneration")}
@@ -79,9 +88,9 @@ def status_of_invalid(cluster: RayCluster, problems: Sequence[Problem], now: flo
         "phase": ERROR,
         "observedGeneration": cluster.generation,
         "conditions": _conditions(
-            cluster.status,
+            cluster,
             now,
-            {"SpecValid": (False, "Invalid", message), "Ready": (False, "SpecInvalid", message)},
+            {"SpecValid": (False, reason, message), "Ready": (False, "SpecInvalid", message)},
         ),
     }
 
@@ -102,6 +111,29 @@ def gives_up_head(seen: Observed, plan: Plan) -> bool:
     """The head this status knows is lost, or about to be replaced."""
     known = (seen.cluster.status.get("head") or {}).get("uid")
     return bool(known) and (plan.head is None or plan.head.uid != known)
+
+
+def _is_unasked(seen: Observed, plan: Plan) -> bool:
+    """This process has not heard of the head yet, good or bad: what an earlier one wrote is the best guess."""
+    before = seen.cluster.status.get("head") or {}
+    return seen.ray is None and not seen.silence and plan.head is not None and plan.head.uid == before.get("uid")
+
+
+def _kept_demand(before: Json) -> dict[str, Any]:
+    return {name: before[name] for name in ("pendingDemand", "infeasibleDemand") if name in before}
+
+
+def _kept_conditions(before: Json) -> dict[str, tuple[bool, str, str]]:
+    return {
+        c["type"]: (c.get("status") == "True", c.get("reason", ""), c.get("message", ""))
+        for c in before.get("conditions") or ()
+        if c.get("type") in ("Autoscaling", "DemandMet")
+    }
+
+
+def _autoscaling_conditions(seen: Observed, plan: Plan) -> dict[str, tuple[bool, str, str]]:
+    met = {"DemandMet": _demand_met(seen, plan)} if seen.ray else {}
+    return {"Autoscaling": _autoscaling(seen, plan.head), **met}
 
 
 def _autoscaling(seen: Observed, head: PodView | None) -> tuple[bool, str, str]:
@@ -129,24 +161,71 @@ def _head_status(cluster: RayCluster, head: PodView | None) -> dict[str, str]:
 def _head_problem(seen: Observed, head: PodView | None) -> str:
     """Why the head is not ready, in one sentence; empty when it is."""
     if head is None:
+        block = seen.blocks.get(seen.spec.head_pod_type)
+        if block and block.refuses:
+            return f"no head is running: {block.message}"
         ended = [p for p in seen.pods if p.kind == HEAD and p.problem]
         return f"no head is running{f' (the last one: {ended[-1].problem})' if ended else ''}"
     if head.ready:
         return ""
+    if head.node_lost:
+        return f"head pod {head.name} is not ready: the kubelet of its node is silent"
     return f"head pod {head.name} is not ready{f': {head.problem}' if head.problem else ''}"
 
 
-def _shortages(spec: ClusterSpec, workers: Sequence[PodView]) -> list[str]:
+def _shortages(seen: Observed, plan: Plan) -> list[str]:
     """One sentence per worker type that has fewer ready workers than its minimum."""
     sentences = []
-    for pod_type in spec.worker_types:
-        mine = [p for p in workers if p.node_type == pod_type.name]
+    for pod_type in seen.spec.worker_types:
+        mine = [p for p in plan.workers if p.node_type == pod_type.name]
         ready = sum(p.ready for p in mine)
         if ready < pod_type.min_workers:
-            problem = next((p.problem for p in mine if p.problem and not p.ready), "")
-            told = f": {problem}" if problem else ""
+            block = seen.blocks.get(pod_type.name)
+            causes = [block.message] if block and block.refuses else []
+            causes += [p.problem for p in mine if p.problem and not p.ready][:1]
+            told = "".join(f": {cause}" for cause in causes)
             sentences.append(f"{ready} of {pod_type.min_workers} workers of type {pod_type.name} are ready{told}")
     return sentences
+
+
+def _updating(plan: Plan) -> str:
+    """That workers are being replaced, in one sentence; empty when none is."""
+    counts = Counter(p.node_type for p in plan.workers if p.uid in plan.outdated)
+    parts = [f"{count} of type {name}" for name, count in sorted(counts.items())]
+    return f"outdated workers are being replaced: {', '.join(parts)} left" if parts else ""
+
+
+def _blocked_status(seen: Observed) -> dict[str, Any]:
+    """The types that cannot be launched for the time being; absent when all can."""
+    blocked = [
+        {"name": name, "reason": block.reason, "message": block.message, "since": _stamp(block.since)}
+        for name, block in sorted(seen.blocks.items())
+    ]
+    return {"blockedTypes": blocked} if blocked else {}
+
+
+def _last_decision(before: Json, now: float, done: Sequence[Action]) -> dict[str, Any]:
+    """What was decided last about how many workers there are, and why."""
+    told = [message for _, message in summarize([a for a in done if isinstance(a, SCALING_ACTIONS)])]
+    if told:
+        return {"lastDecision": {"time": _stamp(now), "message": "; ".join(told)}}
+    return {"lastDecision": before["lastDecision"]} if "lastDecision" in before else {}
+
+
+def _demand_met(seen: Observed, plan: Plan) -> tuple[bool, str, str]:
+    """Whether all that waits in Ray has a place or will get one, and what holds it back."""
+    decision = plan.decision
+    if decision is None:
+        return True, "AllPlaced", ""
+    if decision.infeasible or decision.infeasible_gangs:
+        return False, "Infeasible", "no pod type could ever hold some of what waits, see infeasibleDemand"
+    waits = decision.unplaced or decision.unplaced_gangs or decision.unplaced_requested
+    blocked = sorted(seen.blocks.keys() & {t.name for t in seen.spec.worker_types})
+    if waits and blocked:
+        return False, "Blocked", f"work waits for pod types that cannot be launched: {', '.join(blocked)}"
+    if waits:
+        return False, "Limited", "work waits that maxWorkers or upscalingSpeed hold back"
+    return True, "AllPlaced", ""
 
 
 def _type_status(name: str, desired: int, workers: Sequence[PodView]) -> dict[str, Any]:
@@ -176,10 +255,10 @@ def _shapes(demands: Sequence[Demand]) -> list[dict[str, Any]]:
     return [{"resources": {n: a / QUANTUM for n, a in shape.resources}, "count": count} for shape, count in most]
 
 
-def _conditions(before: Json, now: float, wanted: Mapping[str, tuple[bool, str, str]]) -> list[dict[str, Any]]:
+def _conditions(cluster: RayCluster, now: float, wanted: Mapping[str, tuple[bool, str, str]]) -> list[dict[str, Any]]:
     """Conditions as Kubernetes defines them: the transition time moves only when the status does."""
-    old = {c.get("type"): c for c in before.get("conditions") or ()}
-    stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    old = {c.get("type"): c for c in cluster.status.get("conditions") or ()}
+    stamp = _stamp(now)
     conditions = []
     for kind, (met, reason, message) in wanted.items():
         state = "True" if met else "False"
@@ -191,7 +270,12 @@ def _conditions(before: Json, now: float, wanted: Mapping[str, tuple[bool, str, 
                 "status": state,
                 "reason": reason,
                 "message": message,
+                "observedGeneration": cluster.generation,
                 "lastTransitionTime": since or stamp,
             }
         )
     return conditions
+
+
+def _stamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

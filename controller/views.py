@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -21,13 +21,30 @@ HEAD_IP_ANNOTATION = "cluster.ray.io/head-ip"
 HEAD_UID_ANNOTATION = "cluster.ray.io/head-uid"
 CONFIG_ANNOTATION = "cluster.ray.io/config-hash"
 ATTEMPT_ANNOTATION = "cluster.ray.io/attempt"
+DRAIN_BY_ANNOTATION = "cluster.ray.io/drain-by"
+DRAIN_REASON_ANNOTATION = "cluster.ray.io/drain-reason"
 
 _ENDED = ("Failed", "Succeeded")
+
+# Why a pod that exists cannot start.
+UNSCHEDULABLE, IMAGE_MISSING, CONFIG_MISSING = "Unschedulable", "ImageMissing", "ConfigMissing"
+_WAITING_STUCK = {
+    **dict.fromkeys(
+        ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"),
+        IMAGE_MISSING,
+    ),
+    **dict.fromkeys(("CreateContainerConfigError", "CreateContainerError"), CONFIG_MISSING),
+}
 
 
 @dataclass(frozen=True)
 class PodView:
-    """One Ray pod. Times are seconds since the epoch; ``problem`` repeats what kubelet or scheduler said."""
+    """One Ray pod. Times are seconds since the epoch; ``problem`` repeats what kubelet or scheduler said.
+
+    ``drain_by``: it is leaving, and is deleted then at the latest; 0 when it is not. ``stuck``: why it cannot start,
+    since when, empty when nothing keeps it. ``node_lost``: its kubelet has gone silent, and it counts as unready
+    since ``unready_since``.
+    """
 
     key: Key
     uid: str
@@ -47,6 +64,12 @@ class PodView:
     started_at: float
     ended_at: float
     problem: str
+    drain_by: float = 0.0
+    drain_reason: str = ""
+    stuck: str = ""
+    stuck_since: float = 0.0
+    node_lost: bool = False
+    unready_since: float = 0.0
 
     @property
     def name(self) -> str:
@@ -68,6 +91,8 @@ class PodView:
         """Read a pod as the API server answers it."""
         metadata, status = obj["metadata"], obj.get("status") or {}
         labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+        conditions = {c["type"]: c for c in status.get("conditions") or ()}
+        stuck, stuck_since = _stuck(status, conditions)
         return cls(
             key=Key(metadata["namespace"], metadata["name"]),
             uid=metadata["uid"],
@@ -78,7 +103,7 @@ class PodView:
             node_type=labels.get(TYPE_LABEL, ""),
             phase=_phase(obj, status),
             ip=status.get("podIP", ""),
-            ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ()),
+            ready=_is(conditions, "Ready", "True"),
             deleting="deletionTimestamp" in metadata,
             head_ip=annotations.get(HEAD_IP_ANNOTATION, ""),
             head_uid=annotations.get(HEAD_UID_ANNOTATION, ""),
@@ -86,7 +111,13 @@ class PodView:
             attempt=_number(annotations.get(ATTEMPT_ANNOTATION)),
             started_at=_seconds(metadata.get("creationTimestamp")),
             ended_at=_ended_at(status) or _seconds(metadata.get("creationTimestamp")),
-            problem=_problem(status),
+            problem=_problem(status, conditions),
+            drain_by=float(_number(annotations.get(DRAIN_BY_ANNOTATION))),
+            drain_reason=annotations.get(DRAIN_REASON_ANNOTATION, ""),
+            stuck=stuck,
+            stuck_since=stuck_since,
+            node_lost=_node_lost(obj, conditions),
+            unready_since=_seconds(conditions.get("Ready", {}).get("lastTransitionTime")),
         )
 
 
@@ -141,8 +172,8 @@ def _owner_uid(metadata: Json) -> str:
 
 
 def _number(text: str | None) -> int:
-    # Anyone who may edit a pod may write anything here.
-    return int(text) if text and text.isdecimal() and len(text) < 10 else 0
+    # Anyone who may edit a pod may write anything here. Ten digits hold a time of this century.
+    return int(text) if text and text.isdecimal() and len(text) <= 10 else 0
 
 
 def _seconds(timestamp: str | None) -> float:
@@ -171,13 +202,34 @@ def _ended_at(status: Json) -> float:
     return max((_seconds(s.get("finishedAt")) for s in states if s), default=0.0)
 
 
-def _problem(status: Json) -> str:
+def _is(conditions: Mapping[str, Json], kind: str, state: str) -> bool:
+    return kind in conditions and conditions[kind]["status"] == state
+
+
+def _node_lost(obj: Json, conditions: Mapping[str, Json]) -> bool:
+    """The node controller calls a silent kubelet's pods unready, and leaves all else as that kubelet said it last.
+
+    Source: MarkPodsNotReady of Kubernetes' node lifecycle controller changes the condition Ready alone. A readiness
+    gate that is closed looks the same.
+    """
+    gated = bool((obj.get("spec") or {}).get("readinessGates"))
+    return not gated and _is(conditions, "Ready", "False") and _is(conditions, "ContainersReady", "True")
+
+
+def _stuck(status: Json, conditions: Mapping[str, Json]) -> tuple[str, float]:
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
+        return UNSCHEDULABLE, _seconds(scheduled.get("lastTransitionTime"))
+    waiting = ((c.get("state") or {}).get("waiting") or {} for c in _containers(status))
+    return next((_WAITING_STUCK[w["reason"]] for w in waiting if w.get("reason") in _WAITING_STUCK), ""), 0.0
+
+
+def _problem(status: Json, conditions: Mapping[str, Json]) -> str:
     """What keeps the pod from being ready, in the words of whoever said so; empty when nothing is said."""
     if status.get("phase") in _ENDED and status.get("reason"):
         return _sentence(status["reason"], status.get("message"))
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return _sentence(condition.get("reason"), condition.get("message"))
+    if _is(conditions, "PodScheduled", "False"):
+        return _sentence(conditions["PodScheduled"].get("reason"), conditions["PodScheduled"].get("message"))
     for container in _containers(status):
         state = container.get("state") or {}
         waiting, terminated = state.get("waiting"), state.get("terminated")

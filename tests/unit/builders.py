@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from controller.model import ClusterSpec, Key, RayCluster, parse_spec
-from controller.plan import Observed
-from controller.pods import build_pod, config_hash, slot_name
+from controller.model import ClusterSpec, Key, RayCluster, config_hash, parse_spec
+from controller.observed import Observed
+from controller.pods import build_pod, slot_name
 from controller.service import build_service
 from controller.views import HEAD, WORKER, PodView, ServiceView
 

@@ -48,6 +48,9 @@ class FakeApi(Api):
         self.log: list[tuple[str, str, dict[str, Any]]] = []
         self.writes: list[Write] = []
         self.events: list[dict[str, Any]] = []
+        self.trials: list[dict[str, Any]] = []
+        # Names of the pods that were asked for, made or not.
+        self.tries: list[str] = []
         self.pod_quota = pod_quota
         self.refuse: Callable[[str, str, str], ApiError | None] = lambda *_: None
         self.dies_after: int | None = None
@@ -58,8 +61,13 @@ class FakeApi(Api):
     ) -> dict[str, Any]:
         parts = path.split("/namespaces/")[1].split("/")
         namespace, resource, name, sub = (*parts, "", "")[:4]
-        if error := self.refuse(method, resource, name or body["metadata"]["name"]):
+        trial = bool(query and "dryRun" in query)
+        if trial:
+            self.trials.append(copy.deepcopy(body))
+        if error := self.refuse(method, resource, name or body["metadata"].get("name", "trial")):
             raise error
+        if trial:
+            return copy.deepcopy(dict(body))
         if resource == "events":
             self.events.append(body)
             return {}
@@ -117,6 +125,8 @@ class FakeApi(Api):
 
     def _create(self, resource: str, namespace: str, obj: dict[str, Any]) -> dict[str, Any]:
         name = obj["metadata"]["name"]
+        if resource == "pods":
+            self.tries.append(name)
         if (resource, namespace, name) in self.objects:
             raise ApiError(409, "AlreadyExists", f'{resource} "{name}" already exists')
         if resource == "pods" and self.pod_quota is not None and sum(1 for _ in self.of("pods")) >= self.pod_quota:

@@ -17,10 +17,12 @@ class FakeHeads:
 
     state: RayState | None = None
     age: float = 0.0
+    silent_for: float = 0.0
     busy: set[bytes] = field(default_factory=set)
     head: PodView | None = None
     expects: bool = False
     drained: list[bytes] = field(default_factory=list)
+    deadlines: dict[bytes, float] = field(default_factory=dict)
     reports: list[ReportedState] = field(default_factory=list)
 
     def follow(self, cluster: Key, head: PodView | None, port: int, *, busy: bool) -> None:
@@ -29,14 +31,27 @@ class FakeHeads:
     def view(self, cluster: Key) -> RayView | None:
         return RayView(self.state, self.head.uid, self.age) if self.state and self.head else None
 
-    def drain(self, cluster: Key, node_id: bytes, message: str) -> bool:
-        if node_id in self.busy:
+    def silence(self, cluster: Key) -> float:
+        return self.silent_for
+
+    def drain(self, cluster: Key, node_id: bytes, message: str, deadline: float | None = None) -> bool:
+        if node_id in self.busy and deadline is None:
             return False
         self.drained.append(node_id)
-        if self.state:
-            nodes = (replace(n, status=NodeStatus.DEAD) if n.node_id == node_id else n for n in self.state.nodes)
-            self.state = replace(self.state, nodes=tuple(nodes))
+        if deadline is not None:
+            self.deadlines[node_id] = deadline
+        self._become(node_id, NodeStatus.DRAINING if node_id in self.busy else NodeStatus.DEAD)
         return True
+
+    def finish(self, node_id: bytes) -> None:
+        """What runs on a node is over; one that drains goes."""
+        self.busy.discard(node_id)
+        self._become(node_id, NodeStatus.DEAD)
+
+    def _become(self, node_id: bytes, status: NodeStatus) -> None:
+        if self.state:
+            nodes = (replace(n, status=status) if n.node_id == node_id else n for n in self.state.nodes)
+            self.state = replace(self.state, nodes=tuple(nodes))
 
     def report(self, cluster: Key, report: ReportedState) -> None:
         self.reports.append(report)

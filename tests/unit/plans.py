@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from controller.actions import CreatePod, DeletePod
 from controller.model import RayCluster, parse_spec
-from controller.plan import CreatePod, DeletePod, Plan
+from controller.plan import Plan
 from controller.pods import slot_name
 
 from .builders import cluster, head_pod, raw_spec, worker_pod

@@ -6,20 +6,24 @@ from pathlib import Path
 
 import pytest
 
+from controller.observed import Settings
 from controller.options import Options, parse
 from controller.server import Tls
 
 
 def test_by_default_all_namespaces_are_looked_after() -> None:
-    assert parse([], {}) == Options((), None, 4, "info")
+    assert parse([], {}) == Options((), None, 4, "info", settings=Settings(600.0, 30.0))
 
 
 def test_flags_are_read() -> None:
     given = ["--namespaces", "a, b,,a", "--context", "kind", "--workers=8", "--log-level", "debug"]
     given += ["--log-format", "json", "--metrics-address", ":8080", "--leader-elect", "--lease-namespace", "ops"]
     given += ["--metrics-certificate", "/tls/tls.crt", "--metrics-key", "/tls/tls.key"]
+    given += ["--drain-seconds", "60", "--unschedulable-grace-seconds", "1.5"]
     tls = Tls(Path("/tls/tls.crt"), Path("/tls/tls.key"))
-    assert parse(given, {}) == Options(("a", "b"), "kind", 8, "debug", "json", ("", 8080), tls, "ops")
+    assert parse(given, {}) == Options(
+        ("a", "b"), "kind", 8, "debug", "json", ("", 8080), tls, "ops", Settings(60, 1.5)
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,12 +71,16 @@ ENVIRONMENT = {
     "RAY_OPERATOR_METRICS_KEY": "k",
     "RAY_OPERATOR_LEADER_ELECT": "true",
     "RAY_OPERATOR_LEASE_NAMESPACE": "ops",
+    "RAY_OPERATOR_DRAIN_SECONDS": "0",
+    "RAY_OPERATOR_UNSCHEDULABLE_GRACE_SECONDS": "5",
 }
 
 
 def test_the_environment_is_read() -> None:
     tls = Tls(Path("c"), Path("k"))
-    assert parse([], ENVIRONMENT) == Options(("ray",), "kind", 2, "error", "json", ("127.0.0.1", 8080), tls, "ops")
+    assert parse([], ENVIRONMENT) == Options(
+        ("ray",), "kind", 2, "error", "json", ("127.0.0.1", 8080), tls, "ops", Settings(0, 5)
+    )
 
 
 def test_an_empty_variable_means_the_default() -> None:
@@ -82,6 +90,7 @@ def test_an_empty_variable_means_the_default() -> None:
 def test_flags_win_over_the_environment() -> None:
     given = ["--namespaces", "", "--context", "c", "--workers", "9", "--log-level", "info", "--log-format", "human"]
     given += ["--metrics-address", "", "--metrics-certificate", "", "--metrics-key", "", "--leader-elect=false"]
+    given += ["--drain-seconds=600", "--unschedulable-grace-seconds=30"]
     assert parse(given, ENVIRONMENT) == Options((), "c", 9, "info")
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from controller.bootstrap import head_script, worker_script
-from controller.model import PodType, parse_spec
-from controller.pods import build_pod, config_hash, ray_resources, slot_name, unbuildable
+from controller.model import PodType, config_hash, parse_spec
+from controller.pods import build_pod, ray_resources, slot_name, unbuildable
 
 from .builders import UID, cluster, pod_config, raw_spec, raw_type
 

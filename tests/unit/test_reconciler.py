@@ -36,7 +36,8 @@ def test_workers_are_told_of_the_head_that_was_made_with_them() -> None:
 
 def test_nothing_is_written_when_nothing_has_changed() -> None:
     world = well()
-    assert world.step() == Result()
+    assert world.step() == Result(look_again_in=299.0)
+    world.joins, world.heads.state = False, None
     world.boot()
     assert world.step() == Result()
     assert world.api.writes == []
@@ -68,19 +69,26 @@ def test_a_big_cluster_is_made_in_portions() -> None:
 
 
 def test_quota_reaches_status_and_events_and_is_retried() -> None:
+    """The type is set aside for a second, then two; the user is told once; nothing is tried in the meantime."""
     world = World()
     world.api.pod_quota = 2
-    assert world.step() == Result(retry=True)
-    assert world.condition("Ready")["reason"] == "Refused"
+    assert world.step() == Result(look_again_in=1.0)
     assert "exceeded quota" in world.condition("Ready")["message"]
-    assert world.reasons()["Refused"] == 1
-    assert world.step().retry
+    assert [(b["name"], b["reason"]) for b in world.status["blockedTypes"]] == [("worker-node", "QuotaExceeded")]
+    assert world.reasons()["QuotaExceeded"] == 1
+    tries = len(world.api.tries)
+    world.step()
+    assert len(world.api.tries) == tries
+    world.now += 1
     version = world.api.version
-    assert world.step().retry
-    assert (world.reasons()["Refused"], world.api.version) == (1, version)
+    world.step()
+    world.now += 1
+    world.step()
+    assert len(world.api.tries) == tries + 1
+    assert (world.reasons()["QuotaExceeded"], world.api.version) == (1, version)
     world.api.pod_quota = None
     world.settle()
-    assert world.status["phase"] == "Running"
+    assert (world.status["phase"], "blockedTypes" in world.status) == ("Running", False)
 
 
 def test_a_foreign_service_under_our_name_is_left_alone_and_named() -> None:
@@ -229,7 +237,7 @@ def test_a_status_that_somebody_has_scribbled_into_is_put_right() -> None:
     obj["status"] = {"phase": "Running", "conditions": [{}, {"type": "Ready", "status": "True"}]}
     world.api.put("rayclusters", obj)
     world.settle()
-    conditions = ["SpecValid", "HeadReady", "WorkersReady", "Ready", "Autoscaling"]
+    conditions = ["SpecValid", "HeadReady", "WorkersReady", "Ready", "Autoscaling", "DemandMet"]
     assert [c["type"] for c in world.status["conditions"]] == conditions
 
 

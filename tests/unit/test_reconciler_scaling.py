@@ -15,6 +15,7 @@ from .world import World
 def test_counts_of_waiting_work_are_written_every_few_seconds_only() -> None:
     """They change with every answer of the head."""
     world = World(raw_spec(0, maxWorkers=0))
+    world.joins = False
     world.settle()
 
     def wait(count: int) -> int:
@@ -34,6 +35,7 @@ def test_an_idle_worker_is_drained_first_and_its_pod_deleted_only_if_ray_agrees(
     """A refused drain leaves the pod, and says nothing in Events."""
     spec = raw_spec(1)
     world = World(spec)
+    world.joins = False
     world.settle()
     (pod,) = (p for p in world.api.of("pods") if p["metadata"]["labels"][KIND_LABEL] == "worker")
     name = pod["metadata"]["name"]

@@ -8,9 +8,9 @@ import pytest
 
 from autoscaler.model import Demand, RayState, Shape
 from autoscaler.provider import ForbiddenError, QuotaExceededError, TransientError
+from controller.actions import Action, CreatePod, DeletePod, RetirePod
 from controller.metrics import Metrics
 from controller.model import Key
-from controller.plan import Action, CreatePod, DeletePod, RetirePod
 from controller.recorder import MAX_DECISIONS, Recorder, refusal, termination
 from controller.scaling import RayView
 

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from autoscaler.model import Demand, NodeStatus, RayNode, RayState, Shape
+from controller.actions import CreatePod, RetirePod
 from controller.model import parse_spec
-from controller.plan import CreatePod, Observed, RetirePod, make_plan
+from controller.observed import Observed
+from controller.plan import make_plan
 from controller.scaling import RayView
 from controller.status import report_of, status_of
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from controller.model import RayCluster, parse_spec
-from controller.plan import Observed, make_plan
+from controller.observed import Observed
+from controller.plan import make_plan
 from controller.status import gives_up_head, status_of, status_of_invalid
 from controller.validation import Problem
 from controller.views import PodView

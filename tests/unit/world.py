@@ -6,15 +6,16 @@ import copy
 from collections import Counter
 from typing import Any
 
+from autoscaler.model import RayState
 from controller.events import Events
 from controller.model import Key
 from controller.reconciler import Reconciler, Result, Stores
 from controller.store import Store
-from controller.views import KIND_LABEL
+from controller.views import KIND_LABEL, WORKER, PodView
 
 from .builders import NAME, NAMESPACE, NOW, raw_cluster, raw_spec
 from .fake_api import Died, FakeApi, InlineExecutor
-from .fake_heads import FakeHeads
+from .fake_heads import FakeHeads, node
 
 KEY = Key(NAMESPACE, NAME)
 
@@ -27,6 +28,8 @@ class World:
         self.now = NOW
         self.deaths = 0
         self.heads = FakeHeads()
+        # Whether workers that run and know their head are Ray nodes, idle since a moment ago.
+        self.joins = True
         self.notified: list[Key] = []
         self.user(spec or raw_spec())
         self.boot()
@@ -67,9 +70,22 @@ class World:
                 status = {
                     "phase": "Running",
                     "podIP": f"10.0.{number // 250}.{number % 250}",
-                    "conditions": [{"type": "Ready", "status": "True"}],
+                    "conditions": [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")],
                 }
                 self.api.put("pods", {**pod, "status": status})
+
+    def ray(self) -> None:
+        """The head answers: workers that run and know it have joined."""
+        head = self.heads.head
+        if not self.joins or head is None:
+            return
+        views = [PodView.from_object(p) for p in self.api.of("pods")]
+        nodes = [
+            node(number, p.name, p.node_type, idle=1.0)
+            for number, p in enumerate(views, start=1)
+            if p.kind == WORKER and p.phase == "Running" and p.head_uid == head.uid and not p.deleting
+        ]
+        self.heads.state = RayState("s", 0.0, tuple(nodes))
 
     def step(self) -> Result:
         """One pass; a process that dies in it is replaced and tries again."""
@@ -85,11 +101,14 @@ class World:
         for _ in range(30):
             version = self.api.version
             self.tell()
+            self.ray()
             result = self.step()
             self.kubelet()
-            if result.look_again_in is not None:
-                self.now += result.look_again_in
-            if self.api.version == version and result.look_again_in is None:
+            # All that is left to wait for is somebody's idle time.
+            done = result.look_again_in is None or result.look_again_in > 200
+            if not done:
+                self.now += result.look_again_in or 0.0
+            elif self.api.version == version:
                 return
         raise AssertionError("it never settles")
 

@@ -1,0 +1,102 @@
+"""What can be done about a RayCluster: the words of a plan, and how they are told to people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .model import PodType
+from .views import PodView, ServiceView
+
+
+@dataclass(frozen=True)
+class CreateService:
+    """Make the head Service."""
+
+
+@dataclass(frozen=True)
+class PatchService:
+    """Put an edited or outdated head Service right."""
+
+    service: ServiceView
+
+
+@dataclass(frozen=True)
+class CreatePod:
+    """Make a pod. ``attempt`` counts the pods of its slot that ended soon after they had started."""
+
+    pod_type: PodType
+    name: str
+    attempt: int = 0
+    head: PodView | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class DeletePod:
+    """Delete this incarnation of a pod, and tell why."""
+
+    pod: PodView
+    reason: str
+
+
+@dataclass(frozen=True)
+class TellHead:
+    """Let a worker know where its head is."""
+
+    pod: PodView
+    head: PodView
+
+
+@dataclass(frozen=True)
+class RetirePod:
+    """Drain a worker that nobody needs, and delete its pod if Ray agrees that it is idle."""
+
+    pod: PodView
+    node_id: bytes
+    reason: str
+
+
+@dataclass(frozen=True)
+class DrainPod:
+    """Let a worker that may be busy finish: Ray starts nothing new there.
+
+    ``deadline``: Unix seconds, then it is deleted. It is written on the pod first, so that it survives this process.
+    """
+
+    pod: PodView
+    node_id: bytes
+    reason: str
+    deadline: float
+
+
+Action = CreateService | PatchService | CreatePod | DeletePod | TellHead | RetirePod | DrainPod
+
+
+def summarize(actions: Sequence[Action]) -> list[tuple[str, str]]:
+    """One (reason, message) per kind of thing done, for Events, the log and the status."""
+    lines = []
+    for (node_type, why), count in _counted(actions, DeletePod).items():
+        lines.append(("DeletedPods", f"deleted {_pods(count)} of type {node_type}: {why}"))
+    for (node_type, why), count in _counted(actions, RetirePod).items():
+        lines.append(("RetiredPods", f"retired {_pods(count)} of type {node_type}: {why}"))
+    for (node_type, why), count in _counted(actions, DrainPod).items():
+        lines.append(("DrainingPods", f"draining {_pods(count)} of type {node_type}: {why}"))
+    created = Counter((a.pod_type.name, a.why) for a in actions if isinstance(a, CreatePod))
+    if created:
+        parts = ", ".join(f"{count} {name}{f' for {why}' if why else ''}" for (name, why), count in created.items())
+        lines.append(("CreatedPods", f"created {_pods(sum(created.values()))}: {parts}"))
+    return lines
+
+
+def _counted(
+    actions: Sequence[Action], kind: type[DeletePod] | type[RetirePod] | type[DrainPod]
+) -> Counter[tuple[str, str]]:
+    # That a pod which is leaving is drained once more is no news.
+    told = (a for a in actions if isinstance(a, kind) and not (isinstance(a, DrainPod) and a.pod.drain_by))
+    return Counter((a.pod.node_type, a.reason) for a in told)
+
+
+def _pods(count: int) -> str:
+    return "1 pod" if count == 1 else f"{count} pods"

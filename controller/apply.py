@@ -1,0 +1,194 @@
+"""Carries a plan's actions out through the node provider and the API, and says what became of each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from autoscaler.provider import (
+    ConflictError,
+    ForbiddenError,
+    Launch,
+    Outcome,
+    ProviderError,
+    TransientError,
+)
+
+from .actions import (
+    Action,
+    CreatePod,
+    CreateService,
+    DeletePod,
+    DrainPod,
+    PatchService,
+    RetirePod,
+    TellHead,
+)
+from .api import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
+from .blocks import LASTING
+from .heads import Heads
+from .model import ClusterSpec, RayCluster
+from .pods import build_pod
+from .provider import KubernetesNodeProvider, node_of, typed
+from .service import build_service, service_name
+from .store import Store
+from .views import (
+    DRAIN_BY_ANNOTATION,
+    DRAIN_REASON_ANNOTATION,
+    HEAD_IP_ANNOTATION,
+    HEAD_UID_ANNOTATION,
+    PodView,
+    ServiceView,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """``done``: what was carried out, in the order of the plan's kinds. ``outcomes``: what became of each launch.
+
+    ``errors``: what is to be tried again soon, one error per message; those a person must act on first.
+    """
+
+    done: tuple[Action, ...]
+    outcomes: tuple[Outcome, ...]
+    errors: tuple[ProviderError, ...]
+
+    @property
+    def removed(self) -> frozenset[str]:
+        """The uids of the pods that are being deleted on purpose."""
+        return frozenset(a.pod.uid for a in self.done if isinstance(a, DeletePod | RetirePod))
+
+    @property
+    def launched(self) -> frozenset[str]:
+        """The types of which a pod was made."""
+        return frozenset(o.launch.node_type for o in self.outcomes if o.node)
+
+    @property
+    def refused(self) -> dict[str, ProviderError]:
+        """Type -> why a pod of it was not made, and why the next one will not be either."""
+        return {o.launch.node_type: o.error for o in self.outcomes if isinstance(o.error, LASTING)}
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """Pod names that belong to somebody else."""
+        return frozenset(o.launch.name for o in self.outcomes if isinstance(o.error, ConflictError))
+
+
+class Applier:
+    """One for all clusters; safe to use from many threads."""
+
+    def __init__(
+        self, api: Api, pods: Store[PodView], services: Store[ServiceView], heads: Heads, executor: Executor
+    ) -> None:
+        self._api = api
+        self._pods = pods
+        self._services = services
+        self._heads = heads
+        self._executor = executor
+
+    def apply(self, cluster: RayCluster, spec: ClusterSpec, actions: Sequence[Action]) -> Applied:
+        """Carry the actions out, what makes room first. One that is refused does not keep others from being tried."""
+        creates = {a.name: a for a in actions if isinstance(a, CreatePod)}
+        provider = self._provider(cluster, spec, creates)
+        singles = [a for a in actions if not isinstance(a, CreatePod | RetirePod | DrainPod)]
+        results = list(self._executor.map(lambda a: self._single(cluster, spec, provider, a), singles))
+        outcomes = provider.launch([Launch(a.name, a.pod_type.name) for a in creates.values()])
+        drains = [a for a in actions if isinstance(a, RetirePod | DrainPod)]
+        agreed = list(self._executor.map(lambda a: self._drain(cluster, provider, a), drains))
+        done: list[Action] = [a for a, error in zip(singles, results, strict=True) if not error]
+        done += [a for a, yes in zip(drains, agreed, strict=True) if yes]
+        done += [creates[o.launch.name] for o in outcomes if o.node]
+        errors = [r for r in results if r] + [o.error for o in outcomes if o.error and not isinstance(o.error, LASTING)]
+        return Applied(tuple(done), tuple(outcomes), tuple(_distinct(errors)))
+
+    def _provider(
+        self, cluster: RayCluster, spec: ClusterSpec, creates: Mapping[str, CreatePod]
+    ) -> KubernetesNodeProvider:
+        def body_of(launch: Launch) -> dict[str, Any]:
+            action = creates[launch.name]
+            ip, uid = (action.head.ip, action.head.uid) if action.head else ("", "")
+            return build_pod(
+                cluster, spec, action.pod_type, action.name, attempt=action.attempt, head_ip=ip, head_uid=uid
+            )
+
+        return KubernetesNodeProvider(self._api, self._pods, cluster, body_of, self._executor)
+
+    def _drain(self, cluster: RayCluster, provider: KubernetesNodeProvider, action: RetirePod | DrainPod) -> bool:
+        """Whether Ray agreed. A retired pod whose delete failed then ends with its raylet."""
+        try:
+            if isinstance(action, DrainPod):
+                return self._let_finish(cluster, action)
+            if not self._heads.drain(cluster.key, action.node_id, action.reason):
+                return False
+            provider.terminate(node_of(action.pod))
+        except ProviderError as error:
+            log.warning("%s pod %s: %s", cluster.key.log_prefix, action.pod.name, error)
+        return True
+
+    def _let_finish(self, cluster: RayCluster, action: DrainPod) -> bool:
+        if not action.pod.drain_by:
+            until = {DRAIN_BY_ANNOTATION: f"{action.deadline:.0f}", DRAIN_REASON_ANNOTATION: action.reason}
+            self._annotate(action.pod, until)
+        return self._heads.drain(cluster.key, action.node_id, action.reason, action.deadline)
+
+    def _single(
+        self, cluster: RayCluster, spec: ClusterSpec, provider: KubernetesNodeProvider, action: Action
+    ) -> ProviderError | None:
+        try:
+            if isinstance(action, CreateService):
+                self._create_service(cluster, spec)
+            elif isinstance(action, PatchService):
+                self._patch_service(cluster, spec, action.service)
+            elif isinstance(action, DeletePod):
+                provider.terminate(node_of(action.pod))
+            elif isinstance(action, TellHead):
+                head = {HEAD_IP_ANNOTATION: action.head.ip, HEAD_UID_ANNOTATION: action.head.uid}
+                self._annotate(action.pod, head)
+        except ProviderError as error:
+            return error
+        return None
+
+    def _create_service(self, cluster: RayCluster, spec: ClusterSpec) -> None:
+        body = build_service(cluster, spec)
+        try:
+            answer = self._api.request("POST", path_of("services", cluster.namespace), body=body)
+        except ApiError as error:
+            if error.reason == "AlreadyExists":
+                taken = f"the Service {service_name(cluster)} exists and is not this cluster's; delete or rename it"
+                raise ConflictError(taken) from error
+            raise typed(error) from error
+        self._services.written(ServiceView.from_object(answer))
+
+    def _patch_service(self, cluster: RayCluster, spec: ClusterSpec, service: ServiceView) -> None:
+        wanted = build_service(cluster, spec)["spec"]
+        # Replaces whole fields, and only in this incarnation of the Service.
+        patch = [{"op": "test", "path": "/metadata/uid", "value": service.uid}]
+        patch += [{"op": "add", "path": f"/spec/{name}", "value": wanted[name]} for name in ("selector", "ports")]
+        try:
+            answer = self._api.request("PATCH", path_of("services", *service.key), body=patch, content_type=JSON_PATCH)
+        except ApiError as error:
+            if error.status == 404:
+                return
+            raise typed(error) from error
+        self._services.written(ServiceView.from_object(answer))
+
+    def _annotate(self, pod: PodView, annotations: Mapping[str, str]) -> None:
+        # The uid makes the API server refuse (it is immutable) if another pod has the name by now.
+        patch = {"metadata": {"uid": pod.uid, "annotations": annotations}}
+        try:
+            answer = self._api.request("PATCH", path_of("pods", *pod.key), body=patch, content_type=MERGE_PATCH)
+        except ApiError as error:
+            if error.status in (404, 409, 422):
+                return
+            raise typed(error) from error
+        self._pods.written(PodView.from_object(answer))
+
+
+def _distinct(errors: Sequence[ProviderError]) -> list[ProviderError]:
+    by_text = {str(e): e for e in errors}
+    return sorted(by_text.values(), key=lambda e: (isinstance(e, TransientError), not isinstance(e, ForbiddenError)))

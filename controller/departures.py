@@ -1,0 +1,217 @@
+"""Which workers go, and how: the idle, the surplus, the outdated, the stuck, and those already on their way out. Pure.
+
+A worker that Ray knows is drained before its pod is deleted: an idle one with Ray's consent, a busy one with time to
+finish. Nothing of this is decided on an old answer of the head. The one exception is a change that a user asked for,
+while the head has been silent for so long that nobody is going to be asked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from autoscaler.model import NodeStatus, RayNode
+from autoscaler.scheduler import removable
+
+from .actions import DeletePod, DrainPod, RetirePod
+from .model import ClusterSpec
+from .scaling import Fleet, RayView, Scaling
+from .views import PodView
+
+# Workers drained in one pass: each drain may wait for a raylet, and other clusters wait with it.
+MAX_DRAINS = 16
+# A head that has not answered for so long is not asked before workers of a changed type are replaced.
+SILENT_SECONDS = 30.0
+# A pod that has not joined Ray is given so long at least, whatever the idle timeout.
+JOIN_SECONDS = 60.0
+# While nothing can be decided for want of a fresh answer.
+ASK_AGAIN_SECONDS = 1.0
+OVER_MAXIMUM = "there are more workers than maxWorkers allows"
+
+Departure = DeletePod | DrainPod | RetirePod
+
+
+@dataclass(frozen=True)
+class Departures:
+    """Who goes now, and in how many seconds somebody's time is over."""
+
+    actions: tuple[Departure, ...]
+    look_again_in: float | None = None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What departures depend on.
+
+    ``outdated``: uid -> why. ``silence``: for how many seconds the head has been failing to answer. ``drain_seconds``:
+    how long a busy worker may take to finish.
+    """
+
+    spec: ClusterSpec
+    fleet: Fleet
+    scaling: Scaling
+    outdated: Mapping[str, str]
+    ray: RayView | None
+    silence: float
+    now: float
+    drain_seconds: float
+
+    @property
+    def fresh(self) -> bool:
+        """The head's answer is young enough to remove workers on."""
+        return self.ray is not None and self.ray.fresh
+
+    @property
+    def silent(self) -> bool:
+        """The head has not answered for so long that it is not waited for."""
+        return not self.fresh and self.silence > SILENT_SECONDS
+
+    def node(self, pod: PodView) -> RayNode | None:
+        """The living Ray node in a pod, as far as the head says."""
+        return self.scaling.known.get(pod.name)
+
+
+def departures(at: Situation) -> Departures:
+    """All of them, each pod once: the first reason counts."""
+    waits: list[float] = []
+    chosen: dict[str, Departure] = {}
+    for departure in (
+        *_finishing(at, waits),
+        *_stuck(at),
+        *_surplus(at),
+        *_idle(at, waits),
+        *_outdated(at),
+    ):
+        chosen.setdefault(departure.pod.uid, departure)
+    actions = list(_bounded(chosen.values()))
+    undecided = at.fleet.outdated or at.fleet.leaving or _excess(at)
+    if undecided and not at.fresh:
+        waits.append(ASK_AGAIN_SECONDS)
+    return Departures(tuple(actions), min(waits, default=None))
+
+
+def _bounded(departures: Iterable[Departure]) -> Iterator[Departure]:
+    drains = 0
+    for departure in departures:
+        drains += not isinstance(departure, DeletePod)
+        if isinstance(departure, DeletePod) or drains <= MAX_DRAINS:
+            yield departure
+
+
+def _finishing(at: Situation, waits: list[float]) -> Iterator[Departure]:
+    """Those told to leave: gone from Ray, out of time, or Ray has not heard of it."""
+    for pod in at.fleet.leaving:
+        node = at.node(pod)
+        if at.now >= pod.drain_by:
+            yield DeletePod(pod, f"{pod.drain_reason}; its time to finish is over")
+        elif at.fresh and node is None:
+            yield DeletePod(pod, f"{pod.drain_reason}; it has finished")
+        else:
+            waits.append(pod.drain_by - at.now)
+            if at.fresh and node and node.status is not NodeStatus.DRAINING:
+                yield DrainPod(pod, node.node_id, pod.drain_reason, pod.drain_by)
+
+
+def _stuck(at: Situation) -> Iterator[Departure]:
+    kept = {p.uid for p in at.scaling.kept_stuck}
+    for pod in at.fleet.stuck:
+        if pod.uid not in kept:
+            yield DeletePod(pod, f"it cannot start ({pod.stuck}), and nothing waits for it")
+
+
+def _idle(at: Situation, waits: list[float]) -> Iterator[Departure]:
+    """Workers that have idled long enough and are not needed, the longest idle first."""
+    if not at.fresh:
+        return
+    timeout = at.spec.idle_timeout_minutes * 60
+    idle = [(seconds, p) for p in at.fleet.fit if (seconds := _idle_seconds(at, p)) is not None]
+    due = {p.name: p for seconds, p in sorted(idle, key=lambda i: (-i[0], i[1].name)) if seconds >= timeout}
+    waits += [timeout - seconds for seconds, _ in idle if seconds < timeout]
+    reason = f"it has been idle for {at.spec.idle_timeout_minutes:g} minutes"
+    for name in removable(at.scaling.request, at.scaling.decision, list(due)):
+        yield from _let_go(at, due[name], reason)
+
+
+def _idle_seconds(at: Situation, pod: PodView) -> float | None:
+    """By Ray's own clock. A pod that has not joined Ray counts from its creation; None when it is at work."""
+    node = at.node(pod)
+    if node is None:
+        age = at.now - pod.started_at
+        return None if pod.ready or age < JOIN_SECONDS else age
+    return node.idle_seconds if node.status is NodeStatus.IDLE else None
+
+
+def _excess(at: Situation) -> Counter[str]:
+    """Workers beyond a type's maxWorkers or the cluster's, less those that are going anyway: type -> number."""
+    types = {t.name: t for t in at.spec.worker_types}
+    staying = Counter(p.node_type for p in (*at.fleet.fit, *at.scaling.kept_stuck, *at.fleet.outdated))
+    excess = Counter({name: max(0, staying[name] - t.max_workers) for name, t in types.items()})
+    total = sum(staying.values()) - at.spec.max_workers
+    # Of removed types all go; of the others no more than their minimum can spare.
+    rest = max(0, total - sum(excess.values()) - sum(n for name, n in staying.items() if name not in types))
+    for name, t in types.items():
+        more = max(0, min(rest, staying[name] - excess[name] - t.min_workers))
+        excess[name] += more
+        rest -= more
+    return +excess
+
+
+def _surplus(at: Situation) -> Iterator[Departure]:
+    """Beyond the bounds: first who has not started, then who is idle, then the youngest of the busy."""
+    for name, count in _excess(at).items():
+        mine = [p for p in (*at.fleet.fit, *at.scaling.kept_stuck, *at.fleet.outdated) if p.node_type == name]
+        for pod in sorted(mine, key=lambda p: _value(at, p))[:count]:
+            yield from _let_go(at, pod, OVER_MAXIMUM)
+
+
+def _value(at: Situation, pod: PodView) -> tuple[int, float, str]:
+    """The least valuable first."""
+    node = at.node(pod)
+    if node is None:
+        return int(pod.ready), -pod.started_at, pod.name
+    if node.status is NodeStatus.IDLE:
+        return 2, -node.idle_seconds, pod.name
+    return 3, -pod.started_at, pod.name
+
+
+def _outdated(at: Situation) -> Iterator[Departure]:
+    """Workers of changed types, as many as their replacements allow; of removed types all."""
+    for name in sorted({p.node_type for p in at.fleet.outdated}):
+        mine = sorted((p for p in at.fleet.outdated if p.node_type == name), key=lambda p: _value(at, p))
+        for pod in mine[: _replaceable(at, name, mine)]:
+            if at.silent:
+                yield DeletePod(pod, f"{at.outdated[pod.uid]}, and the head does not answer")
+            else:
+                yield from _let_go(at, pod, at.outdated[pod.uid])
+
+
+def _replaceable(at: Situation, name: str, mine: Sequence[PodView]) -> int:
+    """How many outdated workers of a type may go now: never so many that fewer work than are needed.
+
+    Where the bounds leave no room for a replacement beside them, a quarter goes first.
+    """
+    pod_type = next((t for t in at.spec.worker_types if t.name == name), None)
+    if pod_type is None:
+        return len(mine)
+    fit = [p for p in (*at.fleet.fit, *at.fleet.stuck) if p.node_type == name]
+    joined = sum(1 for p in fit if at.node(p) or (at.silent and p.ready))
+    asleep = sum(1 for p in mine if not (at.node(p) or (at.silent and p.ready)))
+    launches = at.scaling.decision.launches.get(name, 0)
+    needed = max(len(fit) + launches, pod_type.min_workers)
+    spare = max(asleep, joined + len(mine) - needed)
+    coming = launches + len(fit) - joined + sum(p.node_type == name for p in at.fleet.leaving)
+    return spare if spare > 0 or coming else max(1, len(mine) // 4)
+
+
+def _let_go(at: Situation, pod: PodView, reason: str) -> Iterator[Departure]:
+    """In the way that its state asks for; nothing while that is not known."""
+    node = at.node(pod)
+    if not pod.head_uid:
+        yield DeletePod(pod, reason)
+    elif at.fresh and node is None:
+        yield DeletePod(pod, f"{reason}, and it has not joined Ray")
+    elif at.fresh and node and node.status is NodeStatus.IDLE:
+        yield RetirePod(pod, node.node_id, reason)
+    elif at.fresh and node and node.status is NodeStatus.RUNNING:
+        yield DrainPod(pod, node.node_id, reason, float(int(at.now + at.drain_seconds)))

@@ -1,0 +1,43 @@
+"""What a plan is made from: one cluster as it is wanted, as Kubernetes shows it, as its head tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .blocks import Block
+from .model import ClusterSpec, RayCluster
+from .scaling import RayView
+from .views import PodView, ServiceView
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an administrator may choose.
+
+    ``drain_seconds``: how long a busy worker that has to go may take to finish. ``unschedulable_grace_seconds``: how
+    long a pod may wait for room before its type is set aside.
+    """
+
+    drain_seconds: float = 600.0
+    unschedulable_grace_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is there: the cluster's own pods, and the Service under the head Service's name, whoever owns it.
+
+    ``taken``: pod names that turned out to belong to somebody else. ``ray``: the newest answer of the head.
+    ``silence``: for how many seconds the head has been failing to answer. ``blocks``: types that cannot be launched.
+    """
+
+    cluster: RayCluster
+    spec: ClusterSpec
+    pods: Sequence[PodView]
+    service: ServiceView | None
+    now: float
+    taken: Collection[str] = ()
+    ray: RayView | None = None
+    silence: float = 0.0
+    blocks: Mapping[str, Block] = field(default_factory=dict)
+    settings: Settings = Settings()

@@ -1,0 +1,97 @@
+"""The block in the operator's log that users of the legacy operator search for: nodes, resources, demand. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+
+from autoscaler.model import QUANTUM, Demand, NodeStatus, RayState
+
+from .observed import Observed
+from .plan import Plan
+
+MAX_LINES = 10
+
+
+def heading(now: float) -> str:
+    """The block's first line. ``now``: seconds since the epoch."""
+    stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return f"======== Autoscaler status: {stamp} ========"
+
+
+def overview(seen: Observed, plan: Plan) -> tuple[str, ...]:
+    """The lines below it; the same as long as nothing has changed."""
+    state = seen.ray.state if seen.ray else None
+    return (
+        "Node status",
+        *_section("Healthy", _healthy(state)),
+        *_section("Pending", _pending(seen, plan)),
+        *_section("Leaving", _leaving(plan)),
+        *_section("Recent failures", _failures(seen)),
+        "Resources",
+        *_section("Usage", _usage(state)),
+        *_section("Demands", _demands(state)),
+    )
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    shown = list(lines)
+    yield f"{title}:"
+    yield from (f" {line}" for line in shown[:MAX_LINES] or ["(none)"])
+    if len(shown) > MAX_LINES:
+        yield f" ... and {len(shown) - MAX_LINES} more"
+
+
+def _healthy(state: RayState | None) -> Iterator[str]:
+    if state is None:
+        yield "(the head has not answered yet)"
+        return
+    living = (n.node_type or "unknown" for n in state.nodes if n.status is not NodeStatus.DEAD)
+    yield from (f"{count} {name}" for name, count in sorted(Counter(living).items()))
+
+
+def _pending(seen: Observed, plan: Plan) -> Iterator[str]:
+    alive = seen.ray.alive if seen.ray else frozenset()
+    heads = (p for p in (plan.head,) if p and not p.ready)
+    waiting = (*heads, *(p for p in plan.workers if p.name not in alive and not p.drain_by))
+    yield from (f"{p.name}: {p.node_type}, {p.problem or p.phase}" for p in waiting)
+
+
+def _leaving(plan: Plan) -> Iterator[str]:
+    yield from (f"{p.name}: {p.node_type}, {p.drain_reason}" for p in plan.workers if p.drain_by)
+
+
+def _failures(seen: Observed) -> Iterator[str]:
+    yield from (f"{p.name}: {p.node_type}, {p.problem or p.phase}" for p in seen.pods if p.ended)
+    yield from (f"{name}: {block.message}" for name, block in sorted(seen.blocks.items()))
+
+
+def _usage(state: RayState | None) -> Iterator[str]:
+    total: Counter[str] = Counter()
+    free: Counter[str] = Counter()
+    for node in state.nodes if state else ():
+        if node.status is not NodeStatus.DEAD:
+            total.update({n: a for n, a in node.total.items() if not n.startswith("node:")})
+            free.update({n: a for n, a in node.available.items() if not n.startswith("node:")})
+    for name, amount in sorted(total.items()):
+        yield f"{_amount(name, amount - free[name])}/{_amount(name, amount)} {name}"
+
+
+def _amount(name: str, quanta: int) -> str:
+    amount = quanta / QUANTUM
+    return f"{amount / 2**30:.2f}GiB" if name.endswith("memory") else f"{amount:g}"
+
+
+def _demands(state: RayState | None) -> Iterator[str]:
+    if state is None:
+        return
+    yield from (f"{_shape(d)}: {d.count}+ pending tasks/actors" for d in state.demands)
+    for gang in state.gangs:
+        bundles = ", ".join(f"{_shape(d)} * {d.count}" for d in gang.bundles)
+        yield f"{bundles} ({gang.strategy.value}): 1+ placement groups"
+    yield from (f"{_shape(d)}: {d.count}+ from request_resources()" for d in state.requested)
+
+
+def _shape(demand: Demand) -> str:
+    return "{" + ", ".join(f"'{name}': {amount / QUANTUM:g}" for name, amount in demand.shape.resources) + "}"

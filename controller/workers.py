@@ -1,0 +1,180 @@
+"""What to do about the workers of one RayCluster: who stays, who is made, who goes. Pure.
+
+Invariant: a worker belongs to the head it was told about; with another head, or none, it is replaced.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from autoscaler.scheduler import Decision
+
+from .actions import Action, CreatePod, DeletePod, TellHead
+from .backoff import QUIET_SECONDS, backoff_seconds
+from .blocks import can_start, next_stuck
+from .departures import Departures, Situation, departures
+from .observed import Observed
+from .scaling import Fleet, RayView, Scaling, scale
+from .views import WORKER, PodView
+
+# The scheduler's reasons, as people are told.
+_WHY = {
+    "min workers": "minWorkers",
+    "demand": "waiting work",
+    "gang": "a placement group",
+    "requested": "request_resources",
+}
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What ended pods mean for their slots: wait until ``due``, or go on with these attempt numbers."""
+
+    waiting: tuple[PodView, ...]
+    attempts: tuple[int, ...]
+    due: float | None
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The workers that are there, what to do about them, when to look again, and the scheduler's word.
+
+    ``outdated``: uid -> why it is to be replaced. ``targets``: type -> how many there should be.
+    """
+
+    live: tuple[PodView, ...]
+    outdated: Mapping[str, str]
+    actions: tuple[Action, ...]
+    due: float | None
+    targets: Mapping[str, int]
+    decision: Decision
+
+
+def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodView | None) -> Workers:
+    """``names``: for each pod type, the names of its free slots."""
+    ray = seen.ray if head and seen.ray and seen.ray.head_uid == head.uid else None
+    workers = [p for p in seen.pods if p.kind == WORKER and not p.deleting]
+    unfit = {p.uid: reason for p in workers if (reason := _unfit(p, head, ray))}
+    fit = [p for p in workers if p.uid not in unfit]
+    outdated = _outdated(seen, fit)
+    slots = _slots_by_type(seen, [p for p in fit if p.uid not in outdated and not p.drain_by])
+    fleet = _fleet(seen, [p for p in fit if p.live], outdated, slots)
+    blocks = {t.name: seen.blocks[t.name] for t in seen.spec.worker_types if t.name in seen.blocks}
+    scaling = scale(seen.spec, fleet, ray, blocks, [name for name, block in blocks.items() if block.may_pass])
+    at = Situation(seen.spec, fleet, scaling, outdated, ray, seen.silence, seen.now, seen.settings.drain_seconds)
+    leave = departures(at)
+    actions: list[Action] = [DeletePod(p, unfit[p.uid]) for p in workers if p.uid in unfit]
+    waiting = {p.uid for s in slots.values() for p in s.waiting}
+    actions += [DeletePod(p, _ended(p)) for p in fit if p.ended and p.uid not in waiting]
+    actions += leave.actions
+    actions += _launches(seen, names, slots, scaling, head)
+    actions += _tell_head([p for p in fleet.every if p.uid not in {a.pod.uid for a in leave.actions}], head)
+    targets = _targets(seen, fleet, slots, scaling, leave)
+    due = _due(seen, fleet, slots, leave)
+    return Workers(fleet.every, outdated, tuple(actions), due, targets, scaling.decision)
+
+
+def slots_of(ended: Sequence[PodView], now: float) -> Slots:
+    """Ended pods hold their slots until their backoff is over, so that crashes never multiply pods."""
+    waiting: list[PodView] = []
+    attempts: list[int] = []
+    dues: list[float] = []
+    for pod in ended:
+        quiet = pod.ended_at - pod.started_at >= QUIET_SECONDS
+        attempt = 1 if quiet else pod.attempt + 1
+        due = pod.ended_at + backoff_seconds(attempt)
+        if due > now:
+            waiting.append(pod)
+            dues.append(due)
+        else:
+            attempts.append(attempt)
+    return Slots(tuple(waiting), tuple(attempts), min(dues, default=None))
+
+
+def _unfit(pod: PodView, head: PodView | None, ray: RayView | None) -> str:
+    """Why a worker has no place in the cluster whatever the spec says; empty when it has one."""
+    if pod.head_uid and (head is None or pod.head_uid != head.uid):
+        return "its head is gone"
+    if pod.phase == "Unknown" or (pod.node_lost and ray and ray.fresh and pod.name not in ray.alive):
+        return "its node is lost"
+    return ""
+
+
+def _outdated(seen: Observed, workers: Sequence[PodView]) -> dict[str, str]:
+    """Who was made for a type that has changed or is no more, and why that matters."""
+    hashes = {t.name: seen.spec.config_hashes[t.name] for t in seen.spec.worker_types}
+    reasons = {}
+    for pod in workers:
+        if pod.node_type not in hashes:
+            reasons[pod.uid] = f"the pod type {pod.node_type} is no longer a worker type"
+        elif pod.config_hash != hashes[pod.node_type]:
+            reasons[pod.uid] = f"the pod type {pod.node_type} or its start commands changed"
+    return reasons
+
+
+def _slots_by_type(seen: Observed, workers: Sequence[PodView]) -> dict[str, Slots]:
+    return {
+        t.name: slots_of([p for p in workers if p.ended and p.node_type == t.name], seen.now)
+        for t in seen.spec.worker_types
+    }
+
+
+def _fleet(seen: Observed, live: Sequence[PodView], outdated: Mapping[str, str], slots: Mapping[str, Slots]) -> Fleet:
+    staying = [p for p in live if p.uid not in outdated and not p.drain_by]
+    grace = seen.settings.unschedulable_grace_seconds
+    return Fleet(
+        fit=tuple(p for p in staying if can_start(p, seen.now, grace)),
+        stuck=tuple(p for p in staying if not can_start(p, seen.now, grace)),
+        outdated=tuple(p for p in live if p.uid in outdated and not p.drain_by),
+        leaving=tuple(p for p in live if p.drain_by),
+        held_back={name: len(s.waiting) for name, s in slots.items() if s.waiting},
+    )
+
+
+def _launches(
+    seen: Observed,
+    names: Mapping[str, Iterator[str]],
+    slots: Mapping[str, Slots],
+    scaling: Scaling,
+    head: PodView | None,
+) -> Iterator[CreatePod]:
+    known = head if head and head.ip else None
+    for pod_type in seen.spec.worker_types:
+        reasons = scaling.decision.reasons.get(pod_type.name, {})
+        whys = [_WHY[reason] for reason, count in reasons.items() for _ in range(count)]
+        attempts = (slots[pod_type.name].attempts + (0,) * len(whys))[: len(whys)]
+        for why, attempt in zip(whys, attempts, strict=True):
+            yield CreatePod(pod_type, next(names[pod_type.name]), attempt, known, why)
+
+
+def _tell_head(workers: Sequence[PodView], head: PodView | None) -> Iterator[Action]:
+    if head and head.ip:
+        yield from (TellHead(p, head) for p in workers if not p.head_uid)
+
+
+def _targets(
+    seen: Observed, fleet: Fleet, slots: Mapping[str, Slots], scaling: Scaling, leave: Departures
+) -> dict[str, int]:
+    going = {a.pod.uid for a in leave.actions}
+    staying = Counter(p.node_type for p in (*fleet.fit, *scaling.kept_stuck) if p.uid not in going)
+    launched = scaling.decision.launches
+    return {
+        t.name: max(
+            min(t.min_workers, t.max_workers),
+            staying[t.name] + len(slots[t.name].waiting) + launched.get(t.name, 0),
+        )
+        for t in seen.spec.worker_types
+    }
+
+
+def _due(seen: Observed, fleet: Fleet, slots: Mapping[str, Slots], leave: Departures) -> float | None:
+    dues = [s.due for s in slots.values()]
+    dues.append(seen.now + leave.look_again_in if leave.look_again_in is not None else None)
+    dues.append(next_stuck(fleet.fit, seen.now, seen.settings.unschedulable_grace_seconds))
+    return min((due for due in dues if due is not None), default=None)
+
+
+def _ended(pod: PodView) -> str:
+    return pod.drain_reason if pod.drain_by else f"it ended ({pod.problem or pod.phase})"

@@ -1,0 +1,102 @@
+"""Pods are tried out before anything is touched for their sake."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from controller.api import ApiError
+from controller.reconciler import Result
+from controller.trial import Verdict, judge
+from controller.views import WORKER
+
+from .builders import raw_spec
+from .plans import changed_pod
+from .world import World, well
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "verdict"),
+    [
+        (422, 'Pod "x" is invalid: spec.containers[0].image: Required value', Verdict.BAD),
+        (400, "strict decoding error: unknown field", Verdict.BAD),
+        (403, 'pods "x" is forbidden: violates PodSecurity "restricted:latest"', Verdict.BAD),
+        (403, 'admission webhook "policy" denied the request: no', Verdict.BAD),
+        (403, 'pods "x" is forbidden: exceeded quota: small', Verdict.UNKNOWN),
+        (403, 'pods is forbidden: User "u" cannot create resource "pods" in API group ""', Verdict.UNKNOWN),
+        (403, "unable to create new content in namespace ray because it is being terminated", Verdict.UNKNOWN),
+        (404, 'namespaces "ray" not found', Verdict.UNKNOWN),
+        (400, 'admission webhook "old" does not support dry run', Verdict.UNKNOWN),
+        (500, "Internal error occurred: failed calling webhook", Verdict.LATER),
+        (429, "slow down", Verdict.LATER),
+        (0, "no answer", Verdict.LATER),
+    ],
+)
+def test_what_an_answer_proves(status: int, message: str, verdict: Verdict) -> None:
+    assert judge(ApiError(status, "", message)).verdict is verdict
+
+
+def refusing(world: World, status: int, message: str) -> None:
+    """The API server says this to every pod that is tried out."""
+    error = ApiError(status, "", message)
+    world.api.refuse = lambda method, what, name: error if (what, name) == ("pods", "trial") else None
+
+
+def test_a_refused_pod_is_an_error_of_the_spec_and_touches_nothing() -> None:
+    world = well()
+    refusing(world, 422, "spec.containers[0].image: Required value")
+    world.user(changed_pod(1))
+    world.tell()
+    assert world.step() == Result(look_again_in=60.0)
+    assert world.status["phase"] == "Error"
+    assert world.condition("SpecValid")["reason"] == "PodRejected"
+    assert world.condition("SpecValid")["message"] == (
+        "podConfig of the pod type worker-node: the API server refuses its pods: "
+        "spec.containers[0].image: Required value"
+    )
+    assert world.reasons() == Counter(SpecInvalid=1)
+    world.step()
+    assert (len(world.api.trials), Counter(world.api.writes)) == (3, Counter({("PATCH", "rayclusters"): 1}))
+    world.user(raw_spec())
+    world.settle()
+    assert world.status["phase"] == "Running"
+
+
+def test_a_policy_that_is_lifted_is_noticed_without_a_change_of_the_spec() -> None:
+    world = World()
+    refusing(world, 403, "violates PodSecurity")
+    world.step()
+    assert world.api.names("pods") == []
+    world.api.refuse = lambda *_: None
+    world.step()
+    assert world.api.names("pods") == []
+    world.now += 60
+    world.settle()
+    assert world.status["phase"] == "Running"
+
+
+def test_an_api_server_that_cannot_say_is_asked_again_before_anything_is_touched() -> None:
+    world = well()
+    refusing(world, 500, "failed calling webhook")
+    world.user(changed_pod(1))
+    world.tell()
+    assert world.step() == Result(retry=True)
+    assert world.api.writes == []
+    world.api.refuse = lambda *_: None
+    world.settle()
+    assert world.status["phase"] == "Running"
+
+
+def test_each_configuration_is_tried_once_and_none_of_which_pods_run() -> None:
+    world = well()
+    assert len(world.api.trials) == 2
+    world.boot()
+    world.settle()
+    assert len(world.api.trials) == 2
+    world.user(changed_pod(1))
+    world.settle()
+    assert len(world.api.trials) == 3
+    assert "name" not in world.api.trials[-1]["metadata"]
+    assert world.api.trials[-1]["metadata"]["generateName"] == "example-ray-worker-"
+    assert world.pod(WORKER)["spec"]["containers"][0]["image"] == "rayproject/ray:new"
