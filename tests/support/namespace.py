@@ -15,7 +15,7 @@ from .kube import running
 CLUSTERS = "/apis/cluster.ray.io/v1"
 # What differs from run to run and means nothing.
 _VOLATILE_METADATA = ("uid", "resourceVersion", "creationTimestamp", "managedFields")
-_VOLATILE = ("lastTransitionTime", "clusterIP", "clusterIPs")
+_VOLATILE = ("lastTransitionTime", "clusterIP", "clusterIPs", "lastDecision")
 
 
 class Namespace:
