@@ -29,10 +29,10 @@
 - apiGroups: [""]
   resources: [services]
   verbs: [list, watch, create, patch]
-# What "kubectl describe raycluster" shows.
+# What "kubectl describe raycluster" shows; patched to count what happens again.
 - apiGroups: [""]
   resources: [events]
-  verbs: [create]
+  verbs: [create, patch]
 {{- end -}}
 
 {{/* What it may do in its own namespace: hold the Lease by which one of several operators is elected. */}}
