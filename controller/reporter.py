@@ -78,8 +78,7 @@ class Reporter:
         if lines == before or now - when < LOG_SECONDS:
             return
         self._logged[seen.cluster.key] = (lines, now)
-        for line in (heading(now), *lines):
-            log.info("%s %s", seen.cluster.key.log_prefix, line)
+        log.info("%s %s", seen.cluster.key.log_prefix, "\n".join((heading(now), *lines)))
 
     def report(self, cluster: RayCluster, status: dict[str, Any]) -> RayCluster | None:
         """Write a status that differs. None: the cluster has changed meanwhile, and the watch brings it again."""

@@ -217,6 +217,8 @@ def _node_lost(obj: Json, conditions: Mapping[str, Json]) -> bool:
 
 
 def _stuck(status: Json, conditions: Mapping[str, Json]) -> tuple[str, float]:
+    if status.get("phase", "Pending") != "Pending":
+        return "", 0.0
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return UNSCHEDULABLE, _seconds(scheduled.get("lastTransitionTime"))
@@ -228,7 +230,7 @@ def _problem(status: Json, conditions: Mapping[str, Json]) -> str:
     """What keeps the pod from being ready, in the words of whoever said so; empty when nothing is said."""
     if status.get("phase") in _ENDED and status.get("reason"):
         return _sentence(status["reason"], status.get("message"))
-    if _is(conditions, "PodScheduled", "False"):
+    if status.get("phase", "Pending") == "Pending" and _is(conditions, "PodScheduled", "False"):
         return _sentence(conditions["PodScheduled"].get("reason"), conditions["PodScheduled"].get("message"))
     for container in _containers(status):
         state = container.get("state") or {}

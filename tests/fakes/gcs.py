@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,9 +31,17 @@ class FakeGcs:
     ``release``), ``token`` (what it insists on).
     """
 
-    def __init__(self, *, port: int = 0, token: str | None = None, tls: grpc.ServerCredentials | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        tls: grpc.ServerCredentials | None = None,
+    ) -> None:
         self.session = "session_2026-01-01_00-00-00_000000_1"
         self.nodes: dict[str, Any] = {}
+        self._numbers = itertools.count()
         self.demands: tuple[Demand, ...] = ()
         self.gangs: tuple[Gang, ...] = ()
         self.requested: tuple[Demand, ...] = ()
@@ -60,9 +69,9 @@ class FakeGcs:
         }
         handlers = {name: self._handler(name, method) for name, method in methods.items()}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        address = f"127.0.0.1:{port}"
+        address = f"{host}:{port}"
         bound = self._server.add_secure_port(address, tls) if tls else self._server.add_insecure_port(address)
-        self.address = f"127.0.0.1:{bound}"
+        self.address = f"{host}:{bound}"
         self._server.start()
 
     def close(self) -> None:
@@ -86,8 +95,11 @@ class FakeGcs:
         idle_seconds: float = 0,
         head: bool = False,
     ) -> bytes:
-        """A node joins, with its own id; returns that."""
-        node_id = len(self.nodes).to_bytes(NODE_ID_BYTES, "big")
+        """A node joins, with its own id; returns that. A dead one of the same instance stays in the list, as in Ray."""
+        number = next(self._numbers)
+        node_id = number.to_bytes(NODE_ID_BYTES, "big")
+        if instance_id in self.nodes:
+            self.nodes[f"{instance_id} before {number}"] = self.nodes.pop(instance_id)
         total = {**resources, "node:127.0.0.1": 1, **({HEAD_RESOURCE: 1} if head else {})}
         self.nodes[instance_id] = autoscaler_pb2.NodeState(
             node_id=node_id,
@@ -140,7 +152,7 @@ class FakeGcs:
         state = reply.cluster_resource_state
         state.cluster_resource_state_version = self._version
         state.cluster_session_name = self.session
-        state.node_states.extend(self.nodes.values())
+        state.node_states.extend(list(self.nodes.values()))
         for demand in self.demands:
             fill_request(state.pending_resource_requests.add(count=demand.count).request, demand.shape)
         for gang in self.gangs:
@@ -168,7 +180,8 @@ class FakeGcs:
         return autoscaler_pb2.DrainNodeReply(is_accepted=True)
 
     def _alive(self, node_id: bytes) -> Iterable[Any]:
-        return [n for n in self.nodes.values() if n.node_id == node_id and n.status != STATUS_NUMBER[NodeStatus.DEAD]]
+        dead = STATUS_NUMBER[NodeStatus.DEAD]
+        return [n for n in list(self.nodes.values()) if n.node_id == node_id and n.status != dead]
 
     def _die(self, why: str) -> None:
         self.killed_by = why

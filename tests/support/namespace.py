@@ -11,6 +11,7 @@ from typing import Any
 
 from .apiserver import JSON_PATCH, MERGE, ApiServer
 from .kube import running
+from .ray_pods import RayPods
 
 CLUSTERS = "/apis/cluster.ray.io/v1"
 # What differs from run to run and means nothing.
@@ -19,7 +20,7 @@ _VOLATILE = ("lastTransitionTime", "clusterIP", "clusterIPs", "lastDecision")
 
 
 class Namespace:
-    """Acts and looks in one namespace. ``kubelet`` runs its pods from then on."""
+    """Acts and looks in one namespace. ``kubelet`` runs its pods from then on, and Ray in them."""
 
     def __init__(self, server: ApiServer, name: str) -> None:
         self.server = server
@@ -27,6 +28,7 @@ class Namespace:
         self._stop = threading.Event()
         self._kubelet = threading.Thread(target=self._run_pods, daemon=True)
         self._pods_run = 0
+        self._ray = RayPods()
 
     def create(self) -> None:
         """Make the namespace."""
@@ -41,6 +43,7 @@ class Namespace:
         self._stop.set()
         if self._kubelet.is_alive():
             self._kubelet.join()
+        self._ray.close()
 
     def path(self, resource: str, name: str = "") -> str:
         """The path of a resource, or of one object."""
@@ -82,15 +85,19 @@ class Namespace:
 
     def _run_pods(self) -> None:
         while not self._stop.wait(0.05):
-            for pod in self.server.ask("GET", self.path("pods"))["items"]:
+            pods = self.server.ask("GET", self.path("pods"))["items"]
+            self._ray.look(pods)
+            for pod in pods:
                 if pod["status"].get("phase") == "Pending" and "deletionTimestamp" not in pod["metadata"]:
-                    self._run_pod(pod["metadata"]["name"])
+                    self._run_pod(pod)
 
-    def _run_pod(self, name: str) -> None:
+    def _run_pod(self, pod: dict[str, Any]) -> None:
         self._pods_run += 1
         address = f"10.9.{self._pods_run // 250}.{self._pods_run % 250 + 1}"
+        if pod["metadata"].get("labels", {}).get("ray-node-type") == "head":
+            address = self._ray.start_head(pod)
         try:
-            self.end_pod(name, running(address))
+            self.end_pod(pod["metadata"]["name"], running(address))
         except AssertionError:
             return  # Deleted in the meantime.
 
