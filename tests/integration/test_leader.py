@@ -125,7 +125,7 @@ class HoldWrite(Fault):
 
     def before(self, request: Request) -> Answer | None:
         """See Fault."""
-        if request.verb == "create" and request.resource == "pods" and not self.held.is_set():
+        if request.writes and request.verb == "create" and request.resource == "pods" and not self.held.is_set():
             self.held.set()
             self.released.wait(60)
         return None
@@ -177,7 +177,7 @@ class HoldAfter(Fault):
 
     def before(self, request: Request) -> Answer | None:
         """See Fault."""
-        if request.verb == "create" and request.resource == "pods":
+        if request.writes and request.verb == "create" and request.resource == "pods":
             with self._lock:
                 self._left -= 1
                 hold = self._left < 0
