@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import le
 
-from .model import QUANTUM, Selector, Shape
+from .model import QUANTUM, Shape
 from .packing import Candidate, Pick, Profile
-from .wants import Choice, Vector
+from .wants import Vector
+from .work import Work
 
 # Every Ray node has one of each resource that starts so, listed or not; Ray uses them to limit replicas per node.
 IMPLICIT = "node:__internal_implicit_resource_"
 
-ANYWHERE = (Choice(),)
+# Names of resources that count. What else is asked for is not examined: vectors of every length would take memory as
+# the product of what a head names and the nodes it lists.
+MAX_NAMES = 128
+STEPS_PER_CANDIDATE = 3
 
 
 @dataclass(frozen=True)
 class Space:
-    """The resources and label keys that demand names. All else about a node says nothing about where work fits."""
+    """The resources and label keys that demand names. All else about a node says nothing about where work fits.
+
+    ``unexamined``: resources that demand names and that are too many.
+    """
 
     names: dict[str, int]
-    keys: tuple[str, ...]
+    keys: frozenset[str]
     # What a node has of each resource that it does not list.
     missing: tuple[tuple[str, int], ...]
+    unexamined: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, shapes: Iterable[Shape], offered: Iterable[Mapping[str, int]]) -> Space:
-        """Resources that nobody offers are left out: shapes that name them fit nowhere."""
+    def of(
+        cls, shapes: Iterable[Shape], types: Iterable[Mapping[str, int]], nodes: Iterable[Mapping[str, int]]
+    ) -> Space:
+        """Resources that nobody offers are left out: shapes that name them fit nowhere. Those of types go first."""
         shapes = list(shapes)
-        present = set().union(*offered)
+        launched = set().union(*types)
+        present = launched.union(*nodes)
         named = {name for shape in shapes for name, _ in shape.resources}
-        kept = sorted(name for name in named if name in present or name.startswith(IMPLICIT))
+        offered = sorted(name for name in named if name in present or name.startswith(IMPLICIT))
+        offered.sort(key=lambda name: name not in launched)
+        kept = sorted(offered[:MAX_NAMES])
         keys = {c.key for shape in shapes for selector in shape.selectors for c in selector.constraints}
         missing = tuple((name, QUANTUM if name.startswith(IMPLICIT) else 0) for name in kept)
-        return cls({name: d for d, name in enumerate(kept)}, tuple(sorted(keys)), missing)
+        names = {name: d for d, name in enumerate(kept)}
+        return cls(names, frozenset(keys), missing, frozenset(offered[MAX_NAMES:]))
 
     def vector(self, resources: Mapping[str, int]) -> Vector:
         """Amounts in the order of ``names``; what is overdrawn counts as nothing."""
@@ -46,7 +62,7 @@ class Space:
         """An empty node as the packer sees it."""
         vector = self.vector(total)
         others = sum([1 for name, amount in total.items() if amount > 0 and self._is_other(name)])
-        kept = tuple([(key, labels[key]) for key in self.keys if key in labels])
+        kept = tuple(sorted([(key, value) for key, value in labels.items() if key in self.keys]))
         return Profile(stage, is_worker, total.get("GPU", 0) > 0, others, vector, vector, kept)
 
     def used(self, whole: Profile, total: Mapping[str, int], free: Mapping[str, int]) -> Profile:
@@ -61,86 +77,78 @@ class Space:
         return name not in self.names and not name.startswith("node:")
 
 
-class Places:
-    """Kinds of nodes, empty: what a shape could be placed on if all work went away.
-
-    ``counting``: how many they are is told of every shape, not only of those with selectors.
-    """
-
-    def __init__(self, space: Space, profiles: Iterable[Profile], counting: bool = False) -> None:
-        self._space = space
-        self._counting = counting
-        self._places = [(total, dict(labels)) for total, labels in sorted({(p.total, p.labels) for p in profiles})]
-        # Big ones first: most shapes find their place at the first try.
-        self._places.sort(key=lambda place: sum(place[0]), reverse=True)
-
-    def possible(self, shape: Shape) -> bool:
-        """Whether any of the places could hold it, by any of its selectors."""
-        return bool(self.options(shape))
-
-    def options(self, shape: Shape) -> tuple[Choice, ...]:
-        """Those of the shape's selectors that some place satisfies, in order."""
-        names = self._space.names
-        try:
-            needs = [(names[name], amount) for name, amount in shape.resources]
-        except KeyError:
-            return ()  # nobody offers it
-        fitting = (labels for total, labels in self._places if _holds(total, needs))
-        if not shape.selectors and not self._counting:
-            return ANYWHERE if next(fitting, None) is not None else ()
-        found = list(fitting)
-        counted = [(selector, sum(map(selector.admits, found))) for selector in shape.selectors or (Selector(),)]
-        return tuple([Choice((s,) if s.constraints else (), places) for s, places in counted if places])
-
-
 class Pool:
-    """Nodes that exist or will be launched, counted by profile. Existing workers keep their names."""
+    """Nodes that exist or will be launched, counted by profile. Existing workers keep their names.
+
+    ``_names`` has the next name to be used last. ``_order`` holds the profiles of which there are nodes, sorted: those
+    that run, the head first (it is there anyway), no GPU, small, full.
+    """
 
     def __init__(self) -> None:
         self._names: defaultdict[Profile, list[str]] = defaultdict(list)
         self._planned: defaultdict[Profile, int] = defaultdict(int)
+        self._order: list[Profile] = []
 
     def copy(self) -> Pool:
         """The same nodes, to be used up apart from these."""
         other = Pool()
         other._names.update({profile: list(names) for profile, names in self._names.items()})
         other._planned.update(self._planned)
+        other._order = list(self._order)
         return other
 
-    def add(self, profile: Profile, name: str) -> None:
-        """An existing node. Those added first are used first."""
-        self._names[profile].append(name)
+    def add(self, nodes: Sequence[tuple[Profile, str]]) -> None:
+        """Existing nodes. Those that come first are used first."""
+        for profile, name in reversed(nodes):
+            self._names[profile].append(name)
+        self._order = sorted(self._names.keys() | self._planned.keys())
 
     def plan(self, profile: Profile, count: int) -> None:
         """Nodes that will be launched."""
+        self._appear(profile)
         self._planned[profile] += count
 
-    def candidates(self, *stages: int) -> list[Candidate]:
-        """Nodes in a fixed order: those that run, the head first (it is there anyway), no GPU, small, full."""
-        found = [p for p in self._names.keys() | self._planned.keys() if p.stage in stages]
-        return [Candidate(p, len(self._names.get(p, ())) + self._planned.get(p, 0)) for p in sorted(found)]
+    def candidates(self, stages: Sequence[int], floor: Vector, work: Work, turn: int = 1) -> Iterator[Candidate]:
+        """Nodes of these stages, which follow each other, that have at least ``floor`` free; in order, or backwards.
+
+        To be used up before the pool changes.
+        """
+        first = bisect_left(self._order, (stages[0],))
+        last = bisect_left(self._order, (stages[-1] + 1,), first)
+        if not work.spend(1):
+            return
+        for profile in self._order[first:last][::turn]:
+            work.left -= 1
+            if all(map(le, floor, profile.free)):
+                work.left -= STEPS_PER_CANDIDATE
+                yield Candidate(profile, len(self._names.get(profile, ())) + self._planned.get(profile, 0))
 
     def use(self, pick: Pick) -> list[str]:
         """Carry out a pick; returns the names of the existing workers among the nodes it uses."""
         profile = pick.candidate.profile
         after = profile._replace(free=pick.free)
+        self._appear(after)
         names = self._names.get(profile, [])
-        used, rest = names[: pick.nodes], names[pick.nodes :]
+        used = names[-pick.nodes :]
+        del names[-pick.nodes :]
         planned = pick.nodes - len(used)
-        self._names.pop(profile, None)
-        if rest:
-            self._names[profile] = rest
-        self._names[after] = used + self._names[after]
+        if used:
+            self._names[after] += used
         if planned:
             self._planned[profile] -= planned
-            if not self._planned[profile]:
-                del self._planned[profile]
             self._planned[after] += planned
+        self._disappear(profile)
         return used if profile.is_worker else []
 
+    def _appear(self, profile: Profile) -> None:
+        if profile not in self._names and profile not in self._planned:
+            insort(self._order, profile)
 
-def _holds(total: Vector, needs: list[tuple[int, int]]) -> bool:
-    for d, amount in needs:  # noqa: SIM110 (called for every shape: a generator would double the cost)
-        if total[d] < amount:
-            return False
-    return True
+    def _disappear(self, profile: Profile) -> None:
+        """Forget a profile of which no node is left."""
+        if not self._names.get(profile):
+            self._names.pop(profile, None)
+        if not self._planned.get(profile):
+            self._planned.pop(profile, None)
+        if profile not in self._names and profile not in self._planned:
+            del self._order[bisect_left(self._order, profile)]

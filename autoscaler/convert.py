@@ -28,6 +28,7 @@ from autoscaler.model import (
     Selector,
     Shape,
     Strategy,
+    in_order,
 )
 
 NODE_ID_BYTES = 28
@@ -42,6 +43,8 @@ MAX_COUNT = 1_000_000
 MAX_AMOUNT = 1e18
 # Resource names of one shape, labels of one node, constraints of one selector, values of one constraint.
 MAX_ENTRIES = 256
+# Resource names, constraints and values of all different shapes together: what they are made of, they cost.
+MAX_ALL_ENTRIES = 300_000
 MAX_SELECTORS = 32
 MAX_TEXT = 512
 
@@ -161,13 +164,20 @@ class _Shapes:
 
     def __init__(self) -> None:
         self._known: dict[bytes, Shape | None] = {}
+        self._left = MAX_ALL_ENTRIES
 
     def of(self, request: Any) -> Shape | None:
         """See ``_shape``."""
         wire = request.SerializeToString(deterministic=True)
         if wire not in self._known:
-            self._known[wire] = _shape(request)
+            self._left -= _entries(request)
+            self._known[wire] = _shape(request) if self._left >= 0 else None
         return self._known[wire]
+
+
+def _entries(request: Any) -> int:
+    constraints = [c for selector in request.label_selectors for c in selector.label_constraints]
+    return len(request.resources_bundle) + sum([1 + len(c.label_values) for c in constraints])
 
 
 def _demands(messages: Iterable[Any], shapes: _Shapes) -> tuple[Demand, ...]:
@@ -180,7 +190,7 @@ def _demands(messages: Iterable[Any], shapes: _Shapes) -> tuple[Demand, ...]:
 
 
 def _grouped(counts: Mapping[Shape, int]) -> tuple[Demand, ...]:
-    return tuple(Demand(shape, min(counts[shape], MAX_COUNT)) for shape in sorted(counts))
+    return tuple([Demand(shape, min(counts[shape], MAX_COUNT)) for shape in sorted(counts, key=in_order)])
 
 
 def _shape(request: Any) -> Shape | None:
@@ -221,7 +231,7 @@ def _gangs(messages: Iterable[Any], shapes: _Shapes) -> tuple[Gang, ...]:
             break
         if requests and len(requests) <= MAX_BUNDLES and (gang := _gang(message, requests, shapes)):
             gangs.append(gang)
-    return tuple(sorted(gangs, key=lambda gang: (gang.name, gang.strategy.value, [d.shape for d in gang.bundles])))
+    return tuple(sorted(gangs, key=lambda g: (g.name, g.strategy.value, [in_order(d.shape) for d in g.bundles])))
 
 
 def _gang_requests(message: Any) -> Any:

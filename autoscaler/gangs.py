@@ -6,54 +6,91 @@ SPREAD try to and accept less.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from .model import Gang, Selector, Shape, Strategy
+from .model import Demand, Gang, Selector, Shape, Strategy, in_order
 from .wants import Choice, Want
+
+Shapes = tuple[tuple[Shape, int], ...]
 
 # The selectors of a shape that some node or type can satisfy, in the order in which they are tried.
 Options = Callable[[Shape], Sequence[Choice]]
 
 
 class Attempt(NamedTuple):
-    """One way to place a gang. ``limit``: bundles per node; ``launch``: whether nodes may be launched for it."""
+    """One way to place a gang. ``apart``: each bundle on its own node; ``launch``: nodes may be launched for it."""
 
     wants: tuple[Want, ...]
-    limit: int | None = None
+    apart: bool = False
     launch: bool = True
 
+    def times(self, count: int) -> tuple[tuple[Want, ...], int | None]:
+        """What so many equal gangs want, and how much of it one node may take.
 
-def order(gang: Gang, small_first: bool) -> tuple[int, int, int, str, tuple[tuple[Shape, int], ...], str]:
-    """Hardest first: strict ones, then many bundles, then much of them. The rest makes the order total."""
-    shapes = bundles(gang)
-    size = sum(count for _, count in shapes)
-    volume = sum(amount for _, amount in combined(shapes).resources)
-    strict = gang.strategy in {Strategy.STRICT_PACK, Strategy.STRICT_SPREAD}
-    return -size if strict else 0, -size, volume if small_first else -volume, gang.strategy.value, shapes, gang.name
+        Bundles that are apart within each gang are at most ``count`` on a node, and that is enough: a bipartite
+        multigraph of degree at most n, here bundles of one gang on one side and nodes on the other, has an edge
+        colouring with n colours (Koenig), one for each gang.
+        """
+        return tuple([want._replace(number=want.number * count) for want in self.wants]), count if self.apart else None
 
 
-def bundles(gang: Gang) -> tuple[tuple[Shape, int], ...]:
-    """The bundles by shape, in a canonical order."""
-    counts: Counter[Shape] = Counter()
-    for bundle in gang.bundles:
+class Group(NamedTuple):
+    """Gangs that differ in their names only, by name.
+
+    ``shapes``: the bundles of one, in a canonical order. ``units``: what of it is placed as a whole, and how often:
+    every bundle, or all of them together.
+    """
+
+    strategy: Strategy
+    shapes: Shapes
+    units: Shapes
+    members: tuple[Gang, ...]
+
+    def order(self, small_first: bool) -> tuple[int, int, int, str, Shapes]:
+        """Hardest first: strict ones, then many bundles, then much of them. The rest makes the order total."""
+        size = sum([count for _, count in self.shapes])
+        volume = sum([amount * count for shape, count in self.shapes for _, amount in shape.resources])
+        strict = self.strategy in {Strategy.STRICT_PACK, Strategy.STRICT_SPREAD}
+        return -size if strict else 0, -size, volume if small_first else -volume, self.strategy.value, self.shapes
+
+    @property
+    def wholes(self) -> tuple[Shape, ...]:
+        """What must each fit on one node for such a gang to be possible at all."""
+        return tuple([shape for shape, _ in self.units])
+
+
+def grouped(gangs: Iterable[Gang]) -> list[Group]:
+    """Equal gangs together. In no particular order."""
+    as_given: dict[tuple[Strategy, tuple[Demand, ...]], list[Gang]] = {}
+    for gang in gangs:
+        as_given.setdefault((gang.strategy, gang.bundles), []).append(gang)
+    groups: dict[tuple[Strategy, Shapes], list[Gang]] = {}
+    for (strategy, given), members in as_given.items():
+        groups.setdefault((strategy, added_up(given)), []).extend(members)
+    return [
+        Group(strategy, shapes, _units(strategy, shapes), tuple(sorted(members, key=lambda gang: gang.name)))
+        for (strategy, shapes), members in groups.items()
+    ]
+
+
+def _units(strategy: Strategy, shapes: Shapes) -> Shapes:
+    return ((combined(shapes), 1),) if strategy is Strategy.STRICT_PACK and shapes else shapes
+
+
+def added_up(given: Iterable[Demand]) -> Shapes:
+    """How many of which shape, in a canonical order."""
+    counts: defaultdict[Shape, int] = defaultdict(int)
+    for bundle in given:
         if bundle.count > 0:
             counts[bundle.shape] += bundle.count
-    return tuple(sorted(counts.items()))
+    return tuple([(shape, counts[shape]) for shape in sorted(counts, key=in_order)])
 
 
-def alone(gang: Gang) -> list[Shape]:
-    """What must each fit on one node for the gang to be possible at all."""
-    shapes = bundles(gang)
-    if gang.strategy is Strategy.STRICT_PACK:
-        return [combined(shapes)] if shapes else []
-    return [shape for shape, _ in shapes]
-
-
-def combined(shapes: tuple[tuple[Shape, int], ...]) -> Shape:
+def combined(shapes: Shapes) -> Shape:
     """All bundles as one: the sum of the resources, and every bundle's selector of equal rank at once."""
-    total: Counter[str] = Counter()
+    total: defaultdict[str, int] = defaultdict(int)
     for shape, count in shapes:
         for name, amount in shape.resources:
             total[name] += amount * count
@@ -62,30 +99,29 @@ def combined(shapes: tuple[tuple[Shape, int], ...]) -> Shape:
     return Shape(tuple(sorted(total.items())), selectors)
 
 
-def attempts(gang: Gang, options: Options, spread: bool) -> Iterator[Attempt]:
-    """Ways to place the gang, the preferred one first. None when a bundle fits nowhere.
+def attempts(group: Group, options: Options, spread: bool) -> Iterator[Attempt]:
+    """Ways to place one of these gangs, the preferred one first. None when a bundle fits nowhere.
 
     A node is never launched only to spread: with ``spread``, SPREAD uses a node per bundle when so many are there.
     """
-    shapes = bundles(gang)
-    if gang.strategy is Strategy.STRICT_PACK:
-        shapes = ((combined(shapes), 1),)
-    choices = [options(shape) for shape, _ in shapes]
+    choices = [options(shape) for shape, _ in group.units]
     if not all(choices):
         return
     for rank in range(max(map(len, choices), default=0)):
         wants = tuple(
-            Want(shape, choice[min(rank, len(choice) - 1)], count)
-            for (shape, count), choice in zip(shapes, choices, strict=True)
+            [
+                Want(shape, choice[min(rank, len(choice) - 1)], count)
+                for (shape, count), choice in zip(group.units, choices, strict=True)
+            ]
         )
-        if gang.strategy is Strategy.STRICT_SPREAD:
-            yield Attempt(wants, limit=1)
+        if group.strategy is Strategy.STRICT_SPREAD:
+            yield Attempt(wants, apart=True)
             continue
-        if gang.strategy is Strategy.SPREAD and spread:
-            yield Attempt(wants, limit=1, launch=False)
+        if group.strategy is Strategy.SPREAD and spread:
+            yield Attempt(wants, apart=True, launch=False)
         yield Attempt(wants)
 
 
-def _joined(shapes: tuple[tuple[Shape, int], ...], rank: int) -> Selector:
+def _joined(shapes: Shapes, rank: int) -> Selector:
     chosen = [shape.selectors[min(rank, len(shape.selectors) - 1)] for shape, _ in shapes if shape.selectors]
     return Selector(tuple(sorted({constraint for selector in chosen for constraint in selector.constraints})))

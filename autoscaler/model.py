@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from operator import attrgetter
 
 # Ray keeps quantities in units of 1/10000; smaller differences are noise.
 QUANTUM = 10_000
@@ -18,6 +19,9 @@ class Operator(Enum):
 
     IN = "in"
     NOT_IN = "not in"
+
+
+_IN = Operator.IN.value
 
 
 @dataclass(frozen=True, order=True)
@@ -35,7 +39,7 @@ class LabelConstraint:
 
     def admits(self, labels: Mapping[str, str]) -> bool:
         """Whether a node with these labels may be used."""
-        return (labels.get(self.key) in self.values) == (self.operator == Operator.IN.value)
+        return (labels.get(self.key) in self.values) == (self.operator == _IN)
 
 
 @dataclass(frozen=True, order=True)
@@ -46,7 +50,10 @@ class Selector:
 
     def admits(self, labels: Mapping[str, str]) -> bool:
         """Whether a node with these labels may be used."""
-        return all(c.admits(labels) for c in self.constraints)
+        for constraint in self.constraints:  # noqa: SIM110 (a generator would double the cost)
+            if not constraint.admits(labels):
+                return False
+        return True
 
 
 @dataclass(frozen=True, order=True)
@@ -65,6 +72,17 @@ class Shape:
         amounts = ((name, round(value * QUANTUM)) for name, value in resources.items())
         kept = tuple(selectors)
         return cls(tuple(sorted((n, a) for n, a in amounts if a > 0)), kept if any(s.constraints for s in kept) else ())
+
+    def __hash__(self) -> int:
+        # Computed once: shapes are keys in many places, and a chain of selectors takes long to hash.
+        known: int | None = self.__dict__.get("_hash")
+        if known is None:
+            known = self.__dict__["_hash"] = hash((self.resources, self.selectors))
+        return known
+
+
+# Sorts shapes as they compare, in a fraction of the time.
+in_order = attrgetter("resources", "selectors")
 
 
 @dataclass(frozen=True)

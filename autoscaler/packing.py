@@ -8,7 +8,9 @@ again. A choice is looked at anew only when demand it relied on has gone, best c
 from __future__ import annotations
 
 import heapq
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
 from typing import NamedTuple
 
 from .wants import Taken, Vector, Wants
@@ -62,17 +64,20 @@ def place(
     ``limit`` is the number of wishes per node (None: as many as fit), ``cap`` the number of nodes
     altogether (None: all). Candidates that score alike are taken in the order given.
     """
-    pool = [c for c in candidates if c.nodes > 0]
-    cap = sum([c.nodes for c in pool]) if cap is None else cap
+    stream = (c for c in candidates if c.nodes > 0)
+    pool = list(islice(stream, RANKED + 1))
+    cap = sys.maxsize if cap is None else cap
     if len(pool) > RANKED:
-        return _in_order(wants, pool, limit, cap)
+        return _in_order(wants, chain(pool, stream), limit, cap)
     return _best_first(wants, pool, score, limit, cap)
 
 
-def _in_order(wants: Wants, pool: list[Candidate], limit: int | None, cap: int) -> list[Pick]:
+def _in_order(wants: Wants, pool: Iterable[Candidate], limit: int | None, cap: int) -> list[Pick]:
     picks = []
     for candidate in pool:
-        kinds = wants.kinds_for(candidate.profile.free, dict(candidate.profile.labels)) if wants.left else []
+        if not (wants.left and cap):
+            break
+        kinds = wants.kinds_for(candidate.profile.free, dict(candidate.profile.labels))
         left = candidate.nodes
         while kinds and left and cap:
             free = list(candidate.profile.free)
@@ -94,6 +99,7 @@ def _best_first(wants: Wants, pool: list[Candidate], score: Scorer, limit: int |
     def attempt(number: int) -> tuple[Score, int, Taken, Vector] | None:
         free = list(pool[number].profile.free)
         taken = wants.fill(free, kinds[number], limit)
+        wants.work.left -= len(free)
         return (score(wants, pool[number].profile, taken, free), number, taken, tuple(free)) if taken else None
 
     heap = [entry for entry in map(attempt, range(len(pool))) if entry]

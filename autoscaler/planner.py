@@ -10,13 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from . import gangs
-from .capacity import Places, Pool, Space
+from .capacity import Pool, Space
 from .limits import Limits, at_once
-from .model import Demand, Gang, NodeType, Shape
+from .model import Demand, NodeType, Shape
 from .packing import Candidate, Pick, Profile, Scorer, place
+from .places import Places
 from .request import Existing, Request
 from .scoring import Utilisation, Volume
 from .wants import Choice, Want, Wants
+from .work import Work
 
 # The order in which nodes are filled. Those on their way come after those that run, and of them first those that the
 # minimum asks for: so the next round finds last round's launches in the order in which it chose them.
@@ -26,6 +28,13 @@ MIN_WORKERS, DEMAND, GANG, REQUESTED = "min workers", "demand", "gang", "request
 RETRIED_SHAPES = 2_000
 # Shapes and gangs, times nodes (and some), up to which several manners are compared; bigger problems are packed once.
 COMPARED = 1_000
+# What one decision may cost: to read the request, to plan (some of it in any case), and to tell the impossible from
+# what has to wait.
+PLANNING_STEPS = 1_000_000
+PLANNING_STEPS_AT_LEAST = 200_000
+STEPS_PER_NODE = 40
+STEPS_PER_BUNDLE = 30
+JUDGING_STEPS = 60_000
 
 
 @dataclass(frozen=True)
@@ -49,26 +58,40 @@ class World:
     """The request as vectors. Read only: any number of plans start from it."""
 
     def __init__(self, request: Request) -> None:
-        shapes = {d.shape for d in (*request.demands, *request.requested) if d.count > 0}
-        shapes.update(shape for gang in request.gangs for shape in gangs.alone(gang))
+        self.demands, self.requested = _added_up(request.demands), _added_up(request.requested)
+        self.groups = gangs.grouped(request.gangs)
+        shapes = {demand.shape for demand in (*self.demands, *self.requested)}
+        shapes.update(shape for group in self.groups for shape in group.wholes)
+        bundles = sum([len(group.shapes) for group in self.groups])
+        reading = STEPS_PER_NODE * len(request.nodes) + STEPS_PER_BUNDLE * bundles
+        self.work = Work(max(PLANNING_STEPS_AT_LEAST, PLANNING_STEPS - reading))
         self.request = request
         self.types = {t.name: t for t in sorted(request.types, key=_cost)}
         nodes = sorted(request.nodes, key=lambda n: n.name)
         self.workers = [n for n in nodes if not n.is_head]
-        offered = [*(t.resources for t in self.types.values()), *(n.total for n in nodes)]
-        self.space = space = Space.of(shapes, offered)
+        self.space = space = Space.of(shapes, [t.resources for t in request.types], [n.total for n in nodes])
         self.profiles = {t.name: space.profile(t.resources, t.labels, COMING) for t in self.types.values()}
         live = Counter(n.node_type for n in self.workers if not n.draining and not n.pending)
         self._below_minimum = {name: least(t) - live[name] for name, t in self.types.items()}
         self.nodes = [(n, *self._profiles(n)) for n in nodes if not n.draining]
         # Whether there is time to compare several manners.
-        self.is_small = (len(shapes) + len(request.gangs)) * (20 + len(nodes)) <= COMPARED
+        self.is_small = (len(shapes) + len(self.groups)) * (20 + len(nodes)) <= COMPARED
         leaving = [self._profiles(n)[0] for n in nodes if n.draining]
         here = [whole for _, whole, _ in self.nodes]
-        self.possible = Places(space, [*self.profiles.values(), *here, *leaving]).possible
+        self._every_place = Places(space, [*self.profiles.values(), *here, *leaving], Work(JUDGING_STEPS))
         limits = self.limits()
         launchable = [p for name, p in self.profiles.items() if limits.could(name)]
-        self.options = Places(space, [*launchable, *here], counting=self.is_small).options
+        self.options = Places(space, [*launchable, *here], self.work, counting=self.is_small).options
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that waits has been examined."""
+        return not (self.work.cut_short or self.space.unexamined)
+
+    def possible(self, shape: Shape) -> bool:
+        """Whether anything could hold it, were it empty; true as well where nobody had time to look."""
+        examined = self.space.unexamined.isdisjoint([name for name, _ in shape.resources])
+        return not examined or self._every_place.possible(shape)
 
     def limits(self) -> Limits:
         """All bounds, nothing launched yet."""
@@ -108,31 +131,28 @@ class Planner:
                 self._launch(name, count, MIN_WORKERS)
                 self._pool.plan(self._world.profiles[name]._replace(stage=MINIMUM), count)
 
-    def place_requested(self, requested: Sequence[Demand]) -> Counter[Shape]:
+    def place_requested(self) -> Counter[Shape]:
         """request_resources(): on all that nodes have, in use or not; then nodes that exist join the pool."""
         left: Counter[Shape] = Counter()
-        if requested:
+        if self._world.requested:
             whole = self._pool.copy()
-            for node, all_of_it, _ in sorted(self._world.nodes, key=lambda n: n[1] == n[2]):
-                whole.add(all_of_it, node.name)
-            left = self._place_each(whole, requested, REQUESTED)
-        for node, _, free in sorted(self._world.nodes, key=lambda n: n[0].name not in self.needed):
-            self._pool.add(free, node.name)
+            in_use_first = sorted(self._world.nodes, key=lambda n: n[1] == n[2])
+            whole.add([(all_of_it, node.name) for node, all_of_it, _ in in_use_first])
+            left = self._place_each(whole, self._world.requested, REQUESTED)
+        needed_first = sorted(self._world.nodes, key=lambda n: n[0].name not in self.needed)
+        self._pool.add([(free, node.name) for node, _, free in needed_first])
         return left
 
-    def place_gangs(self, waiting: Iterable[Gang]) -> tuple[Gang, ...]:
-        """Whole gangs or nothing, the hardest first; returns those that found no place."""
-        failed: set[tuple[object, ...]] = set()
+    def place_gangs(self) -> list[tuple[gangs.Group, int]]:
+        """Whole gangs or nothing, the hardest first; returns how many of which group found no place."""
         left = []
-        for gang in sorted(waiting, key=lambda gang: gangs.order(gang, small_first=self._manner.roomy)):
-            # There is never more room than before: what failed once fails again.
-            kind = (gang.strategy, gangs.bundles(gang))
-            if kind in failed or not self._place_gang(gang):
-                failed.add(kind)
-                left.append(gang)
-        return tuple(left)
+        for group in sorted(self._world.groups, key=lambda group: group.order(small_first=self._manner.roomy)):
+            waiting = len(group.members) - self._place_group(group)
+            if waiting:
+                left.append((group, waiting))
+        return left
 
-    def place_demands(self, demands: Sequence[Demand]) -> Counter[Shape]:
+    def place_demands(self) -> Counter[Shape]:
         """Tasks and actors: the only ones that upscaling speed slows down."""
         running = Counter(n.node_type for n in self._world.workers if not n.pending)
         coming = Counter(n.node_type for n in self._world.workers if n.pending and not n.draining)
@@ -141,17 +161,33 @@ class Planner:
             name: at_once(speed, running[name]) - coming[name] - sum(reasons.values())
             for name, reasons in self.reasons.items()
         }
-        return self._place_each(self._pool, demands, DEMAND, allowed)
+        return self._place_each(self._pool, self._world.demands, DEMAND, allowed)
 
-    def _place_gang(self, gang: Gang) -> bool:
-        if not gangs.bundles(gang):
-            return True
-        for attempt in gangs.attempts(gang, self._options, self._manner.spread):
-            picks, wants = self._best(self._pool, attempt.wants, attempt.limit, attempt.launch)
-            if not wants.left:
+    def _place_group(self, group: gangs.Group) -> int:
+        """How many of these equal gangs found a place."""
+        count = len(group.members)
+        if not group.shapes:
+            return count
+        left = count
+        for attempt in gangs.attempts(group, self._options, self._manner.spread):
+            left -= self._place_many(attempt, left)
+            if not left or not self._world.work.spend(0):
+                break
+        return count - left
+
+    def _place_many(self, attempt: gangs.Attempt, count: int) -> int:
+        """How many of ``count`` equal gangs find a place: all at once, else half as many, and so on."""
+        placed, step = 0, count
+        while placed < count and step:
+            step = min(step, count - placed)
+            wanted, limit = attempt.times(step)
+            picks, wants = self._best(self._pool, wanted, limit, attempt.launch)
+            if wants.left:
+                step //= 2
+            else:
                 self._commit(self._pool, picks, wants, GANG)
-                return True
-        return False
+                placed += step
+        return placed
 
     def _place_each(
         self, pool: Pool, demands: Sequence[Demand], reason: str, allowed: dict[str, int | float] | None = None
@@ -160,13 +196,15 @@ class Planner:
         left: Counter[Shape] = Counter()
         waiting = []
         for demand in demands:
-            if demand.count > 0:
-                options = self._options(demand.shape)
-                if options:
-                    waiting.append(Want(demand.shape, options[0], demand.count, options[1:]))
-                else:
-                    left[demand.shape] += demand.count
+            options = self._options(demand.shape)
+            if options:
+                waiting.append(Want(demand.shape, options[0], demand.count, options[1:]))
+            else:
+                left[demand.shape] += demand.count
         while waiting:
+            if not self._world.work.spend(0):
+                left.update({want.shape: want.number for want in waiting})
+                break
             picks, wants = self._best(pool, waiting)
             left.update(self._commit(pool, picks, wants, reason, allowed))
             waiting = []
@@ -189,11 +227,11 @@ class Planner:
         self, pool: Pool, waiting: Sequence[Want], limit: int | None = None, launch: bool = True
     ) -> tuple[list[Pick], Wants]:
         """The usual order; when that leaves something over, bounds bind: then nodes that hold more are tried first."""
-        names = self._world.space.names
-        wants = Wants(names, waiting, self._manner.scarce)
+        names, work = self._world.space.names, self._world.work
+        wants = Wants(names, waiting, self._manner.scarce, work)
         picks = self._attempt(pool, wants, Utilisation(self._gpu, self._conserve), limit, launch)
         if wants.left and len(wants.wants) <= RETRIED_SHAPES:
-            others = Wants(names, waiting, self._manner.scarce)
+            others = Wants(names, waiting, self._manner.scarce, work)
             volume = Volume.of(others, len(names), self._gpu, self._conserve)
             other_picks = self._attempt(pool, others, volume, limit, launch)
             if others.left < wants.left:
@@ -205,7 +243,7 @@ class Planner:
         picks: list[Pick] = []
         every = (RUNNING, MINIMUM, COMING)
         for stages in [every] if self._manner.joint else [(stage,) for stage in every]:
-            picks += place(wants, pool.candidates(*stages)[::turn], score, limit)
+            picks += place(wants, pool.candidates(stages, wants.floor, wants.work, turn), score, limit)
         if launch:
             types = [Candidate(p, self._limits.room(name), name) for name, p in self._world.profiles.items()]
             picks += place(wants, types[::turn], score, limit, cap=self._limits.workers)
@@ -244,6 +282,11 @@ class Planner:
     def _launch(self, name: str, count: int, reason: str) -> None:
         self.reasons[name][reason] += count
         self._limits.take(name, count)
+
+
+def _added_up(demands: Iterable[Demand]) -> tuple[Demand, ...]:
+    """One demand per shape, sorted."""
+    return tuple([Demand(shape, count) for shape, count in gangs.added_up(demands)])
 
 
 def least(node_type: NodeType) -> int:

@@ -52,6 +52,7 @@ class Decision:
 
     ``needed``: existing workers on which something is to be placed. ``infeasible``: no node and no type, were it
     empty and free to launch, could ever hold it. ``unplaced``: feasible, but limits or blocked types hold it back.
+    ``complete``: false when there was too much for one decision; what was not examined is among the unplaced.
     """
 
     launches: Mapping[str, int]
@@ -62,3 +63,4 @@ class Decision:
     unplaced: tuple[Demand, ...] = ()
     unplaced_gangs: tuple[Gang, ...] = ()
     unplaced_requested: tuple[Demand, ...] = ()
+    complete: bool = True

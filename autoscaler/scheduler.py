@@ -9,11 +9,13 @@ wins: more placed, then fewer nodes, then cheaper ones.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress
+from operator import not_
 from typing import NamedTuple
 
-from . import gangs
-from .model import Demand, Gang, Shape, Strategy
+from .gangs import Group
+from .model import Demand, Gang, Shape, Strategy, in_order
 from .planner import MIN_WORKERS, Manner, Planner, World, least
 from .request import Decision, Existing, Request
 
@@ -23,13 +25,13 @@ __all__ = ["Decision", "Existing", "Request", "removable", "schedule"]
 class _Result(NamedTuple):
     planner: Planner
     requested: Counter[Shape]
-    gangs: tuple[Gang, ...]
+    gangs: list[tuple[Group, int]]
     demands: Counter[Shape]
 
     @property
     def left(self) -> tuple[int, int, int]:
         """How much found no place."""
-        return len(self.gangs), sum(self.requested.values()), sum(self.demands.values())
+        return sum([count for _, count in self.gangs]), sum(self.requested.values()), sum(self.demands.values())
 
     def launched(self, world: World) -> tuple[int, int, int, int]:
         """Number of nodes launched, and their GPUs, CPUs and memory."""
@@ -45,21 +47,27 @@ def schedule(request: Request) -> Decision:
     """Decide. Never raises on a well-typed request, whatever its numbers."""
     world = World(request)
     best = _run(world, Manner())
+    complete = world.complete
     for manner in _others(world, best):
         result = _run(world, manner)
+        if not world.complete:
+            break
         fewer_left = result.left < best.left
         # The order of selectors is a wish: it is dropped to place more, not to save nodes.
         same_left = result.left == best.left and manner.ordered
         if fewer_left or (same_left and result.launched(world) < best.launched(world)):
             best = result
-    return _decision(world, best)
+    return _decision(world, best, complete)
 
 
 def removable(request: Request, decision: Decision, idle: Sequence[str] | None = None) -> frozenset[str]:
     """Those of ``idle`` (workers by name, the longest idle first; default: all) that need not stay.
 
-    No needed worker is among them, and of each type its minimum stays, counting what runs or is on its way.
+    No needed worker is among them, and of each type its minimum stays, counting what runs or is on its way. None while
+    the decision is incomplete: what was not examined may need them.
     """
+    if not decision.complete:
+        return frozenset()
     live = {n.name: n.node_type for n in request.nodes if not n.is_head and not n.draining}
     spare = Counter(live.values())
     spare.subtract({t.name: least(t) for t in request.types})
@@ -74,9 +82,8 @@ def removable(request: Request, decision: Decision, idle: Sequence[str] | None =
 def _run(world: World, manner: Manner) -> _Result:
     planner = Planner(world, manner)
     planner.launch_minimum()
-    requested = planner.place_requested(world.request.requested)
-    waiting_gangs = planner.place_gangs(world.request.gangs)
-    return _Result(planner, requested, waiting_gangs, planner.place_demands(world.request.demands))
+    requested = planner.place_requested()
+    return _Result(planner, requested, planner.place_gangs(), planner.place_demands())
 
 
 def _others(world: World, first: _Result) -> Iterator[Manner]:
@@ -99,21 +106,26 @@ def _others(world: World, first: _Result) -> Iterator[Manner]:
         yield Manner(joint=True, spread=False, ordered=False)
 
 
-def _decision(world: World, result: _Result) -> Decision:
+def _decision(world: World, result: _Result, complete: bool) -> Decision:
     reasons = {name: dict(counts) for name, counts in sorted(result.planner.reasons.items()) if counts}
     impossible = {shape for shape in result.demands if not world.possible(shape)}
-    hopeless = [not all(map(world.possible, gangs.alone(gang))) for gang in result.gangs]
+    hopeless = [not all(map(world.possible, group.wholes)) for group, _ in result.gangs]
     return Decision(
         launches={name: sum(counts.values()) for name, counts in reasons.items()},
         reasons=reasons,
         needed=frozenset(result.planner.needed),
         infeasible=_demands({s: n for s, n in result.demands.items() if s in impossible}),
-        infeasible_gangs=tuple(g for g, never in zip(result.gangs, hopeless, strict=True) if never),
+        infeasible_gangs=_gangs(compress(result.gangs, hopeless)),
         unplaced=_demands({s: n for s, n in result.demands.items() if s not in impossible}),
-        unplaced_gangs=tuple(g for g, never in zip(result.gangs, hopeless, strict=True) if not never),
+        unplaced_gangs=_gangs(compress(result.gangs, map(not_, hopeless))),
         unplaced_requested=_demands(result.requested),
+        complete=complete,
     )
 
 
+def _gangs(waiting: Iterable[tuple[Group, int]]) -> tuple[Gang, ...]:
+    return tuple([gang for group, count in waiting for gang in group.members[-count:]])
+
+
 def _demands(counts: Mapping[Shape, int]) -> tuple[Demand, ...]:
-    return tuple(Demand(shape, count) for shape, count in sorted(counts.items()))
+    return tuple([Demand(shape, counts[shape]) for shape in sorted(counts, key=in_order)])

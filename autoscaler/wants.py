@@ -14,11 +14,16 @@ from operator import le
 from typing import NamedTuple
 
 from .model import Selector, Shape
+from .work import Work
 
 Vector = tuple[int, ...]
 # What one node takes: (rank, how many) pairs.
 Taken = tuple[tuple[int, int], ...]
 
+# What it takes to begin, to put one wish in its place, and to look for the first one of a kind that fits.
+STEPS_TO_BEGIN = 40
+STEPS_PER_WANT = 6
+STEPS_PER_KIND = 3
 # Entries between two remembered minima: a search passes over a block of shapes, none of which can fit, at once.
 BLOCK = 32
 NOTHING_FITS = (sys.maxsize**2,)
@@ -48,14 +53,16 @@ class Kind:
 
     Invariants: ``sizes`` (negated sums of the amounts) ascends, so that what is too big in sum is passed over by
     bisection; ``_blocks[b]`` is the least that any shape of block b asks for, per resource; ``_alive`` leads from
-    any entry to the next one that still has a count.
+    any entry to the next one that still has a count. ``looks``: the steps that ``admits`` takes.
     """
 
-    __slots__ = ("_alive", "_blocks", "amounts", "dims", "floor", "ranks", "selectors", "sizes")
+    __slots__ = ("_alive", "_blocks", "_work", "amounts", "dims", "floor", "looks", "ranks", "selectors", "sizes")
 
-    def __init__(self, dims: Vector, selectors: tuple[Selector, ...]) -> None:
+    def __init__(self, dims: Vector, selectors: tuple[Selector, ...], work: Work) -> None:
+        self._work = work
         self.dims = dims
         self.selectors = selectors
+        self.looks = 2 + sum(3 * len(selector.constraints) + 2 for selector in selectors)
         self.ranks: list[int] = []
         self.amounts: list[Vector] = []
         self.sizes: list[int] = []
@@ -84,9 +91,10 @@ class Kind:
 
     def admits(self, free: Sequence[int], labels: Mapping[str, str]) -> bool:
         """Whether any entry may fit: the cheap test that spares most nodes a search."""
-        if self.selectors and not any(selector.admits(labels) for selector in self.selectors):
-            return False
-        return all(free[d] >= least for d, least in zip(self.dims, self.floor, strict=True))
+        for d, least in zip(self.dims, self.floor, strict=True):
+            if free[d] < least:
+                return False
+        return not self.selectors or any(selector.admits(labels) for selector in self.selectors)
 
     def seek(self, start: int, free: Sequence[int]) -> int:
         """Index of the first entry from ``start`` on that fits into ``free``; past the end when there is none."""
@@ -96,13 +104,16 @@ class Kind:
         room = tuple([free[d] for d in dims])
         index = self._live(max(start, bisect_left(self.sizes, -sum(room))))
         alive, amounts = self._alive, self.amounts
-        for block in range(index // BLOCK, len(self._blocks)):
+        for passed, block in enumerate(range(index // BLOCK, len(self._blocks))):
             if all(map(le, self._blocks[block], room)):
+                self._work.left -= BLOCK // 2
                 first = block * BLOCK
                 for entry in range(max(index, first), min(first + BLOCK, len(amounts))):
                     if alive[entry] == entry and all(map(le, amounts[entry], room)):
+                        self._work.left -= passed
                         return entry
                 self._refresh(block)
+        self._work.left -= len(self._blocks)
         return len(amounts)
 
     def _refresh(self, block: int) -> None:
@@ -125,11 +136,16 @@ class Wants:
     """Demand that waits for a node, hardest first: most label constraints, most resources, biggest amounts.
 
     The order is that of Ray's own autoscaler; with ``scarce_first``, what few kinds of nodes can hold goes before all
-    else. A rank is a position in it.
+    else. A rank is a position in it. ``floor`` is the least that anything asks for, per resource: a node with less
+    takes nothing. What is asked of this object is taken from ``work``.
     """
 
-    def __init__(self, names: dict[str, int], wants: Iterable[Want], scarce_first: bool = False) -> None:
+    def __init__(
+        self, names: dict[str, int], wants: Iterable[Want], scarce_first: bool = False, work: Work | None = None
+    ) -> None:
+        self.work = work or Work()
         self.wants = _hardest_first(wants, scarce_first)
+        self.work.left -= STEPS_TO_BEGIN + STEPS_PER_WANT * len(self.wants)
         self.counts = [w.number for w in self.wants]
         self.left = sum(self.counts)
         self.kind_of: list[Kind] = []
@@ -139,19 +155,32 @@ class Wants:
             dims = tuple([names[name] for name, _ in want.shape.resources])
             kind = kinds.get((want.choice.selectors, dims))
             if kind is None:
-                kind = kinds[want.choice.selectors, dims] = Kind(dims, want.choice.selectors)
+                kind = kinds[want.choice.selectors, dims] = Kind(dims, want.choice.selectors, self.work)
             self.kind_of.append(kind)
             self._index_of.append(kind.add(rank, tuple([amount for _, amount in want.shape.resources])))
         self.kinds = list(kinds.values())
         for kind in self.kinds:
             kind.seal()
+        self.floor = self._floor(len(names))
+        self._looks = sum(kind.looks for kind in self.kinds)
+
+    def _floor(self, size: int) -> Vector:
+        asked: list[list[int]] = [[] for _ in range(size)]
+        for kind in self.kinds:
+            for d, least in zip(kind.dims, kind.floor, strict=True):
+                asked[d].append(least)
+        return tuple([min(least) if least and len(least) == len(self.kinds) else 0 for least in asked])
 
     def kinds_for(self, free: Vector, labels: Mapping[str, str]) -> list[Kind]:
         """The kinds that such a node may hold at all."""
+        if not self.work.spend(self._looks):
+            return []
         return [kind for kind in self.kinds if kind.admits(free, labels)]
 
     def fill(self, free: list[int], kinds: list[Kind], limit: int | None) -> Taken:
         """What a node with this much ``free`` takes, hardest first; ``free`` is reduced. At most ``limit`` wishes."""
+        if not self.work.spend(STEPS_PER_KIND * len(kinds)):
+            return ()
         heads = []
         for kind in kinds:
             index = kind.seek(0, free)
@@ -162,6 +191,7 @@ class Wants:
         taken = []
         while heads:
             rank, index, kind = heads[0]
+            self.work.left -= STEPS_PER_WANT
             fitting = self._fitting(rank, kind, kind.amounts[index], free)
             if fitting > 0:
                 fitting = fitting if limit is None else min(fitting, limit)

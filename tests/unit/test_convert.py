@@ -240,6 +240,16 @@ def test_too_wide_or_too_many_shapes_are_left_out(monkeypatch: pytest.MonkeyPatc
     assert len(demands(*(request({"CPU": n}) for n in range(1, 9)))) == 3
 
 
+def test_what_different_shapes_are_made_of_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names, constraints and values count once per shape, however often it is asked for."""
+    monkeypatch.setattr(convert, "MAX_ALL_ENTRIES", 4)
+    labelled = request({"CPU": 1}, selector(("zone", 1, ("a", "b"))))
+    assert len(demands(labelled, labelled)) == 1
+    assert [d.shape.selectors for d in demands(labelled, request({"CPU": 2}))] != [()]
+    assert len(demands(labelled, request({"CPU": 2}))) == 1
+    assert len(demands(*(request({"CPU": n}) for n in range(1, 9)))) == 4
+
+
 def test_selectors_are_canonical_and_keep_their_order() -> None:
     first = selector(("zone", 1, ("c", "b", "b")), ("arch", 2, ("arm",)), ("arch", 2, ("arm",)))
     zone, arch = LabelConstraint("zone", "in", ("b", "c")), LabelConstraint("arch", "not in", ("arm",))

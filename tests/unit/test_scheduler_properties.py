@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from random import Random
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from autoscaler import planner
 from autoscaler.model import QUANTUM, Demand, Gang, LabelConstraint, NodeType, Operator, Selector, Shape, Strategy
 from autoscaler.packing import Candidate, Profile, place
 from autoscaler.scheduler import Decision, Existing, Request, removable, schedule
@@ -82,6 +85,13 @@ def workers(request: Request) -> Counter[str]:
     return Counter(n.node_type for n in request.nodes if not n.is_head)
 
 
+def demanded(demands: Iterable[Demand]) -> Counter[Shape]:
+    counts: Counter[Shape] = Counter()
+    for demand in demands:
+        counts[demand.shape] += max(0, demand.count)
+    return counts
+
+
 def within_bounds(request: Request, decision: Decision) -> bool:
     have, types = workers(request), {t.name: t for t in request.types}
     launched = sum(decision.launches.values())
@@ -117,14 +127,25 @@ def test_order_says_nothing(request: Request, seed: int) -> None:
 def test_all_demand_is_accounted_for(request: Request) -> None:
     """Nothing is reported that was not asked for, and nothing twice."""
     decision = schedule(request)
-    asked: Counter[Shape] = Counter()
-    for demand in request.demands:
-        asked[demand.shape] += max(0, demand.count)
-    told: Counter[Shape] = Counter()
-    for demand in (*decision.infeasible, *decision.unplaced):
-        assert demand.count > 0
-        told[demand.shape] += demand.count
-    assert told <= asked
+    told = (*decision.infeasible, *decision.unplaced)
+    assert all(demand.count > 0 for demand in told)
+    assert demanded(told) <= demanded(request.demands)
+
+
+@QUICK
+@given(REQUESTS, st.integers(0, 3_000), st.integers(0, 100))
+def test_a_decision_that_is_cut_short_is_a_decision(request: Request, steps: int, seed: int) -> None:
+    """Whatever the work that may be done: bounds hold, order says nothing, what was not examined is unplaced."""
+    with patch.multiple(planner, PLANNING_STEPS=steps, PLANNING_STEPS_AT_LEAST=0, JUDGING_STEPS=steps):
+        decision = schedule(request)
+        again = schedule(permuted(Random(seed), request))
+    assert comparable(again) == comparable(decision)
+    assert within_bounds(request, decision)
+    whole = schedule(request)
+    assert demanded(decision.infeasible) <= demanded(whole.infeasible)
+    assert demanded(whole.infeasible) <= demanded((*decision.infeasible, *decision.unplaced))
+    if not decision.complete:
+        assert not removable(request, decision)
 
 
 @settings(max_examples=150, deadline=None)
