@@ -89,9 +89,9 @@ def _demands(state: RayState | None) -> Iterator[str]:
     yield from (f"{_shape(d)}: {d.count}+ pending tasks/actors" for d in state.demands)
     for gang in state.gangs:
         bundles = ", ".join(f"{_shape(d)} * {d.count}" for d in gang.bundles)
-        yield f"{bundles} ({gang.strategy.value}): 1+ placement groups"
+        yield f"{bundles} ({gang.strategy.value}): 1+ pending placement groups"
     yield from (f"{_shape(d)}: {d.count}+ from request_resources()" for d in state.requested)
 
 
 def _shape(demand: Demand) -> str:
-    return "{" + ", ".join(f"'{name}': {amount / QUANTUM:g}" for name, amount in demand.shape.resources) + "}"
+    return "{" + ", ".join(f"'{name}': {amount / QUANTUM}" for name, amount in demand.shape.resources) + "}"

@@ -131,3 +131,60 @@ def test_a_pod_whose_ray_container_is_over_has_ended_whatever_a_sidecar_does() -
     ours = {"name": "ray-node", "state": {"running": {}}}
     gone = {"name": "proxy", "state": {"terminated": {"exitCode": 0}}}
     assert PodView.from_object(raw_pod({"phase": "Running", "containerStatuses": [ours, gone]})).live
+
+
+def waits_since(reason: str = "Unschedulable") -> list[dict[str, str]]:
+    return [
+        {"type": "PodScheduled", "status": "False", "reason": reason, "message": "0/3", "lastTransitionTime": LATER}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "stuck", "since"),
+    [
+        ({"phase": "Pending", "conditions": waits_since()}, "Unschedulable", NOW + 60),
+        ({"conditions": waits_since()}, "Unschedulable", NOW + 60),
+        ({"phase": "Pending", "conditions": waits_since("SchedulingGated")}, "", 0.0),
+        # A pod that was bound by hand runs, whatever the scheduler thought of it.
+        ({"phase": "Running", "conditions": waits_since()}, "", 0.0),
+        ({"phase": "Pending", "containerStatuses": [container(waiting={"reason": "ErrImagePull"})]}, "ImageMissing", 0),
+        (
+            {"phase": "Pending", "initContainerStatuses": [container(waiting={"reason": "ImagePullBackOff"})]},
+            "ImageMissing",
+            0,
+        ),
+        (
+            {"phase": "Pending", "containerStatuses": [container(waiting={"reason": "CreateContainerConfigError"})]},
+            "ConfigMissing",
+            0,
+        ),
+        ({"phase": "Pending", "containerStatuses": [container(waiting={"reason": "ContainerCreating"})]}, "", 0.0),
+    ],
+)
+def test_a_pod_is_stuck_when_waiting_alone_will_not_start_it(status: dict[str, Any], stuck: str, since: float) -> None:
+    assert (view(status).stuck, view(status).stuck_since) == (stuck, since)
+
+
+@pytest.mark.parametrize(
+    ("ready", "containers", "gates", "lost"),
+    [
+        ("False", "True", [], True),
+        ("True", "True", [], False),
+        ("False", "False", [], False),
+        # Its containers are ready and a gate is not: nothing is wrong with its node.
+        ("False", "True", [{"conditionType": "example.com/gate"}], False),
+    ],
+)
+def test_a_silent_kubelet_shows_in_the_ready_condition_alone(
+    ready: str, containers: str, gates: list[dict[str, str]], lost: bool
+) -> None:
+    conditions = [{"type": "Ready", "status": ready, "lastTransitionTime": LATER}]
+    pod = raw_pod({"phase": "Running", "conditions": [*conditions, {"type": "ContainersReady", "status": containers}]})
+    pod["spec"]["readinessGates"] = gates
+    assert (PodView.from_object(pod).node_lost, PodView.from_object(pod).unready_since) == (lost, NOW + 60)
+
+
+@pytest.mark.parametrize(("text", "by"), [("1700000600", NOW + 600), ("soon", 0.0), ("9" * 11, 0.0), ("-5", 0.0)])
+def test_until_when_a_pod_may_finish_is_read_from_its_annotation(text: str, by: float) -> None:
+    pod = view(annotations={"cluster.ray.io/drain-by": text, "cluster.ray.io/drain-reason": "it is outdated"})
+    assert (pod.drain_by, pod.drain_reason) == (by, "it is outdated")
