@@ -151,6 +151,7 @@ class Operator:
         deadline = time.monotonic() + STOP_SECONDS
         # What a pass in hand has not sent by now is the next leader's to do.
         self.leadership.resign()
+        log.info("stopping")
         self._stop.set()
         self._queue.close()
         finished = True

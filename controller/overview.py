@@ -25,29 +25,29 @@ def overview(seen: Observed, plan: Plan) -> tuple[str, ...]:
     state = seen.ray.state if seen.ray else None
     return (
         "Node status",
-        *_section("Healthy", _healthy(state)),
-        *_section("Pending", _pending(seen, plan)),
+        *_section("Healthy", _healthy(state), "(the head has not answered yet)"),
+        *_section("Pending", _pending(seen, plan), "(no pending nodes)"),
         *_section("Leaving", _leaving(plan)),
-        *_section("Recent failures", _failures(seen)),
+        *_section("Recent failures", _failures(seen), "(no failures)"),
         "Resources",
-        *_section("Usage", _usage(state)),
-        *_section("Demands", _demands(state)),
+        *_section("Usage", _usage(state), "(no resources)"),
+        *_section("Demands", _demands(state), "(no resource demands)"),
     )
 
 
-def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
-    shown = list(lines)
-    yield f"{title}:"
-    yield from (f" {line}" for line in shown[:MAX_LINES] or ["(none)"])
+def _section(title: str, lines: Iterable[str], nothing: str = "") -> Iterator[str]:
+    """Nothing at all when there is nothing to show, nor words for that."""
+    shown = list(lines) or [nothing] * bool(nothing)
+    if shown:
+        yield f"{title}:"
+    yield from (f" {line}" for line in shown[:MAX_LINES])
     if len(shown) > MAX_LINES:
         yield f" ... and {len(shown) - MAX_LINES} more"
 
 
 def _healthy(state: RayState | None) -> Iterator[str]:
-    if state is None:
-        yield "(the head has not answered yet)"
-        return
-    living = (n.node_type or "unknown" for n in state.nodes if n.status is not NodeStatus.DEAD)
+    nodes = state.nodes if state else ()
+    living = (n.node_type or "unknown" for n in nodes if n.status is not NodeStatus.DEAD)
     yield from (f"{count} {name}" for name, count in sorted(Counter(living).items()))
 
 

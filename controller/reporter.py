@@ -72,10 +72,13 @@ class Reporter:
         self._logged.pop(cluster, None)
 
     def log_autoscaling(self, seen: Observed, plan: Plan) -> None:
-        """The block that starts with "Autoscaler status", when it says something new, every few seconds at most."""
+        """The block that starts with "Autoscaler status", when it says something new, every few seconds at most.
+
+        It begins with the head's first answer: what happens before, the other lines tell.
+        """
         lines, now = overview(seen, plan), self._clock()
         before, when = self._logged.get(seen.cluster.key, ((), 0.0))
-        if lines == before or now - when < LOG_SECONDS:
+        if (seen.ray is None and not before) or lines == before or now - when < LOG_SECONDS:
             return
         self._logged[seen.cluster.key] = (lines, now)
         log.info("%s %s", seen.cluster.key.log_prefix, "\n".join((heading(now), *lines)))

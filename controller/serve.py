@@ -77,7 +77,6 @@ def _run(operator: Operator, server: Server | None, options: Options) -> None:
         log.info("serving metrics, health and status at port %d", server.port)
         server.start()
     stopping.wait()
-    log.info("stopping")
     operator.stop()
     if server:
         server.stop()

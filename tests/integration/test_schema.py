@@ -116,8 +116,11 @@ def test_under_the_legacy_crd_the_operator_works_and_is_quiet(
     kube.run("delete", "pod", kube.list("pods", WORKER)[0]["metadata"]["name"], "--now")
     launched(kube, 2)
     kube.run_pods()
-    eventually(lambda: operator.log().count("2 workers are ready") == 2)
-    assert operator.log().count("created 3 pods") == operator.log().count("created 1 pod:") == 1
+    eventually(lambda: kube.get("raycluster", "example-cluster")["status"]["phase"] == "Running")
+    said = operator.log()
+    assert said.count("created 3 pods") == said.count("created 1 pod:") == 1
+    # What is said again within seconds is left out.
+    assert 1 <= said.count("2 workers are ready") <= 2
 
 
 @pytest.fixture

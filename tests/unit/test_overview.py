@@ -45,7 +45,7 @@ def test_nodes_usage_and_demand_are_told_as_ray_sees_them() -> None:
     blocks = {"worker-node": Block("QuotaExceeded", "quota is used up", NOW, math.inf)}
     observed = seen([head_pod(SPEC), busy, leaving, crashed], ray=ray, blocks=blocks)
     text = "\n".join(overview(observed, make_plan(observed)))
-    assert "Healthy:\n 2 worker-node\nPending:\n (none)\nLeaving:\n" in text
+    assert "Healthy:\n 2 worker-node\nPending:\n (no pending nodes)\nLeaving:\n" in text
     assert f"Leaving:\n {leaving.name}: worker-node, it is outdated" in text
     assert f" {crashed.name}: worker-node, Error, exit code 1\n worker-node: quota is used up\nResources" in text
     assert "Usage:\n 1/2 CPU" in text
