@@ -210,6 +210,8 @@ def test_rolling_updates_during_a_scale_up_make_every_pod_once(
             eventually(lambda leader=leader: "stopping" in leader.process.log())  # type: ignore[misc]
             hold.released.set()
             leader.process.stop()
+            # The next one must not be quicker to take the lease.
+            eventually(successor.leads)
             leader = successor
         eventually(lambda: replicas.namespace.settled("example-cluster", 100))
         made = [replica.proxy.changes()["create", "pods"] for replica in replicas.made]
