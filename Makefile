@@ -79,6 +79,10 @@ test-integration: $(STAMP) ## Against a real kube-apiserver without nodes
 test-e2e: $(STAMP) ## On real nodes with real Ray: the guide's commands, one by one
 	$(BIN)/pytest tests/e2e -v
 
+.PHONY: docs-outputs
+docs-outputs: $(STAMP) ## Write into docs/when-a-raycluster-is-wrong.md what its commands print
+	WRITE_DOCS=1 $(BIN)/pytest tests/integration/test_malformed.py -q
+
 .PHONY: bench
 bench: bench-scheduler ## Every benchmark; each writes a JSON file under build/bench
 

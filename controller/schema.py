@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
@@ -113,7 +114,7 @@ def _told(error: ValidationError) -> Iterator[Problem]:
             if name not in known:
                 yield Problem(_below(path, name), f"is no field; {_nearest(name, known)}")
     elif rule == "type":
-        yield Problem(path, f"{_short(value)} is not {_kind(limit)}{_quoted(value, limit)}")
+        yield Problem(path, f"{_short(value)} is not {_kind(limit)}{_remedy(value, limit)}")
     else:
         yield Problem(path, _bound(rule, limit, value))
 
@@ -156,10 +157,12 @@ def _kind(types: str | Sequence[str]) -> str:
     return " or ".join(_KINDS[name] for name in names)
 
 
-def _quoted(value: Any, types: str | Sequence[str]) -> str:
-    """The remedy for the commonest mistake: YAML took a text for a number or a truth."""
+def _remedy(value: Any, types: str | Sequence[str]) -> str:
+    """For the commonest mistake: YAML took a text for a number or a truth, or quotes made a text of one."""
     if "string" in types and isinstance(value, bool | int | float):
         return f"; put it in quotes: {json.dumps(json.dumps(value))}"
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?|true|false", value) and "string" not in types:
+        return f"; take the quotes away: {value}"
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -22,6 +23,8 @@ _NO_VERDICT = (
     "is being terminated",
     "unable to create new content",
 )
+# How an answer begins. The name in it was given to this trial alone.
+_PREAMBLE = re.compile(r'(Pod|pods) "[^"]*" is (invalid|forbidden): ')
 
 
 class Verdict(Enum):
@@ -54,7 +57,7 @@ def judge(error: ApiError) -> Trial:
     if any(words in error.message for words in _NO_VERDICT) or error.status == 404:
         return Trial(Verdict.UNKNOWN, error.message)
     if error.status in (400, 403, 422):
-        return Trial(Verdict.BAD, error.message)
+        return Trial(Verdict.BAD, _PREAMBLE.sub("", error.message, count=1))
     return Trial(Verdict.LATER, str(error))
 
 

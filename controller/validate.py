@@ -90,7 +90,7 @@ def _print_text(checked: Sequence[str], problems: Sequence[Finding], notes: Sequ
     for problem in problems:
         where = f"{problem.path}: " if problem.path else ""
         which = f"RayCluster {problem.cluster}: " if problem.cluster and len(checked) > 1 else ""
-        print(f"{problem.file}: {which}{red}{where}{plain}{problem.message}")
+        print(f"{problem.file}: {which}{red}{where}{plain}{problem.message}", flush=True)
     clusters = "1 RayCluster" if len(checked) == 1 else f"{len(checked)} RayClusters"
     found = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}" if problems else "nothing is wrong"
     print(f"{clusters} checked: {found}", file=sys.stderr)

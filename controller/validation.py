@@ -153,8 +153,7 @@ def _bounds(spec: Json, types: list[Json]) -> Iterator[Problem]:
     if needed > maximum:
         yield Problem(
             "spec.maxWorkers",
-            f"{maximum} is less than the {needed} workers that the pod types' minWorkers add up to; "
-            f"raise it to {needed} or more",
+            f"{maximum} is less than the minWorkers of the worker types, {needed} in all; raise it to {needed} or more",
         )
 
 

@@ -43,6 +43,16 @@ def refusing(world: World, status: int, message: str) -> None:
     world.api.refuse = lambda method, what, name: error if (what, name) == ("pods", "trial") else None
 
 
+def test_a_refusal_is_told_without_the_name_that_was_made_up_for_the_trial() -> None:
+    """Asked again, it is the same refusal: not a new status, not a new Event."""
+    answers = [f'Pod "example-ray-worker-{name}" is invalid: spec.x: Not found: "data"' for name in ("a1b2c", "d3e4f")]
+    assert {judge(ApiError(422, "Invalid", answer)).message for answer in answers} == {'spec.x: Not found: "data"'}
+    forbidden = judge(
+        ApiError(403, "Forbidden", 'pods "x-abcde" is forbidden: violates PodSecurity "restricted:latest"')
+    )
+    assert forbidden.message == 'violates PodSecurity "restricted:latest"'
+
+
 def test_a_refused_pod_is_an_error_of_the_spec_and_touches_nothing() -> None:
     world = well()
     refusing(world, 422, "spec.containers[0].image: Required value")
