@@ -48,6 +48,10 @@ has-helm:
 undeploy: has-helm ## Remove the operator from the current cluster; RayClusters and their pods stay
 	helm uninstall ray-operator --namespace $(NAMESPACE) --ignore-not-found --wait
 
+.PHONY: manifests
+manifests: has-helm ## Write the operator's plain manifests anew from the chart
+	@scripts/render-manifests
+
 ##@ Develop it
 
 .PHONY: venv

@@ -1,0 +1,79 @@
+"""Manifests for people without Helm, and those that people have from the legacy operator."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.integration.test_chart import as_service_account
+from tests.integration.test_lifecycle import HEAD, running
+from tests.support.kube import Kube, eventually
+from tests.support.operator import OperatorProcess
+from tests.support.prerequisites import ROOT
+
+MANIFESTS = sorted((ROOT / "manifests").glob("*.yaml"))
+LEGACY = sorted((ROOT / "tests/legacy").glob("*.yaml"))
+
+
+def objects(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file."""
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+@pytest.mark.parametrize("path", [*MANIFESTS, *LEGACY], ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_the_api_server_takes_every_field_of_it(kube: Kube, path: Path) -> None:
+    """Nothing is unknown, nothing is dropped."""
+    named = {o["metadata"]["namespace"] for o in objects(path) if "namespace" in o["metadata"]}
+    if "ray" in named:
+        kube.run("create", "namespace", "ray")
+    try:
+        place = Kube(kube.environment, next(iter(named), kube.namespace))
+        place.run("apply", "--validate=strict", "-f", str(path))
+        place.run("delete", "-f", str(path), "--now")
+    finally:
+        kube.run("delete", "namespace", "ray", "--ignore-not-found")
+
+
+def test_the_operators_manifests_say_what_the_chart_says(environment: Mapping[str, str]) -> None:
+    """`make manifests` would change nothing."""
+    command = [str(ROOT / "scripts/render-manifests"), "--check"]
+    done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_second_example_differs_from_the_first_in_name_and_size_alone() -> None:
+    """So that what is said about one goes for both."""
+    (first,), (second,) = (objects(ROOT / f"manifests/{name}.yaml") for name in ("example_cluster", "example_cluster2"))
+    first["metadata"]["name"] += "2"
+    first["spec"]["podTypes"][1]["minWorkers"] = 1
+    assert second == first
+
+
+@pytest.mark.parametrize("name", ["operator-1.3", "operator_namespaced", "operator_cluster_scoped"])
+def test_the_legacy_operators_rights_are_enough(kube: Kube, name: str, tmp_path: Path) -> None:
+    """With its role, and not one right more, a legacy cluster starts, survives its head's loss and is told of."""
+    rights = [o for o in objects(ROOT / f"tests/legacy/{name}.yaml") if o["kind"] not in ("Deployment", "Pod")]
+    rights = json.loads(json.dumps(rights).replace('"namespace": "default"', f'"namespace": "{kube.namespace}"'))
+    kube.apply(*rights)
+    operator = OperatorProcess(kube.environment, kube.namespace)
+    operator.start(as_service_account(kube, "ray-operator-serviceaccount", tmp_path))
+    try:
+        kube.run("apply", "-f", str(ROOT / "tests/legacy/example_cluster-1.5.yaml"))
+        before = {p["metadata"]["uid"] for p in running(kube)}
+        kube.run("delete", "pod", kube.list("pods", HEAD)[0]["metadata"]["name"], "--now")
+        eventually(lambda: not before & {p["metadata"]["uid"] for p in running(kube)})
+        eventually(lambda: kube.get("raycluster", "example-cluster")["status"]["autoscalerRetries"] == 1)
+        refused = [line for line in operator.log().splitlines() if "forbidden" in line]
+        # That of Ray 1.3 had no right to post Events.
+        assert all("could not post the event" in line for line in refused)
+        assert bool(refused) == (name == "operator-1.3")
+    finally:
+        operator.stop()
+        for right in rights:
+            kube.run("delete", right["kind"], right["metadata"]["name"])
