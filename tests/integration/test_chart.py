@@ -1,46 +1,31 @@
-"""The Helm chart: what it renders, that the API server takes it, and that its role is enough for the operator."""
+"""The Helm chart: what it renders in each mode, and that every Kubernetes it is for takes it."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml
 
 from tests.integration.test_lifecycle import HEAD, running
+from tests.support.account import as_service_account
+from tests.support.chart import CHART, helm, one, pod_spec, pod_type, render
 from tests.support.kube import Kube, eventually
 from tests.support.operator import OperatorProcess
-from tests.support.prerequisites import ROOT
 
-CHART = ROOT / "charts/ray"
-CLUSTER_SCOPED = ["ClusterRole", "ClusterRoleBinding", "Deployment", "Role", "RoleBinding", "ServiceAccount"]
-NAMESPACED = ["Deployment", "Role", "RoleBinding", "ServiceAccount"]
-
-
-def render(environment: Mapping[str, str], namespace: str, *settings: str) -> list[dict[str, Any]]:
-    """The objects of a release called example-cluster."""
-    options = [word for setting in settings for word in ("--set", setting)]
-    command = ["helm", "template", "example-cluster", str(CHART), "-n", namespace, *options]
-    done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=True)
-    return [obj for obj in yaml.safe_load_all(done.stdout) if obj]
-
-
-def one(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    """The only object of a kind."""
-    (found,) = (o for o in objects if o["kind"] == kind)
-    return found
+OPERATOR = ["Deployment", "Role", "RoleBinding", "ServiceAccount"]
+CLUSTER_SCOPED = [*OPERATOR, "ClusterRole", "ClusterRoleBinding"]
+NAMESPACED = [*OPERATOR, "Role", "RoleBinding"]
+# The oldest Kubernetes that Chart.yaml allows, and the newest whose schemas are at hand.
+OLDEST, NEWEST = "1.25", "1.37"
 
 
 def test_helm_finds_nothing_to_complain_about(environment: Mapping[str, str]) -> None:
     """helm lint --strict passes."""
-    command = ["helm", "lint", "--strict", str(CHART)]
-    done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
+    done = helm(environment, "lint", "--strict", str(CHART))
     assert done.returncode == 0, done.stdout
 
 
@@ -53,6 +38,10 @@ def test_helm_finds_nothing_to_complain_about(environment: Mapping[str, str]) ->
         (["namespacedOperator=true"], [*NAMESPACED, "RayCluster"]),
         (["namespacedOperator=true", "operatorOnly=true"], NAMESPACED),
         (["operatorOnly=true", "clusterOnly=true"], []),
+        (
+            ["networkPolicy.enabled=true", "externalService.type=LoadBalancer"],
+            [*CLUSTER_SCOPED, "RayCluster", "NetworkPolicy", "NetworkPolicy", "Service"],
+        ),
     ],
 )
 def test_each_mode_renders_its_objects_and_the_api_server_takes_them(
@@ -63,34 +52,54 @@ def test_each_mode_renders_its_objects_and_the_api_server_takes_them(
     assert sorted(o["kind"] for o in objects) == sorted(kinds)
     for obj in objects:
         if obj["kind"] != "RayCluster":
-            for version in ("1.25", "1.36"):
+            for version in (OLDEST, NEWEST):
                 kubernetes_validate.validate(obj, version, strict=True)
         place = Kube(kube.environment, obj["metadata"].get("namespace", kube.namespace))
-        place.run("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(obj))
+        place.run("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=json.dumps(obj))
+
+
+def test_the_namespaced_operator_has_no_right_beyond_its_namespaces(environment: Mapping[str, str]) -> None:
+    """A role in each namespace that it watches, its lease in its own; nothing of the cluster's."""
+    objects = render(environment, "ops", "namespacedOperator=true", "operatorOnly=true", "watchNamespaces={a,b}")
+    assert not [o for o in objects if o["kind"].startswith("Cluster")]
+    roles = {(o["metadata"]["namespace"], o["metadata"]["name"]) for o in objects if o["kind"] == "Role"}
+    assert roles == {("a", "ray-operator-role"), ("b", "ray-operator-role"), ("ops", "ray-operator-lease")}
+    subjects = [o["subjects"] for o in objects if o["kind"] == "RoleBinding"]
+    account = {"kind": "ServiceAccount", "name": "ray-operator-serviceaccount", "namespace": "ops"}
+    assert subjects == [[account]] * 3
+    (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["env"] == [{"name": "RAY_OPERATOR_POD_NAMESPACE", "value": "a,b"}]
+
+
+def test_nobody_gets_at_secrets_or_into_pods(environment: Mapping[str, str]) -> None:
+    """No role of the chart's names more than the operator's own kinds."""
+    roles = [o for o in render(environment, "ray") if o["kind"] in ("ClusterRole", "Role")]
+    granted = {
+        f"{g}/{r}" for role in roles for rule in role["rules"] for g in rule["apiGroups"] for r in rule["resources"]
+    }
+    assert granted == {
+        "/events",
+        "/pods",
+        "/services",
+        "cluster.ray.io/rayclusters",
+        "cluster.ray.io/rayclusters/finalizers",
+        "cluster.ray.io/rayclusters/status",
+        "coordination.k8s.io/leases",
+    }
 
 
 def test_the_default_release_asks_for_four_cpus_and_two_and_a_half_gi(environment: Mapping[str, str]) -> None:
     """The guide's promise about room: operator, head and two workers together."""
     objects = render(environment, "ray")
-    operator = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]
-    types = {t["name"]: t for t in one(objects, "RayCluster")["spec"]["podTypes"]}
-    asked = [operator]
-    for name, count in (("rayHeadType", 1), ("rayWorkerType", types["rayWorkerType"]["minWorkers"])):
-        asked += [types[name]["podConfig"]["spec"]["containers"][0]["resources"]["requests"]] * count
+    asked = [one(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]]
+    for name, count in (("rayHeadType", 1), ("rayWorkerType", pod_type(objects, "rayWorkerType")["minWorkers"])):
+        asked += [pod_spec(objects, name)["containers"][0]["resources"]["requests"]] * count
     assert sum(int(a["memory"].removesuffix("Mi")) for a in asked) <= 2560
     millis = [int(c[:-1]) if (c := str(a["cpu"])).endswith("m") else 1000 * int(c) for a in asked]
     assert sum(millis) <= 4000
 
 
-def test_the_clusters_max_workers_is_the_sum_of_its_types(environment: Mapping[str, str]) -> None:
-    """Two more worker types count."""
-    objects = render(environment, "ray", "podTypes.big.maxWorkers=4", "podTypes.big.CPU=8", "podTypes.big.memory=1Gi")
-    assert one(objects, "RayCluster")["spec"]["maxWorkers"] == 7
-
-
-def test_the_namespaced_role_is_enough_and_gives_no_more_than_is_used(
-    kube: Kube, example: dict[str, Any], tmp_path: Path
-) -> None:
+def test_the_namespaced_role_is_enough(kube: Kube, example: dict[str, Any], tmp_path: Path) -> None:
     """The operator, as its own service account with the chart's role alone, runs a cluster through a head loss."""
     objects = render(kube.environment, kube.namespace, "namespacedOperator=true", "operatorOnly=true")
     kube.apply(*(o for o in objects if o["kind"] != "Deployment"))
@@ -107,17 +116,3 @@ def test_the_namespaced_role_is_enough_and_gives_no_more_than_is_used(
     finally:
         operator.stop()
     assert kube.get("lease", "ray-operator")["spec"].get("holderIdentity", "") == ""
-    used = {(r, v) for rule in one(objects, "Role")["rules"] for r in rule["resources"] for v in rule["verbs"]}
-    assert not {r for r, _ in used} & {"secrets", "configmaps", "pods/exec", "nodes"}
-
-
-def as_service_account(kube: Kube, account: str, directory: Path) -> dict[str, str]:
-    """An environment whose kubeconfig holds nothing but a service account's token."""
-    config = json.loads(kube.run("config", "view", "--raw", "-o", "json"))
-    token = kube.run("create", "token", account).strip()
-    config["users"] = [{"name": "account", "user": {"token": token}}]
-    for context in config["contexts"]:
-        context["context"]["user"] = "account"
-    path = directory / "kubeconfig"
-    path.write_text(json.dumps(config))
-    return {**os.environ, **kube.environment, "KUBECONFIG": str(path)}

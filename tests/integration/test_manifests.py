@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.integration.test_chart import as_service_account
 from tests.integration.test_lifecycle import HEAD, running
+from tests.support.account import as_service_account
 from tests.support.kube import Kube, eventually
 from tests.support.operator import OperatorProcess
 from tests.support.prerequisites import ROOT
@@ -29,15 +29,11 @@ def objects(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("path", [*MANIFESTS, *LEGACY], ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_the_api_server_takes_every_field_of_it(kube: Kube, path: Path) -> None:
     """Nothing is unknown, nothing is dropped."""
-    named = {o["metadata"]["namespace"] for o in objects(path) if "namespace" in o["metadata"]}
-    if "ray" in named:
-        kube.run("create", "namespace", "ray")
-    try:
-        place = Kube(kube.environment, next(iter(named), kube.namespace))
-        place.run("apply", "--validate=strict", "-f", str(path))
-        place.run("delete", "-f", str(path), "--now")
-    finally:
-        kube.run("delete", "namespace", "ray", "--ignore-not-found")
+    text = path.read_text().replace("namespace: ray\n", f"namespace: {kube.namespace}\n")
+    named = {o["metadata"].get("namespace", kube.namespace) for o in yaml.safe_load_all(text)}
+    place = Kube(kube.environment, named.pop())
+    place.run("apply", "--validate=strict", "-f", "-", stdin=text)
+    place.run("delete", "-f", "-", "--now", stdin=text)
 
 
 def test_the_operators_manifests_say_what_the_chart_says(environment: Mapping[str, str]) -> None:

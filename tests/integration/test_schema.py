@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from controller.checks import check
-from tests.integration.test_chart import one, render
 from tests.integration.test_lifecycle import WORKER, launched
+from tests.support.chart import one, render
 from tests.support.kube import Kube, KubectlError, eventually
 from tests.support.mistakes import MISTAKES
 from tests.support.operator import OperatorProcess

@@ -1,0 +1,44 @@
+{{/* What a schema cannot say: fails with the value, what is wrong with it, and what to write. */}}
+{{- define "ray.check" -}}
+{{- $values := .Values -}}
+{{- if and $values.watchNamespaces (not $values.namespacedOperator) -}}
+{{- fail "watchNamespaces: an operator for all namespaces has no use for it; add namespacedOperator: true, or remove it" -}}
+{{- end -}}
+{{- if include "ray.hasCluster" . -}}
+{{- if not (hasKey $values.podTypes $values.headPodType) -}}
+{{- fail (printf "headPodType: %q is not a key under podTypes; use one of them: %s" $values.headPodType (keys $values.podTypes | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- range $name, $type := $values.podTypes -}}
+{{- include "ray.checkType" (dict "name" $name "type" $type "isHead" (eq $name $values.headPodType)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ray.checkType" -}}
+{{- if not (regexMatch "^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$" .name) -}}
+{{- fail (printf "podTypes: %q cannot be the name of a pod type; use letters, digits, '-', '_' and '.', at most 63" .name) -}}
+{{- end -}}
+{{- $least := .type.minWorkers | default 0 | int -}}
+{{- $most := .type.maxWorkers | default 0 | int -}}
+{{- if and (gt $least $most) (not .isHead) -}}
+{{- fail (printf "podTypes.%s.minWorkers: %d is more than maxWorkers, which is %d; lower it or raise maxWorkers" .name $least $most) -}}
+{{- end -}}
+{{- $cpus := include "ray.cpus" .type -}}
+{{- if not $cpus -}}
+{{- fail (printf "podTypes.%s.CPU is missing; write for example 1, or 500m for half a CPU" .name) -}}
+{{- end -}}
+{{- if not .type.memory -}}
+{{- fail (printf "podTypes.%s.memory is missing; write for example 1Gi" .name) -}}
+{{- end -}}
+{{- include "ray.checkQuantity" (dict "name" .name "key" "CPU" "value" $cpus "example" "1, or 500m for half a CPU") -}}
+{{- include "ray.checkQuantity" (dict "name" .name "key" "memory" "value" .type.memory "example" "1Gi") -}}
+{{- include "ray.checkQuantity" (dict "name" .name "key" "GPU" "value" (include "ray.gpus" .type) "example" "1") -}}
+{{- end -}}
+
+{{/* The grammar of Kubernetes' quantities, without signs. */}}
+{{- define "ray.checkQuantity" -}}
+{{- $text := .value | toString -}}
+{{- if not (regexMatch "^([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]+)?$" $text) -}}
+{{- fail (printf "podTypes.%s.%s: %q is not a quantity; write for example %s" .name .key $text .example) -}}
+{{- end -}}
+{{- end -}}

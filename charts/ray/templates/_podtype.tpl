@@ -1,0 +1,121 @@
+{{/* A pod's and a container's securityContext: what "restricted" asks for, and what the pod type says over it. */}}
+{{- define "ray.podSecurity" -}}
+{{- $asked := dict -}}
+{{- if .restricted }}{{ $asked = dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") }}{{ end -}}
+{{- with mergeOverwrite $asked (.type.podSecurityContext | default dict) -}}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+{{- define "ray.containerSecurity" -}}
+{{- $asked := dict -}}
+{{- if .restricted -}}
+{{- $asked = dict "allowPrivilegeEscalation" false "capabilities" (dict "drop" (list "ALL")) -}}
+{{- end -}}
+{{- with mergeOverwrite $asked (.type.securityContext | default dict) -}}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{/* What a pod type asks for: CPU, memory and GPU, requested and limited, and its resources over them. */}}
+{{- define "ray.resources" -}}
+{{- $cpus := include "ray.cpus" . -}}
+{{- $requests := dict "cpu" $cpus "memory" .memory -}}
+{{- $limits := dict "cpu" $cpus "memory" .memory -}}
+{{- $gpus := include "ray.gpus" . -}}
+{{- if ne $gpus "0" }}{{ $_ := set $limits "nvidia.com/gpu" $gpus }}{{ end -}}
+{{- $more := .resources | default dict -}}
+requests:
+  {{- toYaml (mergeOverwrite $requests ($more.requests | default dict)) | nindent 2 }}
+limits:
+  {{- toYaml (mergeOverwrite $limits ($more.limits | default dict)) | nindent 2 }}
+{{- end -}}
+
+{{/* A pod's metadata: name, labels, annotations. */}}
+{{- define "ray.podMetadata" -}}
+generateName: {{ .name | kebabcase }}-
+{{- with .type.labels }}
+labels:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- $annotations := dict -}}
+{{- if .root.Values.monitoring.scrapeAnnotations -}}
+{{- $annotations = dict "prometheus.io/scrape" "true" "prometheus.io/port" "8080" -}}
+{{- end -}}
+{{- with mergeOverwrite $annotations (.type.annotations | default dict) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The pods of one type, without their metadata: a dict of name, type and root is given. */}}
+{{- define "ray.podSpec" -}}
+{{- $security := dict "restricted" .root.Values.restricted "type" .type -}}
+restartPolicy: Never
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .type.serviceAccountName }}
+serviceAccountName: {{ . }}
+automountServiceAccountToken: true
+{{- end }}
+{{- with .type.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .type.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .type.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .type.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with include "ray.podSecurity" $security }}
+{{ . }}
+{{- end }}
+# Ray shares objects between processes here; a container's usual 64 MB are too small.
+volumes:
+  - name: dshm
+    emptyDir:
+      medium: Memory
+  {{- with .type.volumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+containers:
+  - name: ray-node
+    image: {{ .type.image | default .root.Values.image | quote }}
+    imagePullPolicy: {{ .type.imagePullPolicy | default "IfNotPresent" }}
+    {{- with .type.env }}
+    env:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    {{- with .type.envFrom }}
+    envFrom:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    ports:
+      - containerPort: 6379
+      - containerPort: 10001
+      - containerPort: 8265
+      - containerPort: 8000
+      # Ray's own metrics of this node.
+      - name: metrics
+        containerPort: 8080
+    volumeMounts:
+      - name: dshm
+        mountPath: /dev/shm
+      {{- with .type.volumeMounts }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+    resources:
+      {{- include "ray.resources" .type | nindent 6 }}
+    {{- with include "ray.containerSecurity" $security }}
+    {{- . | nindent 4 }}
+    {{- end }}
+{{- end -}}

@@ -1,0 +1,224 @@
+"""The chart's values: each does what it says, old files work, and wrong ones are refused in words that help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.chart import CHART, helm, one, pod_spec, pod_type, render
+from tests.support.kube import Kube
+from tests.support.prerequisites import ROOT
+
+LEGACY = sorted((ROOT / "tests/legacy/values").glob("*.yaml"))
+
+
+def worker(environment: Mapping[str, str], **values: Any) -> dict[str, Any]:
+    """The spec of a worker with these values."""
+    return pod_spec(render(environment, "ray", values={"podTypes": {"rayWorkerType": values}}), "rayWorkerType")
+
+
+@pytest.mark.parametrize("path", LEGACY, ids=lambda p: p.stem)
+def test_the_api_server_takes_what_a_legacy_values_file_makes(kube: Kube, path: Any) -> None:
+    """And it means what it meant: names, sizes, and the sum of maxWorkers."""
+    values = yaml.safe_load(path.read_text())
+    objects = render(kube.environment, kube.namespace, values=values)
+    cluster = one(objects, "RayCluster")
+    kube.apply(cluster)
+    assert cluster["metadata"]["name"] == "example-cluster"
+    types = {t["name"]: t for t in cluster["spec"]["podTypes"]}
+    assert cluster["spec"]["maxWorkers"] == sum(t["maxWorkers"] for t in types.values())
+    for name, given in values["podTypes"].items():
+        limits = types[name]["podConfig"]["spec"]["containers"][0]["resources"]["limits"]
+        assert limits["cpu"] == str(given.get("CPU", given.get("numCPU")))
+        assert limits["memory"] == given.get("memory", "512Mi")
+        assert limits.get("nvidia.com/gpu", "0") == str(given.get("GPU", given.get("numGPU", 0)))
+        assert types[name].get("rayResources", {}) == given.get("rayResources", {})
+
+
+def test_the_older_names_of_cpu_and_gpu_win_over_the_charts_defaults(environment: Mapping[str, str]) -> None:
+    """A file of Ray 1.4 that says numCPU: 3 is not overruled by the CPU: 1 that the chart says today."""
+    (container,) = worker(environment, numCPU=3, numGPU=2)["containers"]
+    assert container["resources"]["limits"] == {"cpu": "3", "memory": "512Mi", "nvidia.com/gpu": "2"}
+
+
+def test_any_number_of_types_and_none_of_those_that_are_there(environment: Mapping[str, str]) -> None:
+    """Two more types count for maxWorkers, and null removes one."""
+    big, none = {"maxWorkers": 4, "CPU": 8, "memory": "1Gi"}, None
+    objects = render(environment, "ray", values={"podTypes": {"a": big, "b": big, "rayWorkerType": none}})
+    assert [t["name"] for t in one(objects, "RayCluster")["spec"]["podTypes"]] == ["a", "b", "rayHeadType"]
+    assert one(objects, "RayCluster")["spec"]["maxWorkers"] == 8
+
+
+def test_what_a_type_may_have_of_its_own(environment: Mapping[str, str]) -> None:
+    """Image, environment, volumes, placement, service account: where a pod has them."""
+    spec = worker(
+        environment,
+        image="mine@sha256:0123",
+        imagePullPolicy="Always",
+        env=[{"name": "A", "value": "b"}],
+        envFrom=[{"configMapRef": {"name": "c"}}],
+        volumes=[{"name": "data", "emptyDir": {}}],
+        volumeMounts=[{"name": "data", "mountPath": "/data"}],
+        serviceAccountName="reader",
+        priorityClassName="high",
+        nodeSelector={"disk": "fast"},
+        tolerations=[{"key": "gpu", "operator": "Exists"}],
+        affinity={"podAntiAffinity": {}},
+        resources={"requests": {"cpu": "500m"}, "limits": {"google.com/tpu": 4}},
+    )
+    (container,) = spec["containers"]
+    assert (container["image"], container["imagePullPolicy"]) == ("mine@sha256:0123", "Always")
+    assert (container["env"], container["envFrom"]) == (
+        [{"name": "A", "value": "b"}],
+        [{"configMapRef": {"name": "c"}}],
+    )
+    assert [v["name"] for v in spec["volumes"]] == [v["name"] for v in container["volumeMounts"]] == ["dshm", "data"]
+    assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("reader", True)
+    assert (spec["priorityClassName"], spec["nodeSelector"]) == ("high", {"disk": "fast"})
+    assert (spec["tolerations"], spec["affinity"]) == ([{"key": "gpu", "operator": "Exists"}], {"podAntiAffinity": {}})
+    assert container["resources"]["requests"] == {"cpu": "500m", "memory": "512Mi"}
+    assert container["resources"]["limits"] == {"cpu": "1", "memory": "512Mi", "google.com/tpu": 4}
+
+
+def test_labels_annotations_and_set_up_of_a_type(environment: Mapping[str, str]) -> None:
+    """They are the pods' and the pod type's, and an annotation may overrule the scraper's."""
+    mine = {"labels": {"team": "vision"}, "annotations": {"prometheus.io/scrape": "false"}, "setupCommands": ["true"]}
+    found = pod_type(render(environment, "ray", values={"podTypes": {"rayWorkerType": mine}}), "rayWorkerType")
+    metadata = found["podConfig"]["metadata"]
+    assert metadata["labels"] == {"team": "vision"}
+    assert metadata["annotations"] == {"prometheus.io/scrape": "false", "prometheus.io/port": "8080"}
+    assert found["setupCommands"] == ["true"]
+
+
+def test_what_the_cluster_may_have(environment: Mapping[str, str]) -> None:
+    """Idle time, speed, ports of the head Service, and a Service for the outside with the same ports."""
+    metrics = {"name": "metrics", "port": 8080, "targetPort": 8080}
+    values = {"idleTimeoutMinutes": 0.5, "upscalingSpeed": 2, "headServicePorts": [metrics]}
+    values["externalService"] = {
+        "type": "LoadBalancer",
+        "annotations": {"a": "b"},
+        "loadBalancerSourceRanges": ["::/0"],
+    }
+    objects = render(environment, "ray", values=values)
+    spec = one(objects, "RayCluster")["spec"]
+    assert (spec["idleTimeoutMinutes"], spec["upscalingSpeed"], spec["headServicePorts"]) == (0.5, 2, [metrics])
+    service = one(objects, "Service")
+    assert (service["metadata"]["name"], service["metadata"]["annotations"]) == ("example-cluster-external", {"a": "b"})
+    assert (service["spec"]["type"], service["spec"]["loadBalancerSourceRanges"]) == ("LoadBalancer", ["::/0"])
+    assert service["spec"]["selector"] == {"cluster.ray.io/component": "example-cluster-ray-head"}
+    assert {p["name"] for p in service["spec"]["ports"]} == {"client", "dashboard", "ray-serve", "metrics"}
+
+
+def test_what_the_operator_may_have(environment: Mapping[str, str]) -> None:
+    """Resources, placement, image by digest, secrets for pulling it."""
+    values = {
+        "operatorImage": "mine@sha256:0123",
+        "imagePullSecrets": [{"name": "registry"}],
+        "operatorResources": {"limits": {"memory": "1Gi"}},
+        "operatorNodeSelector": {"pool": "system"},
+        "operatorTolerations": [{"operator": "Exists"}],
+        "operatorPriorityClassName": "high",
+    }
+    objects = render(environment, "ray", values=values)
+    spec = one(objects, "Deployment")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert container["image"] == "mine@sha256:0123"
+    assert container["resources"] == {
+        "requests": {"cpu": "100m", "memory": "256Mi"},
+        "limits": {"cpu": "1", "memory": "1Gi"},
+    }
+    assert (spec["nodeSelector"], spec["tolerations"]) == ({"pool": "system"}, [{"operator": "Exists"}])
+    assert spec["priorityClassName"] == "high"
+    for pod in (spec, pod_spec(objects, "rayHeadType"), pod_spec(objects, "rayWorkerType")):
+        assert pod["imagePullSecrets"] == [{"name": "registry"}]
+
+
+WRONG = {
+    "a number for a text": ("image: 5", "at '/image': got number, want string"),
+    "a text for a number": (
+        "podTypes: {rayWorkerType: {maxWorkers: many}}",
+        "at '/podTypes/rayWorkerType/maxWorkers': got string, want integer",
+    ),
+    "a mistyped key of a type": (
+        "podTypes: {rayWorkerType: {maxWorker: 3}}",
+        "at '/podTypes/rayWorkerType': additional properties 'maxWorker' not allowed",
+    ),
+    "a mistyped key": ("operatorNamespce: ops", "at '': additional properties 'operatorNamespce' not allowed"),
+    "a negative time": ("idleTimeoutMinutes: -1", "at '/idleTimeoutMinutes': minimum: got -1, want 0"),
+    "a word that is none of the choices": (
+        "operatorLogFormat: xml",
+        "at '/operatorLogFormat': value must be one of 'human', 'json'",
+    ),
+    "half a Ray resource": (
+        "podTypes: {rayWorkerType: {rayResources: {CPU: 0.5}}}",
+        "at '/podTypes/rayWorkerType/rayResources/CPU': got number, want integer",
+    ),
+    "a head of no type": (
+        "headPodType: head",
+        'headPodType: "head" is not a key under podTypes; use one of them: rayHeadType, rayWorkerType',
+    ),
+    "more at least than at most": (
+        "podTypes: {rayWorkerType: {minWorkers: 7}}",
+        "podTypes.rayWorkerType.minWorkers: 7 is more than maxWorkers, which is 3; lower it or raise maxWorkers",
+    ),
+    "memory that is none": (
+        "podTypes: {rayWorkerType: {memory: 1 GB}}",
+        'podTypes.rayWorkerType.memory: "1 GB" is not a quantity; write for example 1Gi',
+    ),
+    "a type without CPUs": (
+        "podTypes: {big: {maxWorkers: 1, memory: 1Gi}}",
+        "podTypes.big.CPU is missing; write for example 1, or 500m for half a CPU",
+    ),
+    "a type without memory": (
+        "podTypes: {big: {maxWorkers: 1, CPU: 1}}",
+        "podTypes.big.memory is missing; write for example 1Gi",
+    ),
+    "a name that is no label": (
+        "podTypes: {'my type': {CPU: 1, memory: 1Gi}}",
+        "podTypes: \"my type\" cannot be the name of a pod type; use letters, digits, '-', '_' and '.', at most 63",
+    ),
+    "namespaces for an operator that has all": (
+        "watchNamespaces: [a]",
+        "watchNamespaces: an operator for all namespaces has no use for it; add namespacedOperator: true, or remove it",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+def test_wrong_values_are_refused_by_name_and_value(environment: Mapping[str, str], mistake: str) -> None:
+    """Field, value, and what to write, from helm itself, before anything is sent."""
+    values, complaint = WRONG[mistake]
+    done = helm(environment, "template", "x", str(CHART), "-f", "-", stdin=values)
+    assert done.returncode != 0
+    assert complaint in done.stderr
+
+
+def test_every_value_is_known_to_the_schema_and_has_a_default(environment: Mapping[str, str]) -> None:
+    """values.yaml shows all there is at its top."""
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert schema["properties"].keys() - {"global"} == values.keys()
+    words = set(re.findall(r"\w+", (CHART / "values.yaml").read_text()))
+    assert schema["definitions"]["podType"]["properties"].keys() <= words
+
+
+@pytest.mark.parametrize(
+    ("assignment", "commands"),
+    [
+        ("image=x", ("wait --for=condition=Ready raycluster/example-cluster", "helm -n ray test", "port-forward")),
+        ("operatorOnly=true", ("rollout status deployment/ray-operator", "helm -n ray test", "clusterOnly=true")),
+    ],
+)
+def test_the_notes_tell_the_next_three_commands(
+    environment: Mapping[str, str], assignment: str, commands: tuple[str, ...]
+) -> None:
+    """What somebody types after helm install, whichever mode it was."""
+    command = ["install", "example-cluster", str(CHART), "-n", "ray", "--dry-run=client", "--set", assignment]
+    notes = helm(environment, *command).stdout.partition("NOTES:")[2]
+    typed = [line for line in notes.splitlines() if line.startswith("  ")]
+    assert len(typed) == 3
+    assert all(wanted in line for wanted, line in zip(commands, typed, strict=True))
