@@ -19,8 +19,8 @@ MODES = {
     "namespaced": ("namespacedOperator=true",),
 }
 # From each mode to each other one, once.
-WALK = ("all", "operator", "all", "cluster", "all", "namespaced", "operator")
-WALK += ("cluster", "operator", "namespaced", "cluster", "namespaced", "all")
+WALK = ["all", "operator", "all", "cluster", "all", "namespaced", "operator"]
+WALK += ["cluster", "operator", "namespaced", "cluster", "namespaced", "all"]
 KINDS = "rayclusters,deployments,serviceaccounts,roles,rolebindings,services,networkpolicies"
 LABEL = "cluster.ray.io/component=operator"
 
