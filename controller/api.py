@@ -117,6 +117,7 @@ class Api:
             for line in _lines(response):
                 yield _parse(line)
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            self._suspect_connections()
             raise ApiError(0, "ConnectionLost", str(error)) from error
         finally:
             # A half-read stream cannot go back into the pool.
@@ -134,9 +135,13 @@ class Api:
         try:
             return self._pool.request(method, url, headers=headers, retries=False, **options)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            # Whatever swallowed this request may have swallowed the peer of every idle connection too.
-            self._pool.clear()
+            self._suspect_connections()
             raise ApiError(0, "NoAnswer", f"{self._host} does not answer: {error}") from error
+
+    def _suspect_connections(self) -> None:
+        # What broke one connection may have taken the peer of every idle one too, and each of those would cost
+        # a request's whole patience to find out.
+        self._pool.clear()
 
 
 def path_of(resource: str, namespace: str = "", name: str = "", subresource: str = "") -> str:

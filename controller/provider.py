@@ -83,15 +83,12 @@ class KubernetesNodeProvider(NodeProvider):
         key = Key(self._cluster.namespace, node.name)
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": node.uid}}
         try:
-            answer = self._api.request("DELETE", path_of("pods", *key), body=body)
+            self._api.request("DELETE", path_of("pods", *key), body=body)
         except ApiError as error:
-            if error.status in (404, 409):
-                # Gone, or another incarnation has the name: the one we meant does not exist.
-                self._pods.removal_asked(key, node.uid)
-                return
-            raise typed(error) from error
-        if answer.get("kind") == "Pod" and "deletionTimestamp" in answer["metadata"]:
-            self._pods.written(PodView.from_object(answer))
+            # 404, 409: gone, or another incarnation has the name; the one we meant does not exist.
+            if error.status not in (404, 409):
+                raise typed(error) from error
+        # Not the answer itself: of a pod that went at once it is an object without a resourceVersion.
         self._pods.removal_asked(key, node.uid)
 
 

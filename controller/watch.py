@@ -40,8 +40,8 @@ SHORT_STREAM_SECONDS = 1.0
 LONGEST_DELAY_SECONDS = 60.0
 # The server ends a watch in time, and the socket's own limit comes soon after that: whatever stands between and
 # keeps the connection open, a peer that is gone is noticed within a minute. Resuming costs a request and no objects.
-MIN_WATCH_SECONDS = 25
-MAX_WATCH_SECONDS = 40
+MIN_WATCH_SECONDS = 20
+MAX_WATCH_SECONDS = 30
 READ_MARGIN_SECONDS = 10
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.support.apiserver import ApiServer
+from tests.support.faults import Recorder
 from tests.support.kube import eventually
 from tests.support.namespace import Namespace
 from tests.support.operator import OperatorProcess
@@ -100,31 +101,32 @@ def restarts(space: Namespace) -> int:
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What an undisturbed run came to: the state after each phase, the writes in each, and the changes in all."""
+    """What an undisturbed run came to: the state after each phase, writes and watch events in each, changes in all."""
 
     states: list[list[str]]
     writes: list[int]
+    told: list[Counter[str]]
     changes: Counter[tuple[str, str]]
-    events: int
 
 
 def undisturbed(stage: Stage, phases: list[Phase]) -> Undisturbed:
     """Live through the phases with nothing going wrong."""
-    states, writes = [], []
+    states, writes, told = [], [], []
     with stage:
         stage.operator.start()
         for phase in phases:
             before = stage.proxy.count(lambda r: r.writes)
-            phase.act(stage.space)
-            eventually(lambda phase=phase: phase.over(stage.space))  # type: ignore[misc]
-            states.append(steady(stage.space))
+            with stage.proxy.fault(Recorder()) as recorder:
+                phase.act(stage.space)
+                eventually(lambda phase=phase: phase.over(stage.space))  # type: ignore[misc]
+                states.append(steady(stage.space))
             writes.append(stage.proxy.count(lambda r: r.writes) - before)
-        posted = stage.proxy.count(lambda r: r.writes and r.resource == "events")
-        return Undisturbed(states, writes, stage.proxy.changes(), posted)
+            told.append(recorder.told)
+        return Undisturbed(states, writes, told, stage.proxy.changes())
 
 
 def steady(space: Namespace) -> list[str]:
-    """The state once it has not changed for thirty looks in a row."""
+    """The state once it has not changed for a good number of looks in a row."""
     same = [space.snapshot()]
 
     def look() -> bool:
@@ -134,3 +136,16 @@ def steady(space: Namespace) -> list[str]:
 
     eventually(look)
     return same[0]
+
+
+def up(stage: Stage, cluster: dict[str, Any], workers: int = 2) -> None:
+    """Start the operator, make the cluster, and wait until it runs."""
+    stage.operator.start()
+    stage.space.make(copy.deepcopy(cluster))
+    eventually(lambda: stage.space.settled(cluster["metadata"]["name"], workers))
+
+
+def made(heads_and_workers: int, deleted: int = 0) -> Counter[tuple[str, str]]:
+    """The changes of a cluster for which so many pods were created and deleted."""
+    counts = {("create", "pods"): heads_and_workers, ("create", "services"): 1, ("delete", "pods"): deleted}
+    return Counter({change: count for change, count in counts.items() if count})

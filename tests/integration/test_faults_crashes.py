@@ -12,7 +12,7 @@ from tests.integration.faults import Phase, Stage, Undisturbed, life, undisturbe
 from tests.support.faults import KillAfterWrite
 
 # Runs at a time: each has an operator of its own, which spends most of its time waiting.
-ABREAST = 6
+ABREAST = 12
 # A phase may be over before its last writes, which are Events.
 LAST_WRITE_SECONDS = 2.0
 WHEN = {False: "before its answer", True: "after its answer"}

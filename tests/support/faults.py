@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -92,6 +93,18 @@ class DropEvent(Fault):
                 held[0].send(held[1])
             except (Cut, Frozen, OSError):
                 return
+
+
+class Recorder(Fault):
+    """Nothing goes wrong; counts the events of each resource."""
+
+    def __init__(self) -> None:
+        self.told: Counter[str] = Counter()
+
+    def event(self, stream: Stream, event: Event) -> list[Event]:
+        """See Fault."""
+        self.told[stream.request.resource] += json.loads(event)["type"] != "BOOKMARK"
+        return [event]
 
 
 class HoldEvents(Fault):

@@ -138,7 +138,7 @@ class Namespace:
             texts = [re.sub(rf"{re.escape(value)}(?=[\\\": ])", tokens[value], text) for text in texts]
         return sorted(texts)
 
-    def wait_for(self, expected: list[str], within: float = 30.0) -> None:
+    def wait_for(self, expected: list[str], within: float = 60.0) -> None:
         """Wait until the snapshot is what is expected.
 
         Raises:

@@ -17,11 +17,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .apiserver import Answer, ApiServer, Request
 
 Event = bytes
+F = TypeVar("F", bound="Fault")
 # What nobody waits for any more gives up its thread in the end.
 FROZEN_SECONDS = 300.0
 
@@ -107,7 +108,7 @@ class Proxy:
         self.cut()
 
     @contextlib.contextmanager
-    def fault(self, fault: Fault) -> Iterator[Fault]:
+    def fault(self, fault: F) -> Iterator[F]:
         """Have something go wrong for a while."""
         self.faults.append(fault)
         try:

@@ -281,7 +281,7 @@ def test_a_watch_ends_within_a_minute_even_if_nobody_says_so() -> None:
     """A server that is gone behind a proxy that is not: only the time it takes tells."""
     for jitter in (0.0, 1.0):
         run = Run(page(), [], jitter=jitter)
-        assert run.api.patience[0] <= 50
+        assert run.api.patience[0] <= 40
 
 
 def test_a_stream_that_ends_at_once_is_no_hot_loop() -> None:
