@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from .api import Api, ApiError
 from .collector import ClusterCollector, StateCollector
-from .events import Events
+from .events import WARNING, Events
 from .heads import PolledHeads
 from .health import Health, Loop
 from .leadership import FencedApi, FencedHeads, Leadership
@@ -84,10 +84,11 @@ class Operator:
         self.heads = PolledHeads(
             self._queue.add_unless_failing, connect=functools.partial(MeasuredGcsClient, self.metrics)
         )
+        self._events = Events(writes)
         self._reconciler = Reconciler(
             writes,
             self.stores,
-            Events(writes),
+            self._events,
             FencedHeads(self.heads, self.leadership),
             self._executor,
             observer=self.recorder,
@@ -217,10 +218,16 @@ class Operator:
         except ApiError as error:
             if self.leadership.leads():
                 log.warning("%s %s", key.log_prefix, error)
-        except Exception:
+        except Exception as error:
             # A defect met by one cluster must not stop the others: it is logged, and that cluster backs off.
             log.exception("%s the pass failed unexpectedly", key.log_prefix)
+            self._tell_defect(key, error)
         return Result(retry=True), "failed"
+
+    def _tell_defect(self, key: Key, error: Exception) -> None:
+        if cluster := self.stores.clusters.get(key):
+            message = f"looking after this cluster fails unexpectedly: {error!r}; it is tried less and less often"
+            self._events.post(cluster, WARNING, "ReconcileFailed", f"{message}, and the operator's log has the details")
 
     def _settle(self, key: Key, result: Result) -> None:
         if result.retry:

@@ -21,6 +21,8 @@ from tests.support.kube import eventually
 from tests.support.proxy import Event, Fault, Proxy
 
 ABREAST = 12
+# A phase may be over before its last events.
+LAST_EVENT_SECONDS = 1.0
 LAG_PASSES = 8
 TOO_OLD = "too old resource version: 1 (2)"
 TOO_LARGE = "Too large resource version: 9999999999, current: 1"
@@ -72,10 +74,12 @@ def deaf(stage: Stage, phases: list[Phase], expected: Undisturbed, resource: str
     lost = []
     with stage:
         stage.operator.start()
-        for phase, state in zip(phases, expected.states, strict=True):
+        for phase, state, told in zip(phases, expected.states, expected.told, strict=True):
             fault = DropEvent(resource, number)
             with stage.proxy.fault(fault):
                 phase.act(stage.space)
+                stage.space.wait_for(state)
+                fault.struck.wait(LAST_EVENT_SECONDS if number <= told[resource] else 0)
                 stage.space.wait_for(state)
             lost += [fault.dropped] if fault.dropped else []
         assert stage.proxy.changes() == expected.changes

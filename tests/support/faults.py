@@ -67,6 +67,7 @@ class DropEvent(Fault):
         self._held: tuple[Stream, Event, str] | None = None
         self._lock = threading.Lock()
         self.dropped = ""
+        self.struck = threading.Event()
 
     def event(self, stream: Stream, event: Event) -> list[Event]:
         """See Fault."""
@@ -80,6 +81,7 @@ class DropEvent(Fault):
                 self._held = (stream, event, uid)
                 threading.Timer(LATE_SECONDS, self._deliver).start()
                 self.dropped = told["type"]
+                self.struck.set()
                 return []
             if self._held and self._held[2] == uid:
                 self._held = None
