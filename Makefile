@@ -33,10 +33,8 @@ demo-down: $(STAMP) ## Remove what `make demo` made
 ##@ Install it
 
 .PHONY: deploy
-deploy: has-helm ## Install or update the operator, alone, in the current cluster (IMAGE=..., NAMESPACE=...)
-	helm upgrade --install ray-operator charts/ray --namespace $(NAMESPACE) --create-namespace --wait \
-	  --set operatorOnly=true --set operatorNamespace=$(NAMESPACE) --set operatorImage=$(IMAGE)
-	@echo 'The operator is there. Now, for example: helm install -n ray --create-namespace example-cluster charts/ray --set clusterOnly=true'
+deploy: has-helm $(STAMP) ## Install or update the operator, alone, in the current cluster (IMAGE=..., NAMESPACE=..., HELM_OPTIONS=...)
+	@$(BIN)/python scripts/deploy up --namespace $(NAMESPACE) --image $(IMAGE) $(HELM_OPTIONS)
 
 .PHONY: has-helm
 has-helm:
@@ -45,8 +43,8 @@ has-helm:
 	  exit 1; }
 
 .PHONY: undeploy
-undeploy: has-helm ## Remove the operator from the current cluster; RayClusters and their pods stay
-	helm uninstall ray-operator --namespace $(NAMESPACE) --ignore-not-found --wait
+undeploy: has-helm $(STAMP) ## Remove the operator from the current cluster; RayClusters and their pods stay
+	@$(BIN)/python scripts/deploy down --namespace $(NAMESPACE)
 
 .PHONY: manifests
 manifests: has-helm ## Write the operator's plain manifests anew from the chart

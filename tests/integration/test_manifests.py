@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,9 @@ from tests.support.kube import Kube, eventually
 from tests.support.operator import OperatorProcess
 from tests.support.prerequisites import ROOT
 
-MANIFESTS = sorted((ROOT / "manifests").glob("*.yaml"))
+# Without the CRD itself: deleting it would delete every RayCluster, other tests' too.
+MANIFESTS = [p for p in sorted((ROOT / "manifests").rglob("*.yaml")) if p.parent.name != "crd" and p.stem[:4] != "kust"]
+BASES = [p.parent for p in sorted((ROOT / "manifests").rglob("kustomization.yaml"))]
 LEGACY = sorted((ROOT / "tests/legacy").glob("*.yaml"))
 
 
@@ -34,6 +37,51 @@ def test_the_api_server_takes_every_field_of_it(kube: Kube, path: Path) -> None:
     place = Kube(kube.environment, named[0] if named else kube.namespace)
     place.run("apply", "--validate=strict", "-f", "-", stdin=text)
     place.run("delete", "-f", "-", "--now", stdin=text)
+
+
+@pytest.mark.parametrize("base", BASES, ids=lambda p: p.name)
+def test_kustomize_moves_a_base_to_a_namespace_and_an_image(kube: Kube, base: Path, tmp_path: Path) -> None:
+    """What an overlay does: the API server takes the result, and nothing of the old names is in it."""
+    kube.run("kustomize", str(base))
+    overlay = {
+        "resources": [os.path.relpath(base, tmp_path)],
+        "namespace": kube.namespace,
+        "images": [{"name": "ray-operator", "newName": "registry.example.com/mine", "newTag": "7"}],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    made = kube.run("kustomize", "--load-restrictor=LoadRestrictionsNone", str(tmp_path))
+    kube.run("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=made)
+    if base.name != "crd":
+        assert "registry.example.com/mine:7" in made and "namespace: default" not in made
+
+
+def test_make_deploy_says_what_it_changed_and_undeploy_what_stays(kube: Kube) -> None:
+    """Created, changed with the lines that differ, unchanged, removed; twice is once."""
+
+    def deploy(*arguments: str) -> list[str]:
+        command = ["make", "-s", *arguments, f"NAMESPACE={kube.namespace}"]
+        done = subprocess.run(
+            command, env=dict(kube.environment), cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    # Nobody runs pods here, so none are asked for.
+    try:
+        first = deploy("deploy", "IMAGE=a:1", "HELM_OPTIONS=--set operatorReplicas=0")
+        second = deploy("deploy", "IMAGE=b:2", "HELM_OPTIONS=--set operatorReplicas=0")
+    finally:
+        third = deploy("undeploy")
+    deployment = f"Deployment {kube.namespace}/ray-operator"
+    assert f"created    {deployment}" in first and "created    ClusterRole ray-operator-clusterrole" in first
+    changed = second.index(f"changed    {deployment}")
+    assert [line.split() for line in second[changed + 1 : changed + 3]] == [
+        ["-", "image:", "a:1"],
+        ["+", "image:", "b:2"],
+    ]
+    assert "unchanged  ClusterRole ray-operator-clusterrole" in second
+    assert f"removed    {deployment}" in third and "RayClusters stay" in third[-1]
+    assert deploy("undeploy")[-1] == third[-1]
 
 
 def test_the_operators_manifests_say_what_the_chart_says(environment: Mapping[str, str]) -> None:
