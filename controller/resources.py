@@ -12,15 +12,22 @@ from typing import Any
 from .model import Json
 
 # What a device is to Ray, by how its Kubernetes resource's name in lower case starts. Ray's names are those of
-# get_resource_name() in ray/_private/accelerators/ (tpu.py, neuron.py, hpu.py, npu.py); every GPU is a GPU to it,
-# and so is a part of one. Other devices are told with rayResources.
+# get_resource_name() in ray/_private/accelerators/. Every GPU is a GPU to it, and so is a part of one: NVIDIA's MIG
+# devices, AMD's partitions. Other devices are told with rayResources; a whole AWS device for one, since how many cores
+# it has is not said by its name.
 _ACCELERATORS = {
     "google.com/tpu": "TPU",
     "aws.amazon.com/neuroncore": "neuron_cores",
     "habana.ai/gaudi": "HPU",
     "huawei.com/ascend": "NPU",
+    "rebellions.ai/": "RBLN",
+    "furiosa.ai/": "FURIOSA",
+    "tenstorrent.com/": "TTNPU",
     "nvidia.com/mig-": "GPU",
+    **dict.fromkeys(("amd.com/spx_", "amd.com/dpx_", "amd.com/qpx_", "amd.com/cpx_"), "GPU"),
 }
+# How much of a device is asked for, beside the device: nvidia.com/gpumem, gpu.intel.com/millicores.
+_SHARE = re.compile("mem|core|tile|percent|ratio|monitoring")
 # Ray keeps 30 % of a node's memory for its object store by default; tasks may ask for the rest.
 TASK_MEMORY_SHARE = Decimal("0.7")
 
@@ -31,8 +38,10 @@ _SUFFIXES: dict[str, Decimal] = {
     **{s: Decimal(1000) ** -n for n, s in enumerate(("m", "u", "n"), start=1)},
 }
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([eE][+-]?[0-9]+)|([KMGTPE]i|[kMGTPE]|[mun]))?")
-# The API server's own limit. It keeps "1e999999999" from becoming a number with as many digits.
-_LARGEST = 2**63 - 1
+# What is more counts as this much, as it does in Kubernetes.
+_LARGEST = Decimal(2**63 - 1)
+# What `ray start` takes at most: MAX_RESOURCE_QUANTITY in ray/_private/ray_constants.py.
+MAX_RESOURCE = 10**14
 
 
 class QuantityError(ValueError):
@@ -42,20 +51,21 @@ class QuantityError(ValueError):
 def parse_quantity(value: Any) -> Decimal:
     """The number a quantity stands for: ``500m`` is 0.5, ``1Gi`` is 1073741824.
 
+    As in the API server spaces around it are nothing, and null is 0.
+
     Raises:
         QuantityError: the value is not a quantity.
     """
-    found = _QUANTITY.fullmatch(str(value))
+    found = _QUANTITY.fullmatch("0" if value is None else str(value).strip(" "))
     if not found:
         raise QuantityError(f"{value!r} is not a quantity; write for example 500m, 2, 512Mi or 1.5Gi")
     number, exponent, suffix = found.groups()
     try:
         parsed = Decimal(number + (exponent or "")) * _SUFFIXES[suffix or ""]
     except ArithmeticError as error:
-        raise QuantityError(f"{value!r} is out of range") from error
-    if abs(parsed) > _LARGEST:
-        raise QuantityError(f"{value!r} is out of range; a quantity is at most 2^63-1")
-    return parsed
+        # A million digits are more than the API server gets done with in a minute.
+        raise QuantityError(f"{value!r} is out of range; a quantity is at most 2^63-1") from error
+    return max(-_LARGEST, min(parsed, _LARGEST))
 
 
 def detect_resources(resources: Json) -> dict[str, int]:
@@ -91,9 +101,10 @@ def _kind_of(name: str) -> str:
 
 
 def _only(kind: str, names: set[str]) -> set[str]:
-    if len(names) > 1:
-        raise QuantityError(f"asks for {' and '.join(sorted(names))}; a Ray node can have one kind of {kind}")
-    return names
+    devices = {name for name in names if not _SHARE.search(name.lower())} or names
+    if len(devices) > 1:
+        raise QuantityError(f"asks for {' and '.join(sorted(devices))}; a Ray node can have one kind of {kind}")
+    return devices
 
 
 def _smallest(resources: Json, names: set[str]) -> Decimal:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .model import DEFAULT_MAX_WORKERS, DEFAULT_SERVICE_PORTS, Json, merge_service_ports, parse_spec
-from .resources import QuantityError, detect_resources, parse_quantity
+from .resources import MAX_RESOURCE, QuantityError, detect_resources, parse_quantity
 
 T = TypeVar("T", bound=Hashable)
 
@@ -24,8 +24,6 @@ POD_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0
 MAX_GENERATE_NAME = 190
 # Ray numbers its nodes and placement groups with resources of such names.
 RESERVED_RESOURCES = ("node:", "bundle_group")
-# What `ray start` takes at most: MAX_RESOURCE_QUANTITY in ray/_private/ray_constants.py.
-MAX_RESOURCE = 10**14
 
 
 @dataclass(frozen=True)
@@ -96,12 +94,13 @@ def _names(names: list[str], head: object) -> Iterator[Problem]:
 
 
 def _pod_type(path: str, raw: Json) -> Iterator[Problem]:
-    yield from _pod_config(f"{path}.podConfig", raw["podConfig"])
-    for resource, value in (raw.get("rayResources") or {}).items():
+    overrides = raw.get("rayResources") or {}
+    yield from _pod_config(f"{path}.podConfig", raw["podConfig"], overrides)
+    for resource, value in overrides.items():
         yield from _ray_resource(f"{path}.rayResources.{resource}", resource, value)
 
 
-def _pod_config(path: str, config: Json) -> Iterator[Problem]:
+def _pod_config(path: str, config: Json, overrides: Json) -> Iterator[Problem]:
     prefix = (config.get("metadata") or {}).get("generateName") or ""
     # Five letters follow it, and the cluster's name comes before it.
     if len(prefix) > MAX_GENERATE_NAME or not POD_NAME.fullmatch(f"a-{prefix}a"):
@@ -113,10 +112,20 @@ def _pod_config(path: str, config: Json) -> Iterator[Problem]:
     if not containers:
         yield Problem(f"{path}.spec.containers", "is empty; the first container runs Ray")
         return
+    for message in _resources(containers[0].get("resources") or {}, overrides):
+        yield Problem(f"{path}.spec.containers[0].resources", message)
+
+
+def _resources(resources: Json, overrides: Json) -> Iterator[str]:
+    """What is wrong with those of the first container, which Ray is told of unless ``overrides`` say otherwise."""
     try:
-        detect_resources(containers[0].get("resources") or {})
+        detected = detect_resources(resources)
     except QuantityError as error:
-        yield Problem(f"{path}.spec.containers[0].resources", str(error))
+        yield str(error)
+        return
+    for name in detected.keys() - overrides.keys():
+        if detected[name] > MAX_RESOURCE:
+            yield f"come to {detected[name]} {name}; Ray takes at most {MAX_RESOURCE}; set rayResources.{name}"
 
 
 def _ray_resource(path: str, name: str, value: object) -> Iterator[Problem]:

@@ -174,7 +174,10 @@ MISTAKES = {
         _container("resources", value={"limits": {"memory": "1 GB"}}), RESOURCES, "'1 GB' is not a", api_server=False
     ),
     "huge quantity": Mistake(
-        _container("resources", value={"limits": {"cpu": "1e99"}}), RESOURCES, "out of range", api_server=False
+        _container("resources", value={"limits": {"cpu": "1e9999999"}}), RESOURCES, "out of range", api_server=False
+    ),
+    "more CPUs than Ray takes": Mistake(
+        _container("resources", value={"limits": {"cpu": "1e15"}}), RESOURCES, "rayResources.CPU", api_server=False
     ),
     "negative quantity": Mistake(
         _container("resources", value={"limits": {"cpu": "-1"}}), RESOURCES, "is negative", api_server=False

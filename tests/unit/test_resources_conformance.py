@@ -26,6 +26,9 @@ def test_ray_takes_what_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
         ("aws.amazon.com/neuroncore", "neuron_cores"),
         ("habana.ai/gaudi", "HPU"),
         ("huawei.com/Ascend910", "NPU"),
+        ("rebellions.ai/npu", "RBLN"),
+        ("furiosa.ai/rngd", "FURIOSA"),
+        ("tenstorrent.com/n150", "TTNPU"),
     ):
         told = detect_resources({"limits": {"cpu": "1500m", "memory": "1Gi", device: 2}})
         # Ray may add what it knows about a device, like accelerator_type:aws-neuron-core.

@@ -39,6 +39,16 @@ def test_a_resource_that_is_no_whole_number_is_refused(value: object) -> None:
     assert found.startswith(f"spec.podTypes[1].rayResources.a: {value!r} is not a whole number")
 
 
+def test_more_than_ray_takes_is_fine_where_ray_is_told_something_else() -> None:
+    endless = {"limits": {"memory": "8Ei"}}
+    spec = raw_spec()
+    spec["podTypes"][1]["podConfig"]["spec"]["containers"][0]["resources"] = endless
+    (found,) = said(spec)
+    assert "Ray takes at most 100000000000000; set rayResources.memory" in found
+    spec["podTypes"][1]["rayResources"] = {"memory": 10**9}
+    assert said(spec) == []
+
+
 def test_a_name_too_long_for_the_heads_label_is_refused() -> None:
     (found,) = said(raw_spec(), "x" * 55)
     assert "at most 54 fit" in found
