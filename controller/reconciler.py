@@ -22,7 +22,7 @@ from .reporter import Reporter
 from .service import service_name
 from .status import gives_up_head, report_of, status_of
 from .store import Store
-from .trial import TRY_AGAIN_SECONDS, Trial, Verdict, judge, rejections, trial_pod
+from .trial import TRY_AGAIN_SECONDS, Trial, Verdict, ignored, judge, rejections, trial_pod
 from .validation import Problem, problems
 from .views import PodView, ServiceView
 
@@ -225,11 +225,17 @@ class Reconciler:
         return None
 
     def _trial(self, cluster: RayCluster, spec: ClusterSpec, pod_type: PodType) -> Trial:
-        body = trial_pod(cluster, spec, pod_type)
-        try:
-            self._api.request("POST", path_of("pods", cluster.namespace), {"dryRun": "All"}, body=body)
-        except ApiError as error:
-            return judge(error)
+        """A field that the API server does not know keeps no pod from being made. It is told, and tried without."""
+        path, body = path_of("pods", cluster.namespace), trial_pod(cluster, spec, pod_type)
+        for unknown_fields in ("Strict", "Ignore"):
+            try:
+                self._api.request("POST", path, {"dryRun": "All", "fieldValidation": unknown_fields}, body=body)
+                break
+            except ApiError as error:
+                left_out = ignored(error)
+                if not left_out:
+                    return judge(error)
+                self._reporter.tell_ignored(cluster, pod_type.name, left_out)
         return Trial(Verdict.GOOD)
 
 

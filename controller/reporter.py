@@ -58,6 +58,11 @@ class Reporter:
         if self.report(cluster, status) and message != known:
             self._events.post(cluster, WARNING, "SpecInvalid", message)
 
+    def tell_ignored(self, cluster: RayCluster, type_name: str, fields: str) -> None:
+        """Say which fields of a podConfig have no effect."""
+        message = f"the podConfig of the pod type {type_name} has fields that Kubernetes leaves out: {fields}"
+        self._events.post(cluster, WARNING, "UnknownField", message, once=message)
+
     def report_soon(self, cluster: RayCluster, status: dict[str, Any]) -> float | None:
         """Write a status that differs, unless only waiting work does and it is too early: then in how many seconds."""
         early = self._written.get(cluster.key, 0.0) + DEMAND_SECONDS - self._clock()

@@ -25,6 +25,8 @@ _NO_VERDICT = (
 )
 # How an answer begins. The name in it was given to this trial alone.
 _PREAMBLE = re.compile(r'(Pod|pods) "[^"]*" is (invalid|forbidden): ')
+# What comes before the fields that the API server would leave out without a word, were it not asked to be strict.
+_STRICT = "strict decoding error: "
 
 
 class Verdict(Enum):
@@ -59,6 +61,11 @@ def judge(error: ApiError) -> Trial:
     if error.status in (400, 403, 422):
         return Trial(Verdict.BAD, _PREAMBLE.sub("", error.message, count=1))
     return Trial(Verdict.LATER, str(error))
+
+
+def ignored(error: ApiError) -> str:
+    """Which fields of a pod the API server does not know, in its words; empty when it refused for another reason."""
+    return error.message.partition(_STRICT)[2] if error.status == 400 else ""
 
 
 def rejections(trials: Sequence[tuple[PodType, Trial]]) -> tuple[Problem, ...]:

@@ -20,7 +20,7 @@ from .world import World, well
     ("status", "message", "verdict"),
     [
         (422, 'Pod "x" is invalid: spec.containers[0].image: Required value', Verdict.BAD),
-        (400, "strict decoding error: unknown field", Verdict.BAD),
+        (400, 'Pod in version "v1" cannot be handled as a Pod: json: cannot unmarshal', Verdict.BAD),
         (403, 'pods "x" is forbidden: violates PodSecurity "restricted:latest"', Verdict.BAD),
         (403, 'admission webhook "policy" denied the request: no', Verdict.BAD),
         (403, 'pods "x" is forbidden: exceeded quota: small', Verdict.UNKNOWN),
@@ -71,6 +71,19 @@ def test_a_refused_pod_is_an_error_of_the_spec_and_touches_nothing() -> None:
     world.user(raw_spec())
     world.settle()
     assert world.status["phase"] == "Running"
+
+
+def test_a_field_that_kubernetes_does_not_know_is_told_and_holds_nothing_up() -> None:
+    """An older API server leaves it out of the pod as well."""
+    world = World()
+    answers = iter([ApiError(400, "BadRequest", 'no Pod: strict decoding error: unknown field "spec.nodeSelecter"')])
+    world.api.refuse = lambda _, what, name: next(answers, None) if (what, name) == ("pods", "trial") else None
+    world.settle()
+    assert world.status["phase"] == "Running"
+    (told,) = [event for event in world.api.events if event["type"] == "Warning"]
+    assert told["reason"] == "UnknownField"
+    assert told["message"].startswith("the podConfig of the pod type head-node has fields that Kubernetes leaves out")
+    assert told["message"].endswith('unknown field "spec.nodeSelecter"')
 
 
 def test_a_policy_that_is_lifted_is_noticed_without_a_change_of_the_spec() -> None:
