@@ -30,14 +30,19 @@ LOOKS = 10
 def test_the_page_is_true_and_a_healthy_cluster_does_not_notice(
     kube: Kube, operator: OperatorProcess, tmp_path: Path
 ) -> None:
-    """All mistakes in one namespace with a good cluster, which comes up, and grows after all of them."""
+    """All mistakes in one namespace with a good cluster, which runs on with the same pods, and then grows."""
     environment = in_namespace(kube, tmp_path)
     kube.run("apply", "-f", str(ROOT / "tests/malformed/good.yaml"))
     eventually(lambda: len(workers_of(kube, "good")) == 1)
+    kube.run_pods()
+    eventually(lambda: kube.get("raycluster", "good")["status"]["phase"] == "Running")
+    before = pods_of(kube, "good")
     commands = guide.parse(PAGE.read_text())
     files = {path.stem for path in (ROOT / "tests/malformed").glob("*.yaml")}
     assert {c.section for c in commands} == files - {"good"}
     printed = [shown(kube, environment, command) for command in commands]
+    assert pods_of(kube, "good") == before
+    assert kube.get("raycluster", "good")["status"]["phase"] == "Running"
     patch = json.dumps({"spec": {"podTypes": larger(kube.get("raycluster", "good")["spec"]["podTypes"])}})
     kube.run("patch", "raycluster", "good", "--type=merge", "-p", patch)
     eventually(lambda: len(workers_of(kube, "good")) == 2)
@@ -62,7 +67,7 @@ def shown(kube: Kube, environment: Mapping[str, str], command: guide.Command) ->
 
     if looks:
         with contextlib.suppress(AssertionError):
-            eventually(settled, within=20)
+            eventually(settled)
     return seen[-1]
 
 
@@ -96,6 +101,11 @@ def play_the_kubelet(kube: Kube, cluster: str) -> None:
 def workers_of(kube: Kube, cluster: str) -> list[dict[str, Any]]:
     """The worker pods of a cluster."""
     return kube.list("pods", f"ray-node-type=worker,ray-cluster-name={cluster}")
+
+
+def pods_of(kube: Kube, cluster: str) -> set[str]:
+    """The pods of a cluster, by uid."""
+    return {pod["metadata"]["uid"] for pod in kube.list("pods", f"ray-cluster-name={cluster}")}
 
 
 def larger(pod_types: list[dict[str, Any]]) -> list[dict[str, Any]]:
