@@ -43,13 +43,15 @@ class Pace:
     """How often heads of one kind are asked.
 
     One head alone every ``shortest`` seconds, many together ``rate`` times a second, each at least every ``longest``
-    seconds. Questions are due at multiples of ``grid`` seconds: waking up for a single one costs as much as three.
+    seconds; one that does not answer, at least every ``hopeless`` seconds if it is alone in that. Questions are due at
+    multiples of ``grid`` seconds: waking up for a single one costs as much as three.
     """
 
     shortest: float
     longest: float
     rate: float
     grid: float
+    hopeless: float
 
     def seconds(self, heads: int) -> float:
         """From one question to a head to the next."""
@@ -57,13 +59,15 @@ class Pace:
 
 
 # A question costs 0.4 to 0.9 ms of CPU, the more of them at once the less.
-BUSY = Pace(shortest=0.2, longest=2.0, rate=300, grid=0.05)
+BUSY = Pace(shortest=0.2, longest=2.0, rate=300, grid=0.05, hopeless=1.0)
 # Work that comes to an idle cluster waits this long to be seen; hence not simply some seconds.
-IDLE = Pace(shortest=0.4, longest=5.0, rate=100, grid=0.2)
+IDLE = Pace(shortest=0.4, longest=5.0, rate=100, grid=0.2, hopeless=10.0)
 # Answers that come within this time are taken in together.
 GATHER_SECONDS = 0.02
 BACKOFF_BASE_SECONDS = 0.2
 BACKOFF_LIMIT_SECONDS = 10.0
+# Questions a second, were all heads of a pace dead.
+FAILURE_RATE = 100
 # Several times the CPU that a node, a shape or ten bundles cost, so that no head takes a large part of a core.
 SECONDS_PER_ITEM = 0.0002
 # While a worker idles its clock runs without any change to be seen: the key is handed out at least this often.
@@ -78,7 +82,8 @@ def pause(*, pace: Pace, heads: int, failures: int, items: int, jitter: float) -
     """
     spread = 0.75 + 0.5 * jitter
     if failures:
-        return min(BACKOFF_BASE_SECONDS * 2.0 ** min(failures, 30) * spread, BACKOFF_LIMIT_SECONDS)
+        most = min(BACKOFF_LIMIT_SECONDS, max(pace.hopeless, heads / FAILURE_RATE))
+        return min(BACKOFF_BASE_SECONDS * 2.0 ** min(failures, 30) * spread, most)
     return max(pace.seconds(heads) * spread, items * SECONDS_PER_ITEM)
 
 

@@ -86,7 +86,8 @@ class PolledHeads:
         if head and uid:
             host = f"[{head.ip}]" if ":" in head.ip else head.ip
             self._poller.watch((cluster, uid), f"{host}:{port}")
-            self._poller.hint((cluster, uid), busy=busy)
+            # One that starts is asked often as well: what is submitted first must not wait for a backoff.
+            self._poller.hint((cluster, uid), busy=busy or not head.ready)
 
     def view(self, cluster: Key) -> RayView | None:
         """See Heads."""
