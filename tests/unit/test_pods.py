@@ -81,6 +81,13 @@ def test_a_worker_learns_its_head_from_a_file() -> None:
     assert "RAY_enable_autoscaler_v2" not in env(pod)
 
 
+@pytest.mark.parametrize(("max_workers", "period"), [(0, "100"), (3, "100"), (100, "400"), (10_000, "1000")])
+def test_a_head_looks_for_waiting_work_as_often_as_its_size_allows(max_workers: int, period: str) -> None:
+    spec = parse_spec(raw_spec(workers=0, maxWorkers=max_workers))
+    pod = build_pod(CLUSTER, spec, spec.head, "h")
+    assert env(pod)["RAY_gcs_pull_resource_loads_period_milliseconds"] == period
+
+
 def test_everything_else_of_a_legacy_pod_config_stays_as_it_is() -> None:
     given = pod_config()
     built = worker_of(given)["spec"]
