@@ -18,6 +18,7 @@ FINE, WRONG_INPUT, WRONG_USAGE = 0, 1, 2
 COMMANDS = {
     "validate": "say what is wrong with RayClusters in manifest files",
     "render": "print the objects that the operator would create for a RayCluster",
+    "simulate": "show what would be launched and removed for a RayCluster and some demand",
 }
 
 _EXIT_CODES = "exit codes: 0 fine, 1 the input is wrong, 2 wrong usage"

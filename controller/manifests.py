@@ -61,7 +61,7 @@ def read_manifests(path: str) -> Manifests:
     source = "stdin" if path == "-" else path
     clusters: list[Json] = []
     notes: list[str] = []
-    for obj in _objects(_documents(path)):
+    for obj in _objects(read_documents(path)):
         kind = obj.get("kind") if isinstance(obj, dict) else None
         if kind is None:
             notes.append("skipped something that is not a Kubernetes object: it has no kind")
@@ -90,7 +90,12 @@ def cluster_of(manifest: Json, namespace: str | None = None) -> RayCluster:
     return RayCluster.from_object({**manifest, "metadata": {**unknown, **metadata}})
 
 
-def _documents(path: str) -> list[Any]:
+def read_documents(path: str) -> list[Any]:
+    """The YAML documents of a file; ``-`` is standard input.
+
+    Raises:
+        ManifestError: the file cannot be read, or is not YAML; the message says where.
+    """
     try:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         return list(yaml.load_all(content, _Loader))

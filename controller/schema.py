@@ -34,8 +34,13 @@ _LONGEST_VALUE = 60
 
 def schema_problems(manifest: Json) -> tuple[Problem, ...]:
     """Everything in a RayCluster that the schema excludes: unknown fields, wrong types, values out of bounds."""
-    errors = _validator().iter_errors(manifest)
-    return tuple(p for error in sorted(errors, key=lambda e: list(map(str, e.absolute_path))) for p in _told(error))
+    return problems_by(_validator(), manifest)
+
+
+def problems_by(validator: Draft202012Validator, document: object) -> tuple[Problem, ...]:
+    """Everything that this schema excludes, in people's words, in the order of the places."""
+    errors = sorted(validator.iter_errors(document), key=lambda e: list(map(str, e.absolute_path)))
+    return tuple(problem for error in errors for problem in _told(error))
 
 
 @cache
@@ -130,6 +135,7 @@ def _bound(rule: str, limit: Any, value: Any) -> str:
         "maxLength": f"{_short(value)} has more than {limit} characters",
         "pattern": f"{_short(value)} does not match {limit}",
         "const": f"{_short(value)} is not {limit!r}",
+        "enum": f"{_short(value)} is none of {', '.join(map(str, limit)) if rule == 'enum' else ''}",
     }
     return words.get(rule, f"{_short(value)} is excluded by {rule} {limit}")
 

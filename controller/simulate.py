@@ -1,0 +1,154 @@
+"""``ray-operator simulate``: what the operator would launch and remove for a RayCluster and some demand, and when."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from .checks import check
+from .commands import FINE, WRONG_INPUT, command_parser
+from .manifests import ManifestError, cluster_of, read_documents, read_manifests
+from .model import Json, parse_spec
+from .scenario import scenario_of, scenario_problems
+from .simulation import LAUNCH, REMOVE, Happening, Simulation
+
+T = TypeVar("T")
+
+DAY = 86_400.0
+DESCRIPTION = """\
+Shows what the operator would launch and remove for a RayCluster while a program asks for resources, without a
+Kubernetes and without Ray: the planner is the operator's own, pods and work are simulated. Time 0 is when the head
+answers. Use it to choose bounds, idle timeout and pod types before anybody pays for a node.
+
+A demand file says what waits when, in seconds. Everything but "at" and "resources" may be left out:
+
+  podSeconds: 20                  # from a pod's creation until its Ray node has joined, 10 if absent
+  steps:
+    - at: 0
+      tasks:                      # or actors
+        - resources: {CPU: 1}
+          count: 8
+          seconds: 60             # how long each runs; for ever if absent
+          labelSelector: {ray.io/node-group: worker}
+      placementGroups:
+        - strategy: STRICT_SPREAD # or SPREAD, PACK, STRICT_PACK
+          bundles: [{CPU: 1}, {CPU: 1}]
+          count: 2
+          seconds: 120
+    - at: 300
+      requestResources:           # request_resources(): replaces the last one, [] takes it back
+        - resources: {CPU: 1}
+          count: 4
+
+A line of the answer is a launch or a removal with its reason, workers that join Ray or are drained, demand that has to
+wait because the bounds hold it back, or demand that no pod type could ever hold. The last column counts the workers.
+"""
+EXAMPLES = """\
+ray-operator simulate manifests/example_cluster.yaml manifests/example_demand.yaml
+helm template x charts/ray | ray-operator simulate - demand.yaml
+ray-operator simulate -o json cluster.yaml demand.yaml | jq '.summary.peakWorkers'
+"""
+_TITLES = ("TIME", "WHAT", "COUNT", "OF", "WHY", "WORKERS")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = command_parser("simulate", DESCRIPTION, EXAMPLES)
+    made.add_argument("cluster", metavar="CLUSTER", help="a manifest with one RayCluster; - reads standard input")
+    made.add_argument("demand", metavar="DEMAND", help="a demand file, see above; - reads standard input")
+    made.add_argument("--until", metavar="SECONDS", type=float, default=DAY, help="when to end (default: after a day)")
+    made.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
+    return made
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Simulate, and print what happened. Returns the exit code."""
+    try:
+        manifest, demand = _read(arguments.cluster, arguments.demand)
+    except ManifestError as error:
+        print(error, file=sys.stderr)
+        return WRONG_INPUT
+    cluster = cluster_of(manifest)
+    simulation = Simulation(cluster, parse_spec(cluster.spec), scenario_of(demand))
+    happenings = list(simulation.run(arguments.until))
+    print(_json(happenings) if arguments.output == "json" else _table(happenings))
+    return FINE
+
+
+def _read(cluster: str, demand: str) -> tuple[Json, Json]:
+    """The one RayCluster and the demand.
+
+    Raises:
+        ManifestError: one of the files is wrong; the message names it, and what is wrong with it.
+    """
+    if cluster == demand == "-":
+        raise ManifestError("stdin: both files cannot be read from it; name one of them")
+    clusters = _named(cluster, lambda: read_manifests(cluster).clusters)
+    if len(clusters) != 1:
+        found = "no RayCluster" if not clusters else f"{len(clusters)} RayClusters"
+        raise ManifestError(f"{_source(cluster)}: holds {found}; one is needed")
+    documents = _named(demand, lambda: read_documents(demand))
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        raise ManifestError(f"{_source(demand)}: is no demand file; ray-operator simulate --help shows one")
+    for path, problems in ((cluster, check(clusters[0])), (demand, scenario_problems(documents[0]))):
+        if problems:
+            raise ManifestError("\n".join(f"{_source(path)}: {problem}" for problem in problems))
+    return clusters[0], documents[0]
+
+
+def _named(path: str, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except ManifestError as error:
+        raise ManifestError(f"{_source(path)}: {error}") from error
+
+
+def _source(path: str) -> str:
+    return "stdin" if path == "-" else path
+
+
+def _table(happenings: Sequence[Happening]) -> str:
+    rows = [_TITLES, *(_row(h) for h in happenings)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_TITLES))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, "", _summary_line(happenings)])
+
+
+def _row(h: Happening) -> tuple[str, ...]:
+    return f"{h.at:g}s", h.what, str(h.count), h.subject, h.why or "-", str(h.workers)
+
+
+def _summary(happenings: Sequence[Happening]) -> dict[str, Any]:
+    counts: Counter[str] = Counter()
+    for happening in happenings:
+        counts[happening.what] += happening.count
+    return {
+        "launched": counts[LAUNCH],
+        "removed": counts[REMOVE],
+        "peakWorkers": max((h.workers for h in happenings), default=0),
+        "workersLeft": happenings[-1].workers if happenings else 0,
+        "workerSeconds": round(_worker_seconds(happenings), 3),
+    }
+
+
+def _worker_seconds(happenings: Sequence[Happening]) -> float:
+    """What all workers' times add up to, until the last thing happens."""
+    return sum(before.workers * (after.at - before.at) for before, after in pairwise(happenings))
+
+
+def _summary_line(happenings: Sequence[Happening]) -> str:
+    s = _summary(happenings)
+    return (
+        f"{s['launched']} launched, {s['removed']} removed, at most {s['peakWorkers']} workers at once, "
+        f"{s['workersLeft']} left; {s['workerSeconds'] / 60:.1f} worker-minutes"
+    )
+
+
+def _json(happenings: Sequence[Happening]) -> str:
+    return json.dumps({"events": [asdict(h) for h in happenings], "summary": _summary(happenings)}, indent=2)

@@ -1,0 +1,343 @@
+"""A small Kubernetes and a small Ray around the operator's own planner: what would be launched and removed, and when.
+
+Time is simulated and jumps from one thing that happens to the next. Time 0 is when the head answers. Pods start in a
+fixed time and never fail; work goes to the first node that has room, in the order in which nodes joined.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from autoscaler.model import QUANTUM, Demand, Gang, NodeStatus, RayNode, RayState, Shape, Strategy
+from autoscaler.request import Decision
+
+from .actions import CreatePod, DeletePod, DrainPod, RetirePod, TellHead
+from .model import ClusterSpec, PodType, RayCluster
+from .observed import Observed
+from .plan import make_plan
+from .pods import build_pod, ray_resources
+from .scaling import RayView
+from .scenario import GangWork, Scenario, Step
+from .service import build_service
+from .views import HEAD, PodView, ServiceView
+
+# No cluster needs so many passes at one moment; if one does, something is wrong with the planner.
+MAX_PASSES = 1_000
+NODE_ID_BYTES = 28
+LAUNCH, JOIN, DRAIN, REMOVE, WAIT, NEVER = "launch", "join", "drain", "remove", "wait", "never"
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One line of what happens. ``what``: a launch, join, drain or removal of ``count`` workers of a type; or that so
+    much demand of one shape has to wait, or can never be met. ``workers``: how many pods there are after it.
+    """
+
+    at: float
+    what: str
+    subject: str
+    count: int
+    why: str
+    workers: int
+
+
+@dataclass
+class _Node:
+    """A Ray node. ``free``: what nothing has taken, in units of 1/10000. ``uses``: how much runs there."""
+
+    pod: PodView
+    number: int
+    total: dict[str, int]
+    labels: dict[str, str]
+    free: dict[str, int] = field(default_factory=dict)
+    uses: int = 0
+    idle_since: float = 0.0
+    draining: bool = False
+
+    def room_for(self, shape: Shape) -> int:
+        """How many of these fit now."""
+        if self.draining or (shape.selectors and not any(s.admits(self.labels) for s in shape.selectors)):
+            return 0
+        return min((self.free.get(name, 0) // amount for name, amount in shape.resources), default=1_000_000)
+
+    def take(self, shape: Shape, count: int) -> None:
+        """Begin so many; a negative number ends them."""
+        for name, amount in shape.resources:
+            self.free[name] = self.free.get(name, 0) - amount * count
+        self.uses += count
+
+
+@dataclass
+class _Waiting:
+    """Equal tasks that wait, or one placement group."""
+
+    shape: Shape | None
+    left: int
+    seconds: float | None
+    gang: Gang | None = None
+
+
+# What runs: (node, shape, count) of one batch of tasks, or of one placement group.
+_Held = list[tuple[_Node, Shape, int]]
+
+
+class Simulation:
+    """One cluster from the moment its head answers. ``run`` may be called once."""
+
+    def __init__(self, cluster: RayCluster, spec: ClusterSpec, scenario: Scenario) -> None:
+        self._cluster, self._spec, self._scenario = cluster, spec, scenario
+        self._now = 0.0
+        self._numbers = itertools.count(1)
+        self._steps = list(scenario.steps)
+        self._pods: dict[str, PodView] = {}
+        self._joins: dict[str, float] = {}
+        self._nodes: dict[str, _Node] = {}
+        self._waiting: list[_Waiting] = []
+        self._running: list[tuple[float, _Held]] = []
+        self._requested: tuple[Demand, ...] = ()
+        self._told: tuple[tuple[str, str, int], ...] = ()
+        service = build_service(cluster, spec)
+        service["metadata"] |= {"uid": "service", "resourceVersion": "1"}
+        self._service = ServiceView.from_object(service)
+
+    def run(self, until: float) -> Iterator[Happening]:
+        """All that happens up to ``until`` (seconds), or until nothing would happen any more."""
+        while self._now <= until:
+            yield from self._joined()
+            self._end_work()
+            self._take_steps()
+            self._place()
+            decision, due = None, None
+            for _ in range(MAX_PASSES):
+                plan = make_plan(self._observed())
+                yield from self._carry_out(plan.actions)
+                decision, due = plan.decision, plan.look_again_at
+                if not plan.actions:
+                    break
+            if decision:
+                yield from self._held_back(decision)
+            upcoming = self._upcoming(due)
+            if upcoming is None:
+                return
+            self._now = upcoming
+
+    def _upcoming(self, due: float | None) -> float | None:
+        times = [step.at for step in self._steps[:1]]
+        times += [*self._joins.values(), *(end for end, _ in self._running if end < math.inf)]
+        times += [due] if due is not None else []
+        # Whole milliseconds, upwards: a time that is over must be over for the planner too.
+        later = [max(math.ceil(t * 1000) / 1000, self._now + 0.001) for t in times]
+        return min(later, default=None)
+
+    def _joined(self) -> Iterator[Happening]:
+        due = [name for name, at in self._joins.items() if at <= self._now]
+        for name in due:
+            del self._joins[name]
+            self._pods[name] = replace(self._pods[name], phase="Running", ready=True, ip=f"10.0.0.{len(self._nodes)}")
+            self._join(self._pods[name])
+        for node_type, count in Counter(self._pods[name].node_type for name in due).items():
+            yield self._happening(JOIN, node_type, count, "")
+
+    def _join(self, pod: PodView) -> None:
+        pod_type = next(t for t in self._spec.pod_types if t.name == pod.node_type)
+        total = {name: round(float(amount) * QUANTUM) for name, amount in ray_resources(pod_type).items() if amount}
+        self._nodes[pod.name] = _Node(
+            pod, next(self._numbers), total, {"ray.io/node-group": pod.node_type}, dict(total), idle_since=self._now
+        )
+
+    def _end_work(self) -> None:
+        over = [held for end, held in self._running if end <= self._now]
+        self._running = [(end, held) for end, held in self._running if end > self._now]
+        for node, shape, count in itertools.chain.from_iterable(over):
+            node.take(shape, -count)
+            if not node.uses:
+                node.idle_since = self._now
+                if node.draining:
+                    # Its raylet ends by itself.
+                    self._nodes.pop(node.pod.name, None)
+
+    def _take_steps(self) -> None:
+        while self._steps and self._steps[0].at <= self._now:
+            step = self._steps.pop(0)
+            self._waiting += _wishes(step)
+            self._requested = self._requested if step.requested is None else step.requested
+
+    def _place(self) -> None:
+        nodes = list(self._nodes.values())
+        for wish in self._waiting:
+            held = _gang_places(wish.gang, nodes) if wish.gang else _task_places(wish, nodes)
+            if held:
+                wish.left -= sum(count for _, _, count in held) if wish.gang is None else 1
+                end = math.inf if wish.seconds is None else self._now + wish.seconds
+                self._running.append((end, held))
+        self._waiting = [wish for wish in self._waiting if wish.left]
+
+    def _observed(self) -> Observed:
+        head = next((p for p in self._pods.values() if p.kind == HEAD), None)
+        ray = RayView(self._state(), head.uid, 0.0) if head else None
+        pods = sorted(self._pods.values(), key=lambda p: p.name)
+        return Observed(self._cluster, self._spec, pods, self._service, self._now, ray=ray)
+
+    def _state(self) -> RayState:
+        tasks: Counter[Shape] = Counter()
+        for wish in self._waiting:
+            if wish.shape is not None:
+                tasks[wish.shape] += wish.left
+        return RayState(
+            session="simulated",
+            taken_at=self._now,
+            nodes=tuple(map(self._ray_node, self._nodes.values())),
+            demands=tuple(Demand(shape, count) for shape, count in sorted(tasks.items())),
+            gangs=tuple(wish.gang for wish in self._waiting if wish.gang),
+            requested=self._requested,
+        )
+
+    def _ray_node(self, node: _Node) -> RayNode:
+        idle = NodeStatus.RUNNING if node.uses else NodeStatus.IDLE
+        return RayNode(
+            node_id=node.number.to_bytes(NODE_ID_BYTES, "big"),
+            instance_id=node.pod.name,
+            node_type=node.pod.node_type,
+            status=NodeStatus.DRAINING if node.draining else idle,
+            total=node.total,
+            available={name: amount for name, amount in node.free.items() if amount > 0},
+            labels=node.labels,
+            idle_seconds=0.0 if node.uses else self._now - node.idle_since,
+            is_head=node.pod.kind == HEAD,
+        )
+
+    def _carry_out(self, actions: Sequence[object]) -> Iterator[Happening]:
+        counts: Counter[tuple[str, str, str]] = Counter()
+        for action in actions:
+            if isinstance(action, CreatePod):
+                self._create(action)
+                counts[LAUNCH, action.pod_type.name, action.why] += 1
+            elif isinstance(action, TellHead):
+                head = action.head
+                self._pods[action.pod.name] = replace(action.pod, head_ip=head.ip, head_uid=head.uid)
+            elif isinstance(action, DrainPod):
+                self._drain(action)
+                counts[DRAIN, action.pod.node_type, action.reason] += 1
+            elif isinstance(action, DeletePod | RetirePod):
+                self._delete(action.pod.name)
+                counts[REMOVE, action.pod.node_type, action.reason] += 1
+        for (what, node_type, why), count in counts.items():
+            if node_type != self._spec.head_pod_type:
+                yield self._happening(what, node_type, count, why)
+
+    def _create(self, action: CreatePod) -> None:
+        pod = self._new_pod(action.pod_type, action.name)
+        if pod.kind == HEAD:
+            pod = replace(pod, phase="Running", ready=True, ip="10.0.0.1")
+            self._join(pod)
+        else:
+            self._joins[pod.name] = self._now + self._scenario.pod_seconds
+        self._pods[pod.name] = pod
+
+    def _new_pod(self, pod_type: PodType, name: str) -> PodView:
+        head = next((p for p in self._pods.values() if p.kind == HEAD), None)
+        ip, uid = (head.ip, head.uid) if head else ("", "")
+        raw = build_pod(self._cluster, self._spec, pod_type, name, head_ip=ip, head_uid=uid)
+        raw["metadata"] |= {"uid": f"{name}/{next(self._numbers)}", "resourceVersion": "1"}
+        return replace(PodView.from_object(raw), started_at=self._now)
+
+    def _drain(self, action: DrainPod) -> None:
+        name = action.pod.name
+        self._pods[name] = replace(action.pod, drain_by=action.deadline, drain_reason=action.reason)
+        if name in self._nodes:
+            self._nodes[name].draining = True
+
+    def _delete(self, name: str) -> None:
+        """What ran there waits again."""
+        self._pods.pop(name, None)
+        self._joins.pop(name, None)
+        self._nodes.pop(name, None)
+
+    def _held_back(self, decision: Decision) -> Iterator[Happening]:
+        """What waits though all was done that may be done; told when it changes."""
+        held = [(WAIT, _demand_text(d.shape), d.count) for d in (*decision.unplaced, *decision.unplaced_requested)]
+        held += [(WAIT, _gang_text(g), n) for g, n in Counter(_nameless(decision.unplaced_gangs)).items()]
+        held += [(NEVER, _demand_text(d.shape), d.count) for d in decision.infeasible]
+        held += [(NEVER, _gang_text(g), n) for g, n in Counter(_nameless(decision.infeasible_gangs)).items()]
+        reasons = {WAIT: "the bounds hold it back", NEVER: "no pod type could ever hold it"}
+        for line in held:
+            if line not in self._told:
+                yield self._happening(*line, reasons[line[0]])
+        self._told = tuple(held)
+
+    def _happening(self, what: str, subject: str, count: int, why: str) -> Happening:
+        workers = sum(p.kind != HEAD for p in self._pods.values())
+        return Happening(self._now, what, subject, count, why, workers)
+
+
+def _wishes(step: Step) -> Iterator[_Waiting]:
+    for work in step.tasks:
+        yield _Waiting(work.demand.shape, work.demand.count, work.seconds)
+    for group in step.gangs:
+        yield _gang_wish(group)
+
+
+def _gang_wish(group: GangWork) -> _Waiting:
+    return _Waiting(None, 1, group.seconds, group.gang)
+
+
+def _task_places(wish: _Waiting, nodes: Sequence[_Node]) -> _Held:
+    held: _Held = []
+    left = wish.left
+    assert wish.shape is not None
+    for node in nodes:
+        count = min(left, node.room_for(wish.shape))
+        if count > 0:
+            node.take(wish.shape, count)
+            held.append((node, wish.shape, count))
+            left -= count
+    return held
+
+
+def _gang_places(gang: Gang, nodes: Sequence[_Node]) -> _Held:
+    """All bundles, or none."""
+    held: _Held = []
+    for shape in (bundle.shape for bundle in gang.bundles for _ in range(bundle.count)):
+        used = [node for node, _, _ in held]
+        node = next((n for n in _in_order(gang.strategy, nodes, used) if n.room_for(shape) > 0), None)
+        if node is None:
+            _undo(held)
+            if gang.strategy is Strategy.STRICT_PACK and len(nodes) > 1:
+                return _gang_places(gang, nodes[1:])
+            return []
+        node.take(shape, 1)
+        held.append((node, shape, 1))
+    return held
+
+
+def _in_order(strategy: Strategy, nodes: Sequence[_Node], used: Sequence[_Node]) -> Sequence[_Node]:
+    if strategy is Strategy.STRICT_PACK:
+        return used[:1] or nodes[:1]
+    fresh = [n for n in nodes if not any(n is u for u in used)]
+    if strategy is Strategy.STRICT_SPREAD:
+        return fresh
+    return [*fresh, *used] if strategy is Strategy.SPREAD else [*used, *fresh]
+
+
+def _undo(held: _Held) -> None:
+    for node, shape, count in held:
+        node.take(shape, -count)
+
+
+def _nameless(gangs: Sequence[Gang]) -> Iterator[Gang]:
+    return (replace(gang, name="") for gang in gangs)
+
+
+def _demand_text(shape: Shape) -> str:
+    resources = ", ".join(f"{name}: {amount / QUANTUM:g}" for name, amount in shape.resources)
+    labels = [f"{c.key}={'|'.join(c.values)}" for selector in shape.selectors for c in selector.constraints]
+    return f"{{{resources}}}" + (f" on {', '.join(labels)}" if labels else "")
+
+
+def _gang_text(gang: Gang) -> str:
+    bundles = ", ".join(f"{b.count} x {_demand_text(b.shape)}" for b in gang.bundles)
+    return f"{gang.strategy.value} of {bundles}"
