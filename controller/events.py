@@ -52,7 +52,8 @@ class Events:
         except ApiError as error:
             # Said before, by an earlier process: that is what ``once`` is for.
             if error.reason != "AlreadyExists":
-                log.debug("%s could not post the event %s: %s", cluster.key.log_prefix, reason, error)
+                level = logging.WARNING if error.status == 403 else logging.DEBUG
+                log.log(level, "%s could not post the event %s: %s", cluster.key.log_prefix, reason, error)
 
     def _count(self, cluster: RayCluster, kind: str, reason: str, about: str, once: bool) -> tuple[str, int]:
         """The Event's name, and how often it has been said with this time; 0: do not say it."""

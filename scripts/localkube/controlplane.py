@@ -114,7 +114,8 @@ def _apiserver(layout: Layout, endpoint: Endpoint, binary: Binary) -> Component:
         f"--service-account-signing-key-file={pki}/sa.key",
         "--service-account-issuer=https://kubernetes.default.svc",
         "--authorization-mode=Node,RBAC",
-        "--enable-admission-plugins=NodeRestriction",
+        # The second asks more of the operator than a usual cluster does, as some clusters do.
+        "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
         "--allow-privileged=true",
         "--kubelet-preferred-address-types=InternalIP",
         f"--kubelet-certificate-authority={pki}/ca.crt",

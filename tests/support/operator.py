@@ -37,6 +37,10 @@ class OperatorProcess:
         assert self._process
         self._process.send_signal(number)
 
+    def running(self) -> bool:
+        """It has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def _end(self, how: str) -> int:
         if self._process is None:
             return 0
