@@ -20,6 +20,8 @@ HEAD_WAIT_SECONDS = 900
 # `ray stop` clears an earlier Ray out of an idling container; in a fresh one it only costs a second.
 _RAY_STOP = re.compile(r"\s*ray\s+stop(\s+(--force|-f))?\s*;?\s*")
 _RAY_START = re.compile(r"\bray\s+start\b")
+# Where a start command sends its output: a file, no device, by a name without anything for the shell to replace.
+_OUTPUT_FILE = re.compile(r">>?&?\s*(/(?!dev/|proc/)[^\s;|&<>()$`*?'\"\\]+)")
 
 _PROLOGUE = """\
 # On termination, tell Ray, which ends its own processes in good order, and wait until it has gone.
@@ -46,13 +48,19 @@ ray_operator_node() {
 """
 
 _EPILOGUE = """\
-}
+}}
 ray_operator_node & pid=$!
-wait "$pid"; code=$?
+{follow}wait "$pid"; code=$?
 # A signal ends the first wait, not the node; there is no second one, see the trap.
-[ -z "$stopping" ] || { wait "$pid"; code=$?; }
-exit "$code"
+[ -z "$stopping" ] || {{ wait "$pid"; code=$?; }}
+{followed}exit "$code"
 """
+# Configurations of Ray 1.7 to 1.13 send Ray's output to a file, and have the container show it by a command that is
+# replaced here. It is shown until Ray has ended, to its last line.
+_FOLLOW = (
+    'tail --pid="$pid" --sleep-interval=0.2 --quiet --lines=+1 --follow=name --retry {files} 2>/dev/null & shown=$!\n'
+)
+_FOLLOWED = 'wait "$shown"\n'
 
 # Ray left in the background by the user is still the container's process; a signal ends only the first wait.
 _FOREGROUND = "  wait || wait"
@@ -100,7 +108,15 @@ def _script(wait: str, setup: Sequence[str], start: Sequence[str]) -> str:
     lines.append("  trap stopping=1 TERM INT")
     lines += [f"  ray_operator_run 'start command {n}' {shlex.quote(c)}" for n, c in enumerate(commands, start=1)]
     lines.append(_FOREGROUND if any(_RAY_START.search(c) for c in commands) else _DAEMON)
-    return _PROLOGUE + wait + "\n".join(lines) + "\n" + _EPILOGUE
+    files = " ".join(output_files(commands))
+    follow, followed = (_FOLLOW.format(files=files), _FOLLOWED) if files else ("", "")
+    return _PROLOGUE + wait + "\n".join(lines) + "\n" + _EPILOGUE.format(follow=follow, followed=followed)
+
+
+def output_files(start: Sequence[str]) -> list[str]:
+    """The files that ``ray start`` is told to write its output to."""
+    found = [file for command in start if _RAY_START.search(command) for file in _OUTPUT_FILE.findall(command)]
+    return list(dict.fromkeys(found))
 
 
 def blocking(start: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.bootstrap import blocking, head_script, worker_script
+from controller.bootstrap import blocking, head_script, output_files, worker_script
 from controller.model import ClusterSpec, parse_spec
 
 from .builders import raw_spec
@@ -109,6 +109,45 @@ def test_the_container_ends_when_ray_ends_with_rays_exit_code(container: Contain
 def test_ray_stop_is_left_out_and_other_commands_run_in_order(container: Container) -> None:
     container.run(head_script(spec_of(["ray stop", "echo first >> $RAY_LOG", "ulimit -n 64; ray start --head"])))
     assert container.asked() == ["first", "ray start --block --head []"]
+
+
+def test_output_that_goes_to_a_file_is_shown_too(container: Container) -> None:
+    """While Ray runs, and to the last line when it ends; the file has it as well."""
+    file = container.directory / "raylogs"
+    script = head_script(spec_of([f"ray start --head --a=1 &> {file}"]))
+    process = container.start(script, "stay")
+    wait_for_line(process, "up")
+    file.write_text(file.read_text() + "last\n")
+    process.terminate()
+    shown, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == 7
+    assert shown.splitlines()[-1] == "last"
+    assert file.read_text() == "up\nlast\n"
+
+
+def test_what_was_said_before_an_early_end_is_shown(container: Container) -> None:
+    """Ray that fails at once says why, in the file."""
+    file = container.directory / "raylogs"
+    process = container.start(head_script(spec_of([f"echo why >> {file}; ray start --head >> {file} 2>&1"])), "3")
+    shown, _ = process.communicate(timeout=LIMIT)
+    assert (process.returncode, shown) == (3, "why\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        ("ray start --head &> /tmp/raylogs", ["/tmp/raylogs"]),
+        ("ulimit -n 65536; ray start --head > /tmp/a 2>/tmp/b", ["/tmp/a", "/tmp/b"]),
+        ("ray start --head >>/tmp/a 2>&1", ["/tmp/a"]),
+        ("ray start --head >& /tmp/a; echo 1>/tmp/a", ["/tmp/a"]),
+        ("ray start --head > /dev/null 2> /proc/1/fd/2", []),
+        ("ray start --head > $HOME/log", []),
+        ("ray start --head | tee /tmp/a", []),
+        ("echo > /tmp/a", []),
+    ],
+)
+def test_output_files_are_those_of_ray_start_that_can_be_named(command: str, files: list[str]) -> None:
+    assert output_files([command]) == files
 
 
 def test_set_up_runs_before_ray_and_what_it_exports_stays(container: Container) -> None:
