@@ -45,6 +45,12 @@ ray_operator_run() {
   [ "$code" -eq 0 ] || { ray_operator_say "$1 failed with exit code $code: $2"; exit "$code"; }
 }
 ray_operator_node() {
+  local login
+  # The legacy operator's commands ran in interactive login shells: ~/.bashrc may be what puts ray on the path.
+  command -v ray >/dev/null || {
+    login=$(/bin/bash -lic 'echo "$PATH"' 2>/dev/null </dev/null | tail -n 1)
+    PATH="${login:+$login:}$PATH"
+  }
 """
 
 _EPILOGUE = """\

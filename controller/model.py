@@ -26,7 +26,7 @@ DEFAULT_GCS_PORT = 6379
 # The legacy default for an absent headStartRayCommands started a monitor from a file that never existed;
 # this is what its examples and its chart used instead.
 DEFAULT_HEAD_START = ("ulimit -n 65536; ray start --head --port=6379 --no-monitor --dashboard-host 0.0.0.0",)
-DEFAULT_WORKER_START = ("ulimit -n 65536; ray start --address=$RAY_HEAD_IP:6379",)
+DEFAULT_WORKER_START = "ulimit -n 65536; ray start --address=$RAY_HEAD_IP:{port}"
 
 Json = Mapping[str, Any]
 
@@ -105,11 +105,16 @@ class ClusterSpec:
     @property
     def gcs_port(self) -> int:
         """Where the head's GCS listens, as its start commands say (``--port N`` or ``--port=N``)."""
-        for command in self.head_start:
-            found = re.search(r"(?:^|\s)--port[=\s]\s*(\d+)", command)
-            if found:
-                return int(found.group(1))
-        return DEFAULT_GCS_PORT
+        return gcs_port(self.head_start)
+
+
+def gcs_port(head_start: Sequence[str]) -> int:
+    """The port in the head's start commands, or Ray's default."""
+    for command in head_start:
+        found = re.search(r"(?:^|\s)--port[=\s]\s*(\d+)", command)
+        if found:
+            return int(found.group(1))
+    return DEFAULT_GCS_PORT
 
 
 def config_hash(spec: ClusterSpec, pod_type: PodType) -> str:
@@ -160,6 +165,8 @@ def parse_spec(spec: Json) -> ClusterSpec:
     """Fill in defaults. Call only with a spec that ``validation.problems`` found nothing wrong with."""
     max_workers = spec.get("maxWorkers", DEFAULT_MAX_WORKERS)
     head_name = spec["headPodType"]
+    head_start = tuple(spec.get("headStartRayCommands") or DEFAULT_HEAD_START)
+    worker_start = spec.get("workerStartRayCommands") or (DEFAULT_WORKER_START.format(port=gcs_port(head_start)),)
     return ClusterSpec(
         max_workers=max_workers,
         # The documented meaning of 0 is "unset".
@@ -168,8 +175,8 @@ def parse_spec(spec: Json) -> ClusterSpec:
         head_pod_type=head_name,
         pod_types=tuple(_pod_type(t, 0 if t["name"] == head_name else max_workers) for t in spec["podTypes"]),
         service_ports=merge_service_ports(spec.get("headServicePorts") or ()),
-        head_start=tuple(spec.get("headStartRayCommands") or DEFAULT_HEAD_START),
-        worker_start=tuple(spec.get("workerStartRayCommands") or DEFAULT_WORKER_START),
+        head_start=head_start,
+        worker_start=tuple(worker_start),
     )
 
 
@@ -179,7 +186,8 @@ def _pod_type(raw: Json, default_max: int) -> PodType:
         min_workers=raw.get("minWorkers", 0),
         max_workers=raw.get("maxWorkers", max(default_max, raw.get("minWorkers", 0))),
         ray_resources=raw.get("rayResources") or {},
-        setup_commands=tuple(raw.get("workerSetupCommands") or raw.get("setupCommands") or ()),
+        # An empty list wins too.
+        setup_commands=tuple(raw.get("workerSetupCommands", raw.get("setupCommands")) or ()),
         pod_config=raw["podConfig"],
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import bootstrap, probes
 from .model import ClusterSpec, Json, PodType, RayCluster
-from .resources import detect_resources
+from .resources import detect_resources, node_resources
 from .validation import HEAD_COMPONENT_SUFFIX, Problem
 from .views import (
     ATTEMPT_ANNOTATION,
@@ -61,8 +61,7 @@ def name_prefix(pod_type: PodType) -> str:
 
 def ray_resources(pod_type: PodType) -> dict[str, Any]:
     """What Ray is told about a node of this type: detected from the pod, overridden by ``rayResources``."""
-    container = pod_type.pod_config["spec"]["containers"][0]
-    return {**detect_resources(container.get("resources") or {}), **pod_type.ray_resources}
+    return {**detect_resources(node_resources(pod_type.pod_config["spec"])), **pod_type.ray_resources}
 
 
 def build_pod(
@@ -93,6 +92,7 @@ def build_pod(
             "labels": {**(given.get("labels") or {}), **_labels(cluster, pod_type, is_head)},
             "annotations": annotations,
             "ownerReferences": [owner_reference(cluster)],
+            **({"finalizers": given["finalizers"]} if "finalizers" in given else {}),
         },
         "spec": _pod_spec(config["spec"], spec, pod_type, is_head),
     }
@@ -127,10 +127,12 @@ def _pod_spec(given: dict[str, Any], spec: ClusterSpec, pod_type: PodType, is_he
     # A Ray pod that ends is replaced by the operator, never restarted in place: a second Ray in the same
     # pod would be a new node under an old name.
     given["restartPolicy"] = "Never"
+    container = given["containers"][0]
+    for own in ("restartPolicy", "restartPolicyRules"):
+        container.pop(own, None)
     # Pods run users' code; they get no API token and no list of services unless the podConfig asks.
     given.setdefault("automountServiceAccountToken", False)
     given.setdefault("enableServiceLinks", False)
-    container = given["containers"][0]
     container.pop("args", None)
     script = bootstrap.head_script(spec) if is_head else bootstrap.worker_script(spec, pod_type)
     # Kubernetes would put a variable's value in the place of $(NAME), and $ in that of $$, before the shell sees them.

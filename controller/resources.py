@@ -30,6 +30,7 @@ _ACCELERATORS = {
 _SHARE = re.compile("mem|core|tile|percent|ratio|monitoring")
 # Ray keeps 30 % of a node's memory for its object store by default; tasks may ask for the rest.
 TASK_MEMORY_SHARE = Decimal("0.7")
+_PARTS = ("requests", "limits")
 
 _SUFFIXES: dict[str, Decimal] = {
     "": Decimal(1),
@@ -68,8 +69,20 @@ def parse_quantity(value: Any) -> Decimal:
     return max(-_LARGEST, min(parsed, _LARGEST))
 
 
+def node_resources(pod_spec: Json) -> Json:
+    """The ``resources`` of a pod's first container; of what it names none, the pod's own, shared with its others.
+
+    Pod-level resources: https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/
+    """
+    container = pod_spec["containers"][0].get("resources") or {}
+    pod = pod_spec.get("resources") or {}
+    named = _names(container)
+    shared = {part: {n: a for n, a in (pod.get(part) or {}).items() if n not in named} for part in _PARTS}
+    return {part: {**shared[part], **(container.get(part) or {})} for part in _PARTS}
+
+
 def detect_resources(resources: Json) -> dict[str, int]:
-    """What Ray is told about a node, from its first container's ``resources``.
+    """What Ray is told about a node, from its ``resources``, see ``node_resources``.
 
     Each is the smaller of request and limit, rounded up. ``CPU`` and ``GPU`` are always told, other accelerators where
     they are asked for. ``memory`` is 70 % of the smaller, in bytes, and absent when the container names none.
@@ -90,7 +103,7 @@ def detect_resources(resources: Json) -> dict[str, int]:
 
 
 def _names(resources: Json) -> set[str]:
-    return {*(resources.get("requests") or {}), *(resources.get("limits") or {})}
+    return {name for part in _PARTS for name in resources.get(part) or {}}
 
 
 def _kind_of(name: str) -> str:
@@ -109,10 +122,7 @@ def _only(kind: str, names: set[str]) -> set[str]:
 
 def _smallest(resources: Json, names: set[str]) -> Decimal:
     found = [
-        _amount(name, part[name])
-        for part in (resources.get("requests") or {}, resources.get("limits") or {})
-        for name in names
-        if name in part
+        _amount(name, resources[part][name]) for part in _PARTS for name in names if name in (resources.get(part) or {})
     ]
     return min(found, default=Decimal(0))
 

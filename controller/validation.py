@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .model import DEFAULT_MAX_WORKERS, DEFAULT_SERVICE_PORTS, Json, merge_service_ports, parse_spec
-from .resources import MAX_RESOURCE, QuantityError, detect_resources, parse_quantity
+from .resources import MAX_RESOURCE, QuantityError, detect_resources, node_resources, parse_quantity
 
 T = TypeVar("T", bound=Hashable)
 
@@ -112,14 +112,14 @@ def _pod_config(path: str, config: Json, overrides: Json) -> Iterator[Problem]:
     if not containers:
         yield Problem(f"{path}.spec.containers", "is empty; the first container runs Ray")
         return
-    for message in _resources(containers[0].get("resources") or {}, overrides):
+    for message in _resources(config["spec"], overrides):
         yield Problem(f"{path}.spec.containers[0].resources", message)
 
 
-def _resources(resources: Json, overrides: Json) -> Iterator[str]:
+def _resources(pod_spec: Json, overrides: Json) -> Iterator[str]:
     """What is wrong with those of the first container, which Ray is told of unless ``overrides`` say otherwise."""
     try:
-        detected = detect_resources(resources)
+        detected = detect_resources(node_resources(pod_spec))
     except QuantityError as error:
         yield str(error)
         return

@@ -42,12 +42,16 @@ class Container:
         ray.chmod(0o755)
         self.processes: list[subprocess.Popen[str]] = []
 
-    def start(self, script: str, ray_does: str = "0") -> subprocess.Popen[str]:
-        path = f"{self.directory}:{os.environ['PATH']}"
+    def start(self, script: str, ray_does: str = "0", path: str | None = None) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             # A shell cannot trap what was ignored when it started, as it is in a background job.
             ["env", "--default-signal=INT", "/bin/bash", "-c", script],
-            env={"PATH": path, "RAY_LOG": str(self.log), "RAY_DOES": ray_does},
+            env={
+                "PATH": path or f"{self.directory}:{os.environ['PATH']}",
+                "HOME": str(self.directory),
+                "RAY_LOG": str(self.log),
+                "RAY_DOES": ray_does,
+            },
             cwd=self.directory,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -153,6 +157,16 @@ def test_output_files_are_those_of_ray_start_that_can_be_named(command: str, fil
 def test_set_up_runs_before_ray_and_what_it_exports_stays(container: Container) -> None:
     container.run(head_script(spec_of(["ray start --head $EXTRA"], setup=["export EXTRA='--a b'", "cd /"])))
     assert container.asked() == ["ray start --block --head --a b []"]
+
+
+def test_a_ray_that_only_login_shells_have_on_their_path_is_found(container: Container) -> None:
+    """And what else is there, pip for one. The file may print what it likes."""
+    lines = ("case $- in *i*) ;; *) return ;; esac", "echo welcome", f"PATH={container.directory}:$PATH")
+    (container.directory / ".bashrc").write_text("\n".join(lines))
+    (container.directory / ".bash_profile").write_text(". ~/.bashrc")
+    process = container.start(head_script(spec_of(setup=["ray --version"])), path="/usr/bin:/bin")
+    assert process.wait(LIMIT) == 0
+    assert container.asked() == ["ray --version []", "ray start --block --head []"]
 
 
 def test_a_failed_set_up_command_ends_the_container_and_names_itself(container: Container) -> None:

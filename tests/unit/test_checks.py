@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes.client import models
 
 from controller.checks import check
 from controller.schema import CRD_FILE
@@ -54,6 +55,13 @@ def test_every_mistake_is_told_at_once() -> None:
 
 
 MODERN_POD: dict[str, Any] = yaml.safe_load((ROOT / "tests/support/modern_pod.yaml").read_text())
+
+
+def test_the_modern_pod_has_every_field_that_pods_have_today() -> None:
+    """What a next release of Kubernetes brings has to be added to it."""
+    spec = MODERN_POD["spec"]
+    assert set(models.V1PodSpec.attribute_map.values()) - set(spec) == set()
+    assert set(models.V1Container.attribute_map.values()) - set(spec["containers"][0]) == set()
 
 
 def test_every_field_of_a_modern_pod_is_known() -> None:

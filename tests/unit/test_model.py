@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.model import DEFAULT_HEAD_START, DEFAULT_WORKER_START, Key, RayCluster, ServicePort, parse_spec
+from controller.model import DEFAULT_HEAD_START, Key, RayCluster, ServicePort, parse_spec
 
 from .builders import raw_cluster, raw_spec, raw_type
 
@@ -16,7 +16,8 @@ BARE = {"headPodType": "h", "podTypes": [raw_type("h"), raw_type("w")]}
 def test_absent_fields_have_the_legacy_defaults() -> None:
     spec = parse_spec(BARE)
     assert (spec.max_workers, spec.upscaling_speed, spec.idle_timeout_minutes) == (2, 1.0, 5.0)
-    assert (spec.head_start, spec.worker_start) == (DEFAULT_HEAD_START, DEFAULT_WORKER_START)
+    assert spec.head_start == DEFAULT_HEAD_START
+    assert spec.worker_start == ("ulimit -n 65536; ray start --address=$RAY_HEAD_IP:6379",)
     assert [(t.name, t.min_workers, t.max_workers) for t in spec.pod_types] == [("h", 0, 0), ("w", 0, 2)]
     assert (spec.head.name, [t.name for t in spec.worker_types]) == ("h", ["w"])
 
@@ -27,9 +28,16 @@ def test_an_upscaling_speed_of_zero_means_unset_and_an_idle_timeout_of_zero_mean
 
 
 def test_worker_setup_commands_win_over_their_alias() -> None:
-    types = [raw_type("h"), raw_type("a", setupCommands=["x"]), raw_type("b", setupCommands=["x"])]
-    types[2]["workerSetupCommands"] = ["y"]
-    assert [t.setup_commands for t in parse_spec({**BARE, "podTypes": types}).worker_types] == [("x",), ("y",)]
+    given: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+        ({}, ()),
+        ({"setupCommands": ["x"]}, ("x",)),
+        ({"workerSetupCommands": ["y"]}, ("y",)),
+        ({"setupCommands": ["x"], "workerSetupCommands": ["y"]}, ("y",)),
+        ({"setupCommands": ["x"], "workerSetupCommands": []}, ()),
+    ]
+    types = [raw_type(f"t{number}", **fields) for number, (fields, _) in enumerate(given)]
+    spec = parse_spec({"headPodType": "t0", "podTypes": types})
+    assert [t.setup_commands for t in spec.pod_types] == [expected for _, expected in given]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +52,12 @@ def test_worker_setup_commands_win_over_their_alias() -> None:
 )
 def test_the_port_is_read_from_the_start_commands(command: str, port: int) -> None:
     assert parse_spec({**BARE, "headStartRayCommands": ["ray stop", command]}).gcs_port == port
+
+
+def test_workers_go_to_the_heads_port_unless_told_otherwise() -> None:
+    head = {"headStartRayCommands": ["ray start --head --port=6400"]}
+    assert parse_spec({**BARE, **head}).worker_start == ("ulimit -n 65536; ray start --address=$RAY_HEAD_IP:6400",)
+    assert parse_spec({**BARE, **head, "workerStartRayCommands": ["x"]}).worker_start == ("x",)
 
 
 def test_service_ports_are_merged_by_name_in_order() -> None:

@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
 from controller.bootstrap import head_script, worker_script
 from controller.model import PodType, config_hash, parse_spec
 from controller.pods import build_pod, ray_resources, slot_name, unbuildable
+from tests.support.prerequisites import ROOT
 
 from .builders import UID, cluster, pod_config, raw_spec, raw_type
 
@@ -105,6 +107,21 @@ def test_everything_else_of_a_legacy_pod_config_stays_as_it_is() -> None:
     assert built["restartPolicy"] == "Never"
 
 
+def test_of_a_pod_with_every_field_only_what_starts_ray_is_changed() -> None:
+    given = yaml.safe_load((ROOT / "tests/support/modern_pod.yaml").read_text())
+    built = worker_of(given)["spec"]
+    before, container = given["spec"]["containers"][0], built["containers"][0]
+    replaced = ("command", "args", "restartPolicy", "restartPolicyRules")
+    assert {k: v for k, v in container.items() if k not in ("command", "env", "volumeMounts")} == {
+        k: v for k, v in before.items() if k not in (*replaced, "env", "volumeMounts")
+    }
+    assert container["env"][-len(before["env"]) :] == before["env"]
+    assert container["volumeMounts"][:-1] == before["volumeMounts"]
+    assert built["volumes"][:-1] == given["spec"]["volumes"]
+    assert built["containers"][1:] == given["spec"]["containers"][1:]
+    assert {**built, "containers": [], "volumes": []} == {**given["spec"], "containers": [], "volumes": []}
+
+
 def test_ray_is_told_what_kind_of_node_it_is() -> None:
     found = env(worker_of(pod_config(cpu="1500m", memory="512Mi")))
     assert found["RAY_NODE_TYPE_NAME"] == "worker-node"
@@ -144,7 +161,10 @@ def test_a_restarting_container_is_made_a_replaced_pod() -> None:
 def test_labels_and_annotations_of_the_user_stay_and_ours_win() -> None:
     config = pod_config()
     config["metadata"] |= {"labels": {"team": "a", "ray-node-type": "mine"}, "annotations": {"note": "b"}}
+    config["metadata"] |= {"name": "mine", "finalizers": ["example.com/f"], "ownerReferences": [{"name": "mine"}]}
     metadata = worker_of(config)["metadata"]
+    assert metadata["finalizers"] == ["example.com/f"]
+    assert (metadata["name"], [owner["name"] for owner in metadata["ownerReferences"]]) == ("w", ["example"])
     assert (metadata["labels"]["team"], metadata["labels"]["ray-node-type"]) == ("a", "worker")
     assert metadata["annotations"]["note"] == "b"
 

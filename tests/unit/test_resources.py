@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.utils import quantity
 
-from controller.resources import QuantityError, detect_resources, parse_quantity
+from controller.resources import QuantityError, detect_resources, node_resources, parse_quantity
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,21 @@ def requests(**given: Any) -> dict[str, Any]:
 )
 def test_ray_is_told_the_smaller_of_request_and_limit(resources: dict[str, Any], expected: dict[str, int]) -> None:
     assert detect_resources(resources) == expected
+
+
+@pytest.mark.parametrize(
+    ("container", "pod", "expected"),
+    [
+        ({}, {"requests": {"cpu": 3, "memory": "1Gi"}, "limits": {"cpu": 2}}, {"CPU": 2, "memory": 751619276}),
+        (requests(cpu=1), requests(cpu=3, memory="1Gi"), {"CPU": 1, "memory": 751619276}),
+        ({"limits": {"cpu": 4}}, requests(cpu=3), {"CPU": 4}),
+        ({"limits": None}, {"limits": None}, {"CPU": 0}),
+        (None, None, {"CPU": 0}),
+    ],
+)
+def test_what_the_container_does_not_name_it_has_of_the_pod(container: Any, pod: Any, expected: dict[str, int]) -> None:
+    spec = {"containers": [{"resources": container}, {"resources": requests(cpu=9)}], "resources": pod}
+    assert detect_resources(node_resources(spec)) == {"GPU": 0, **expected}
 
 
 NUMBERS = st.from_regex(r"[+-]?([0-9]{1,6}(\.[0-9]{0,9})?|\.[0-9]{1,9})", fullmatch=True)
