@@ -81,6 +81,15 @@ test-integration: $(STAMP) ## Against a real kube-apiserver without nodes
 test-e2e: $(STAMP) ## On real nodes with real Ray: the guide's commands, one by one
 	$(BIN)/pytest tests/e2e -v
 
+.PHONY: docs
+docs: $(STAMP) ## The documentation as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo 'build/site/index.html'
+
+.PHONY: reference
+reference: $(STAMP) ## Write docs/configuration.md anew from the CRD, the chart and the flags
+	@$(BIN)/python scripts/render-reference
+
 .PHONY: docs-outputs
 docs-outputs: $(STAMP) ## Write into docs/when-a-raycluster-is-wrong.md what its commands print
 	WRITE_DOCS=1 $(BIN)/pytest tests/integration/test_malformed.py -q

@@ -55,7 +55,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
     Raises:
         SystemExit: the arguments or the environment are wrong, or help or the version was asked for.
     """
-    parser = _parser()
+    parser = command_line()
     found = parser.parse_args(arguments)
     if found.command:
         parser.error(f"there is no command {found.command[0]!r}; without a command the operator runs, see --help")
@@ -103,7 +103,8 @@ def own_namespace() -> str:
         return ""
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """The command line of the running operator."""
     parser = argparse.ArgumentParser(
         prog="ray-operator",
         usage="%(prog)s [COMMAND] [options]",
