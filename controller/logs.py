@@ -19,6 +19,8 @@ from typing import TextIO
 import orjson
 
 FORMATS = ("human", "json")
+# Whose loggers the level is for. What other packages tell below WARNING only they can make use of.
+OWN = ("controller", "autoscaler")
 # The same line is written once in so many seconds; the next one says how many were left out.
 QUIET_SECONDS = 60.0
 # Lines that are remembered, the latest ones.
@@ -30,11 +32,17 @@ _SECRETS = re.compile(r"((?i:bearer|basic)\s+)[\w.~+/=-]{6,}|eyJ[\w-]{8,}\.[\w-]
 
 
 def set_up(level: str, form: str, stream: TextIO | None = None) -> None:
-    """Log to ``stream`` (default: standard output) from ``level`` up, as one of FORMATS."""
+    """Log to ``stream`` (default: standard output) from ``level`` up, as one of FORMATS.
+
+    Packages that are used here are heard from WARNING up, or from ``level`` if that is higher.
+    """
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(JsonFormatter() if form == "json" else HumanFormatter())
     handler.addFilter(Repeats())
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    own = [logging.getLogger(name) for name in OWN]
+    for logger in own:
+        logger.setLevel(level.upper())
+    logging.basicConfig(handlers=[handler], level=max(own[0].level, logging.WARNING), force=True)
     # The connection pool's own chatter says nothing that the watchers do not say better.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
 

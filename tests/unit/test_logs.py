@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from controller.logs import QUIET_SECONDS, HumanFormatter, JsonFormatter, Repeats, set_up
+from controller.logs import OWN, QUIET_SECONDS, HumanFormatter, JsonFormatter, Repeats, set_up
 from controller.model import Key
 
 PREFIX = Key("ray", "example").log_prefix
@@ -137,18 +137,35 @@ def test_secrets_are_left_out(human: Log, structured: Log, text: str) -> None:
 
 
 @pytest.fixture
-def root() -> Iterator[logging.Logger]:
-    """The root logger, as it was afterwards."""
-    logger = logging.getLogger()
-    before = logger.handlers[:], logger.level
-    yield logger
-    logger.handlers[:], logger.level = before
+def loggers() -> Iterator[None]:
+    """Every logger that setting up touches is afterwards as it was."""
+    touched = [logging.getLogger(name) for name in ("", "urllib3", *OWN)]
+    before = [(logger.handlers[:], logger.level) for logger in touched]
+    yield
+    for logger, (handlers, level) in zip(touched, before, strict=True):
+        logger.handlers[:], logger.level = handlers, level
 
 
-def test_the_log_is_set_up_as_asked_for(root: logging.Logger) -> None:
+def written(level: str, *said: tuple[str, int, str]) -> list[str]:
+    """What of these lines (logger, level, text) is written at a level."""
     stream = io.StringIO()
-    set_up("warning", "json", stream)
-    logging.getLogger("controller.x").info("quiet")
-    logging.getLogger("controller.x").warning("loud")
-    logging.getLogger("urllib3").warning("chatter")
-    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["loud"]
+    set_up(level, "json", stream)
+    for name, how, text in said:
+        logging.getLogger(name).log(how, text)
+    return [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
+
+
+@pytest.mark.usefixtures("loggers")
+def test_the_log_is_set_up_as_asked_for() -> None:
+    said = ("controller.x", logging.INFO, "quiet"), ("controller.x", logging.WARNING, "loud")
+    assert written("warning", *said, ("urllib3", logging.WARNING, "chatter")) == ["loud"]
+
+
+@pytest.mark.usefixtures("loggers")
+def test_what_only_developers_of_other_packages_understand_is_never_told() -> None:
+    """asyncio and grpc tell of their event loops at DEBUG, which is not what somebody asks for who debugs Ray."""
+    others = [("asyncio", logging.DEBUG, "Using selector"), ("grpc._cython.cygrpc", logging.INFO, "Loaded loop")]
+    own = [("controller.x", logging.DEBUG, "asked"), ("autoscaler.x", logging.DEBUG, "answered")]
+    defect = ("asyncio", logging.WARNING, "a defect")
+    assert written("debug", *others, *own, defect) == ["asked", "answered", "a defect"]
+    assert written("error", ("asyncio", logging.WARNING, "a defect"), ("controller.x", logging.WARNING, "late")) == []
