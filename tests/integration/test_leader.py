@@ -44,8 +44,9 @@ class Replica:
         return [r for r, _ in list(self.proxy.requests) if r.writes and r.resource != "leases"]
 
     def leads(self) -> bool:
-        """It holds the Lease."""
-        return any(r.verb in ("create", "update") and code < 300 for r, code in list(self.proxy.requests))
+        """It has held the Lease."""
+        asked = list(self.proxy.requests)
+        return any(r.resource == "leases" and r.verb in ("create", "update") and code < 300 for r, code in asked)
 
     def ready(self) -> bool:
         """Its readiness probe says so."""

@@ -5,24 +5,28 @@ from __future__ import annotations
 import signal
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Mapping
-from typing import IO
+from pathlib import Path
 
 
 class OperatorProcess:
-    """``ray-operator`` with a kubeconfig. Its log is kept in a file and shown when a test fails."""
+    """``ray-operator`` with a kubeconfig. Its log is shown when a test fails; the file goes with this object."""
 
     def __init__(self, environment: Mapping[str, str], namespace: str) -> None:
         self._environment = environment
         self._namespace = namespace
         self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] = tempfile.NamedTemporaryFile(prefix="ray-operator-", suffix=".log")  # noqa: SIM115
+        with tempfile.NamedTemporaryFile(prefix="ray-operator-", suffix=".log", delete=False) as made:
+            self._log = Path(made.name)
+        self._remove = weakref.finalize(self, self._log.unlink)
 
     def start(self, environment: Mapping[str, str] | None = None, *flags: str) -> None:
         """Start it, with another environment and further flags if such are given."""
         command = ["ray-operator", "--namespaces", self._namespace, "--log-level", "debug", *flags]
         env = dict(environment or self._environment)
-        self._process = subprocess.Popen(command, env=env, stdout=self._log, stderr=subprocess.STDOUT)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
 
     def stop(self) -> int:
         """End it in the orderly way. Returns its exit code."""
@@ -52,9 +56,8 @@ class OperatorProcess:
 
     def close(self) -> None:
         """Its log is not needed any more."""
-        self._log.close()
+        self._remove()
 
     def log(self) -> str:
         """Everything it has logged so far."""
-        with open(self._log.name, "rb") as written:  # noqa: PTH123
-            return written.read().decode()
+        return self._log.read_text()
