@@ -45,16 +45,22 @@ class Heads(Protocol):
 
 
 class PolledHeads:
-    """Heads asked by one poller. ``on_change`` is told the cluster whose head has news."""
+    """Heads asked by one poller. ``on_change`` is told the cluster whose head has news.
+
+    ``credentials``: what the heads of a namespace are shown.
+    """
 
     def __init__(
         self,
         on_change: Callable[[Key], None],
         clock: Callable[[], float] = time.monotonic,
         connect: Callable[[str, Credentials | None], GcsClient] = GcsClient,
+        credentials: Callable[[str], Credentials | None] = lambda namespace: None,
     ) -> None:
         self._clock = clock
-        self._poller: Poller[tuple[Key, str], GcsClient] = Poller(connect, lambda key: on_change(key[0]), clock)
+        self._credentials = credentials
+        self._poller: Poller[tuple[Key, str], GcsClient] = Poller(connect, self._news, clock)
+        self._on_change = on_change
         self._lock = threading.Lock()
         # Cluster -> uid of the head pod that is followed, and what it was told last and when.
         self._followed: dict[Key, str] = {}
@@ -85,7 +91,7 @@ class PolledHeads:
             self._poller.forget((cluster, before))
         if head and uid:
             host = f"[{head.ip}]" if ":" in head.ip else head.ip
-            self._poller.watch((cluster, uid), f"{host}:{port}")
+            self._poller.watch((cluster, uid), f"{host}:{port}", self._credentials(cluster.namespace))
             # One that starts is asked often as well: what is submitted first must not wait for a backoff.
             self._poller.hint((cluster, uid), busy=busy or not head.ready)
 
@@ -131,6 +137,14 @@ class PolledHeads:
             client.report(report)
         except GcsError as error:
             log.debug("%s the head did not take a report: %s", cluster.log_prefix, error)
+
+    def _news(self, key: tuple[Key, str]) -> None:
+        snapshot = self._poller.latest(key)
+        if snapshot and snapshot.error and snapshot.error.kind == "unauthenticated":
+            log.warning(
+                "%s the head wants other credentials, see --ray-credentials: %s", key[0].log_prefix, snapshot.error
+            )
+        self._on_change(key[0])
 
     def _key(self, cluster: Key) -> tuple[Key, str] | None:
         with self._lock:

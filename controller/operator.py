@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from .api import Api, ApiError
 from .collector import ClusterCollector, StateCollector
+from .credentials import CredentialFolder
 from .events import WARNING, Events
 from .heads import PolledHeads
 from .health import Health, Loop
@@ -64,7 +66,9 @@ class Operator:
         namespaces: tuple[str, ...] = (),
         workers: int = 4,
         lease: LeaseAt | None = None,
+        *,
         settings: Settings | None = None,
+        ray_credentials: Path | None = None,
     ) -> None:
         self._stop = threading.Event()
         self.metrics = Metrics()
@@ -82,7 +86,9 @@ class Operator:
         measured = MeasuredApi(api, self.metrics)
         writes = FencedApi(measured, self.leadership)
         self.heads = PolledHeads(
-            self._queue.add_unless_failing, connect=functools.partial(MeasuredGcsClient, self.metrics)
+            self._queue.add_unless_failing,
+            connect=functools.partial(MeasuredGcsClient, self.metrics),
+            credentials=CredentialFolder(ray_credentials) if ray_credentials else lambda namespace: None,
         )
         self._events = Events(writes)
         self._reconciler = Reconciler(

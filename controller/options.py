@@ -35,7 +35,8 @@ class Options:
     """What was asked for. ``namespaces`` is empty for all namespaces.
 
     ``serve_at``: host and port of metrics, health and status page; None for none. ``lease_namespace``: where the lease
-    is by which a leader is elected; None for no election.
+    is by which a leader is elected; None for no election. ``ray_credentials``: the folder with what Ray heads want to
+    be shown, by namespace.
     """
 
     namespaces: tuple[str, ...]
@@ -47,6 +48,7 @@ class Options:
     serve_tls: Tls | None = None
     lease_namespace: str | None = None
     settings: Settings = field(default_factory=Settings)
+    ray_credentials: Path | None = None
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Options:
@@ -92,6 +94,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
                 "--unschedulable-grace-seconds", "RAY_OPERATOR_UNSCHEDULABLE_GRACE_SECONDS", "30", _seconds
             ),
         ),
+        value("--ray-credentials", "RAY_OPERATOR_RAY_CREDENTIALS", "", _folder),
     )
 
 
@@ -173,6 +176,12 @@ def command_line() -> argparse.ArgumentParser:
         help="how long a pod may wait for room before another pod type is tried (default 30)  "
         "[RAY_OPERATOR_UNSCHEDULABLE_GRACE_SECONDS]",
     )
+    parser.add_argument(
+        "--ray-credentials",
+        metavar="FOLDER",
+        help="what Ray heads want to be shown, by namespace: FOLDER/NAMESPACE/token (RAY_AUTH_MODE=token) and ca.crt, "
+        "tls.crt, tls.key (RAY_USE_TLS=1), read again when they change  [RAY_OPERATOR_RAY_CREDENTIALS]",
+    )
     return parser
 
 
@@ -217,6 +226,12 @@ def _address(text: str) -> tuple[str, int] | None:
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(f"{text!r} is not an address; use for example 8080 or 127.0.0.1:8080")
     return host.strip("[]"), int(port)
+
+
+def _folder(text: str) -> Path | None:
+    if text and not Path(text).is_dir():
+        raise ValueError(f"{text!r} is not a folder")
+    return Path(text) if text else None
 
 
 def _seconds(text: str) -> float:

@@ -40,7 +40,14 @@ def serve(arguments: Sequence[str]) -> int:
         reason = " ".join(str(error).split()).rstrip(".")
         print(f"ray-operator: no usable Kubernetes configuration: {reason}; set KUBECONFIG", file=sys.stderr)
         return 1
-    operator = Operator(api, options.namespaces, options.workers, lease, options.settings)
+    operator = Operator(
+        api,
+        options.namespaces,
+        options.workers,
+        lease,
+        settings=options.settings,
+        ray_credentials=options.ray_credentials,
+    )
     try:
         server = _server(operator, options)
     except OSError as error:
