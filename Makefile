@@ -95,11 +95,15 @@ docs-outputs: $(STAMP) ## Write into docs/when-a-raycluster-is-wrong.md what its
 	WRITE_DOCS=1 $(BIN)/pytest tests/integration/test_malformed.py -q
 
 .PHONY: bench
-bench: bench-scheduler bench-latency ## Every benchmark; each writes a JSON file under build/bench
+bench: bench-scheduler bench-poller bench-latency ## Every benchmark; each writes a JSON file under build/bench
 
 .PHONY: bench-scheduler
 bench-scheduler: $(STAMP) ## The scheduler beside Ray's own two, same inputs, one process
 	$(BIN)/python scripts/bench_scheduler.py
+
+.PHONY: bench-poller
+bench-poller: $(STAMP) ## What asking 1,000 Ray heads costs, some of them dead: two minutes
+	$(BIN)/python scripts/bench_poller.py
 
 .PHONY: bench-latency
 bench-latency: may-run-nodes $(STAMP) ## From waiting work to pods and back, real nodes, real Ray: five minutes
