@@ -179,7 +179,7 @@ class PlanWorld:
             del self.pods[pod.name]
         elif what == "terminate":
             self.pods[pod.name] = replace(pod, deleting=True)
-        elif what == "work" and pod.kind == WORKER and pod.ready:
+        elif what == "work" and pod.kind == WORKER and pod.ready and pod.head_uid:
             self.busy ^= {pod.uid}
         elif what == "lose" and not pod.ended:
             self.pods[pod.name] = replace(pod, phase="Unknown")
