@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -12,11 +14,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, or without one the operator until a termination signal. Returns the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     if given and given[0] in COMMANDS:
-        return run_command(given[0], given[1:])
+        return _answer(given[0], given[1:])
     # A command answers at once: it does not wait for all that the operator needs.
     from .serve import serve  # noqa: PLC0415
 
     return serve(given)
+
+
+def _answer(name: str, arguments: Sequence[str]) -> int:
+    """Run a command that may be cut short, by its reader (``| head``) or by its user (Ctrl-C), without a word."""
+    try:
+        code = run_command(name, arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Nothing more can be written there, not even by the interpreter when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

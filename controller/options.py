@@ -7,11 +7,12 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
-from .commands import overview
+from .commands import COMMANDS, overview
 from .logs import FORMATS
 from .observed import Settings
 from .server import Tls
@@ -60,7 +61,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
     parser = command_line()
     found = parser.parse_args(arguments)
     if found.command:
-        parser.error(f"there is no command {found.command[0]!r}; without a command the operator runs, see --help")
+        close = get_close_matches(found.command[0], COMMANDS, 1)
+        meant = f"did you mean {close[0]}?" if close else "without a command the operator runs, see --help"
+        parser.error(f"there is no command {found.command[0]!r}; {meant}")
     env = os.environ if environment is None else environment
 
     def value(flag: str, variable: str, default: str, convert: Callable[[str], T]) -> T:

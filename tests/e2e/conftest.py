@@ -29,7 +29,11 @@ def is_free(name: str) -> bool:
 def in_use(environment: Mapping[str, str]) -> bool:
     """Whether somebody has an operator or Ray clusters there: the guide's names are taken."""
     # Any RayCluster will do; the kind is not known to a cluster that never had an operator, and nothing is printed.
-    taken = {"deployments": ("ray-operator",), "namespaces": ("ray", "ray-autoscaling"), "rayclusters": ()}
+    taken = {
+        "deployments": ("ray-operator",),
+        "namespaces": ("ray", "ray-system", "ray-autoscaling"),
+        "rayclusters": (),
+    }
     for kind, names in taken.items():
         command = ["kubectl", "get", kind, "-A", "-o", "name", "--ignore-not-found"]
         printed = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False).stdout

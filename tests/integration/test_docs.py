@@ -77,7 +77,7 @@ def test_the_chart_and_the_api_server_take_all_values(kube: Kube, page: str, val
 def commands() -> Iterator[tuple[str, str]]:
     """Each command line of the blocks that are not run as they are, without comments and what is set before it."""
     for block in blocks("shell"):
-        for line in block.text.splitlines():
+        for line in block.text.replace("\\\n", " ").splitlines():
             words = re.sub(r"\s+#.*", "", line).strip()
             if words and not words.startswith(("#", "export ")):
                 yield block.page, words
