@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.chart import CHART, helm, settings
 from tests.support.kube import Kube, eventually
+from tests.support.prerequisites import ROOT
 
 SMALL = ("podTypes.rayWorkerType.minWorkers=1", "podTypes.rayWorkerType.CPU=500m")
 LABEL = "cluster.ray.io/component=operator"
@@ -92,3 +93,26 @@ def test_an_operator_for_a_namespace_that_is_restricted(place: Place) -> None:
     assert place.clusters.run("get", "clusterroles", "-l", LABEL, "-o", "name") == ""
     place.uninstall(place.clusters, "example-cluster")
     eventually(lambda: place.left() == [], within=120)
+
+
+def test_the_demo_without_helm(place: Place) -> None:
+    """By kustomize, in a namespace: three tasks bring workers to a cluster that has none, and all of it ends well."""
+    ray = place.clusters
+    ray.run("apply", "-k", str(ROOT / "manifests/operator_namespaced"))
+    ray.run("apply", "-f", str(ROOT / "manifests/autoscaling_demo.yaml"))
+    ray.run("wait", "--for=condition=complete", "job/autoscaling-demo", "--timeout=240s")
+    assert "Success!" in ray.run("logs", "job/autoscaling-demo")
+    assert ray.list("pods", "ray-node-type=worker")
+    ray.run("delete", "-k", str(ROOT / "manifests/operator_namespaced"))
+    ray.run("delete", "-f", str(ROOT / "manifests/autoscaling_demo.yaml"), "--timeout=60s")
+    eventually(lambda: place.left() == [], within=120)
+
+
+def test_a_cluster_without_the_operator(place: Place) -> None:
+    """Kubernetes' own Deployments: a head and three workers that know each other."""
+    ray = place.clusters
+    ray.run("apply", "-f", str(ROOT / "manifests/static_cluster.yaml"))
+    ray.run("rollout", "status", "deployment/ray-head", "--timeout=180s")
+    program = "import ray; ray.init(address='auto', log_to_driver=False); print(len(ray.nodes()), 'nodes')"
+    eventually(lambda: "4 nodes" in ray.run("exec", "deployment/ray-head", "--", "python", "-c", program), within=180)
+    ray.run("delete", "-f", str(ROOT / "manifests/static_cluster.yaml"), "--timeout=60s")

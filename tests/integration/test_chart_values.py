@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -135,6 +136,24 @@ def test_what_the_operator_may_have(environment: Mapping[str, str]) -> None:
     assert spec["priorityClassName"] == "high"
     for pod in (spec, pod_spec(objects, "rayHeadType"), pod_spec(objects, "rayWorkerType")):
         assert pod["imagePullSecrets"] == [{"name": "registry"}]
+
+
+def test_what_the_operator_shows_to_heads_comes_from_a_secret_for_each_namespace(kube: Kube) -> None:
+    """Mounted where --ray-credentials looks, beside the namespace it is told and the certificate it serves with."""
+    secrets = {"b": "secret-of-b", "a": "secret-of-a"}
+    values = {"rayCredentials": secrets, "namespacedOperator": True, "metricsTlsSecret": "tls"}
+    deployment = one(render(kube.environment, kube.namespace, values=values), "Deployment")
+    kube.run("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(deployment))
+    spec = deployment["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert {"name": "RAY_OPERATOR_RAY_CREDENTIALS", "value": "/etc/ray-credentials"} in container["env"]
+    source = {v["name"]: v["secret"]["secretName"] for v in spec["volumes"]}
+    mounted = {m["mountPath"]: source[m["name"]] for m in container["volumeMounts"]}
+    assert mounted == {
+        "/tls": "tls",
+        "/etc/ray-credentials/a": "secret-of-a",
+        "/etc/ray-credentials/b": "secret-of-b",
+    }
 
 
 WRONG = {

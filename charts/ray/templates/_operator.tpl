@@ -86,8 +86,13 @@ template:
           periodSeconds: 10
           timeoutSeconds: 5
           failureThreshold: 6
-        {{- if .Values.namespacedOperator }}
+        {{- if or .Values.namespacedOperator .Values.rayCredentials }}
         env:
+          {{- if .Values.rayCredentials }}
+          - name: RAY_OPERATOR_RAY_CREDENTIALS
+            value: /etc/ray-credentials
+          {{- end }}
+          {{- if .Values.namespacedOperator }}
           - name: RAY_OPERATOR_POD_NAMESPACE
             {{- with .Values.watchNamespaces }}
             value: {{ join "," . | quote }}
@@ -96,6 +101,7 @@ template:
               fieldRef:
                 fieldPath: metadata.namespace
             {{- end }}
+          {{- end }}
         {{- end }}
         resources:
           {{- toYaml .Values.operatorResources | nindent 10 }}
@@ -104,17 +110,31 @@ template:
           readOnlyRootFilesystem: true
           capabilities:
             drop: [ALL]
-        {{- if .Values.metricsTlsSecret }}
+        {{- if or .Values.metricsTlsSecret .Values.rayCredentials }}
         volumeMounts:
+          {{- if .Values.metricsTlsSecret }}
           - name: tls
             mountPath: /tls
             readOnly: true
+          {{- end }}
+          {{- range $index, $namespace := keys .Values.rayCredentials | sortAlpha }}
+          - name: ray-credentials-{{ $index }}
+            mountPath: /etc/ray-credentials/{{ $namespace }}
+            readOnly: true
+          {{- end }}
         {{- end }}
-    {{- with .Values.metricsTlsSecret }}
+    {{- if or .Values.metricsTlsSecret .Values.rayCredentials }}
     volumes:
+      {{- with .Values.metricsTlsSecret }}
       - name: tls
         secret:
           secretName: {{ . }}
+      {{- end }}
+      {{- range $index, $namespace := keys .Values.rayCredentials | sortAlpha }}
+      - name: ray-credentials-{{ $index }}
+        secret:
+          secretName: {{ get $.Values.rayCredentials $namespace }}
+      {{- end }}
     {{- end }}
 {{- end -}}
 
