@@ -10,7 +10,7 @@ import environment as cluster_environment
 import pytest
 import yaml
 
-from tests.support.kube import Kube
+from tests.support.kube import Kube, eventually
 from tests.support.operator import OperatorProcess
 from tests.support.prerequisites import ROOT, local_kubernetes
 
@@ -37,8 +37,9 @@ def control_plane(name: str, *options: str) -> Iterator[Mapping[str, str]]:
         local_kubernetes("up", "--control-plane-only", "--name", name, *options)
         env = cluster_environment.local(name)
         subprocess.run(["kubectl", "apply", "-f", ROOT / "charts/ray/crds"], env=env, check=True, capture_output=True)
-        crd = ["kubectl", "wait", "--for=condition=Established", "crd/rayclusters.cluster.ray.io", "--timeout=30s"]
-        subprocess.run(crd, env=env, check=True, capture_output=True)
+        # kubectl does not wait for conditions of what has none yet.
+        wait = ("wait", "--for=condition=Established", "crd/rayclusters.cluster.ray.io", "--timeout=30s")
+        eventually(lambda: Kube(env).run(*wait))
         yield env
     finally:
         local_kubernetes("down", "--name", name)
