@@ -90,7 +90,7 @@ def _tiles(page: Page) -> str:
 def _clusters(rows: Sequence[ClusterRow]) -> str:
     if not rows:
         return '<p class="dim">There is no RayCluster.</p>'
-    head = ("Cluster", "Phase", "Workers", "Nodes", "Demand", "Head", "Restarts")
+    head = ("Cluster", "Phase", "Workers", "Nodes", "Demand", "Head answered", "Restarts")
     return _table(head, (_cluster(row) for row in rows))
 
 
@@ -111,34 +111,37 @@ def _cluster(row: ClusterRow) -> str:
 
 def _nodes(nodes: Mapping[tuple[str, str], int]) -> str:
     lines = (
-        f"<div>{count} {_text(kind)} <i>{_text(state)}</i></div>" for (kind, state), count in sorted(nodes.items())
+        f'<div class="line">{count} {_text(kind)} <i>{_text(state)}</i></div>'
+        for (kind, state), count in sorted(nodes.items())
     )
     return "".join(lines) or '<span class="dim">none</span>'
 
 
 def _demand(row: ClusterRow) -> str:
-    parts = [f"{row.pending} waiting"] if row.pending else []
+    parts = [f'<div class="line">{row.pending:,} waiting</div>'] if row.pending else []
     if row.infeasible:
-        parts.append(f'<span class="bad">{row.infeasible} never possible</span>')
-    return "<br>".join(parts) or '<span class="dim">none</span>'
+        parts.append(f'<div class="line bad">{row.infeasible:,} never possible</div>')
+    return "".join(parts) or '<span class="dim">none</span>'
 
 
 def _head(age: float | None) -> str:
-    return '<span class="dim">no answer</span>' if age is None else f"answered {_ago(age)}"
+    return f'<span class="line{" dim" if age is None else ""}">{"no answer" if age is None else _ago(age)}</span>'
 
 
 def _decisions(rows: Sequence[DecisionRow]) -> str:
     if not rows:
         return '<p class="dim">None since this process began.</p>'
     cells = (
-        f'<td class="dim">{_ago(row.ago)}</td><td>{_text(row.cluster)}</td><td>{_text(row.what)}</td>' for row in rows
+        f'<td class="dim line">{_ago(row.ago)}</td><td class="line">{_text(row.cluster)}</td><td>{_text(row.what)}</td>'
+        for row in rows
     )
     return _table(("When", "Cluster", "What"), cells)
 
 
 def _table(head: Iterable[str], rows: Iterable[str]) -> str:
     titles = "".join(f"<th>{title}</th>" for title in head)
-    return f"<table><thead><tr>{titles}</tr></thead><tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table>"
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f'<div class="card"><table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _badge(text: str, kind: str) -> str:
@@ -169,12 +172,13 @@ h1 { font-size: 22px; margin: 0; } h2 { font-size: 16px; margin: 28px 0 8px; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 10px; margin-top: 18px; }
 .tiles div { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; }
 .tiles b { display: block; font-size: 22px; font-variant-numeric: tabular-nums; } .tiles span { color: var(--dim); }
-table { border-collapse: collapse; width: 100%; background: var(--card); border: 1px solid var(--line);
-  border-radius: 8px; overflow: hidden; }
-th { text-align: left; font-weight: 600; color: var(--dim); } td { vertical-align: top; overflow-wrap: anywhere; }
+.card { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
+table { border-collapse: collapse; width: 100%; }
+th { text-align: left; font-weight: 600; color: var(--dim); } td { vertical-align: top; overflow-wrap: break-word; }
+th, .line { white-space: nowrap; }
 th, td { padding: 8px 12px; border-bottom: 1px solid var(--line); } tbody tr:last-child td { border-bottom: 0; }
 .badge { border: 1px solid; border-radius: 99px; padding: 1px 9px; font-size: 12px; white-space: nowrap; }
 .good { color: var(--good); } .warn { color: var(--warn); } .bad { color: var(--bad); } .idle { color: var(--dim); }
-.why { margin-top: 4px; max-width: 38em; }
+.why { margin-top: 4px; min-width: 22em; max-width: 38em; overflow-wrap: anywhere; }
 .trouble { color: var(--bad); border: 1px solid; border-radius: 8px; padding: 8px 12px; background: var(--card); }
 """

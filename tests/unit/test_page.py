@@ -58,7 +58,7 @@ def test_a_cluster_its_nodes_demand_and_the_last_decisions_are_shown() -> None:
     shown = texts(PAGE)
     for text in ("ray-operator", "1.2.3 · all namespaces", "leads", "example", "ray", "Running", "3 of 4"):
         assert text in shown
-    for text in ("3 worker", "ready", "1 worker", "pending", "1 head", "5 waiting", "answered 1 s ago", "2"):
+    for text in ("3 worker", "ready", "1 worker", "pending", "1 head", "5 waiting", "1 s ago", "2"):
         assert text in shown
     assert shown[-3:] == ["2 min ago", "ray/example", "created 1 pod"]
 
