@@ -30,6 +30,10 @@ OTHER = "other"
 
 _CLUSTER = ("raycluster_namespace", "raycluster")
 # Metric, field of the status, meaning.
+_WORKERS = (
+    ("desired_workers", "desiredWorkers", "How many workers each cluster should have."),
+    ("ready_workers", "readyWorkers", "How many of them are Ray nodes that can work."),
+)
 _DEMAND = (
     ("pending_demand", "pendingDemand", "Tasks, actors and bundles that wait in Ray, of the most frequent shapes."),
     ("infeasible_demand", "infeasibleDemand", "Those of them that no node of the cluster could ever hold."),
@@ -52,12 +56,8 @@ class ClusterCollector(Collector):
         yield self._per_cluster(
             "nodes", "Pods of each cluster, by type and state.", clusters, self._nodes, "node_type", "state"
         )
-        yield self._per_cluster(
-            "desired_workers",
-            "How many workers each cluster should have.",
-            clusters,
-            lambda c: {(): _number(c.status.get("desiredWorkers"))},
-        )
+        for name, field, text in _WORKERS:
+            yield self._gauge(name, text, {tuple(c.key): _number(c.status.get(field)) for c in clusters}, _CLUSTER)
         for name, field, text in _DEMAND:
             yield self._gauge(name, text, {tuple(c.key): waiting(c, field) for c in clusters}, _CLUSTER)
         yield self._per_cluster(

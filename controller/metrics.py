@@ -43,6 +43,9 @@ class Metrics:
             "refused), failed (an error).",
             ["outcome"],
         )
+        # What has not happened yet is told as 0, here and with every other label that is known beforehand.
+        for outcome in ("done", "again", "retry", "failed"):
+            self.reconcile_seconds.labels(outcome)
         self.plan_seconds = self._histogram(
             "autoscaler_pass_duration_seconds", "Deciding what a cluster needs: planning and packing, without any I/O."
         )
@@ -96,6 +99,9 @@ class Metrics:
             "Workers that were to be drained and were not: busy (Ray says so), or why the call failed.",
             ["reason"],
         )
+        for method in ("state", "report", "drain"):
+            self.gcs_seconds.labels(method, "ok")
+        self.drain_refusals.labels("busy")
 
     def _nodes(self) -> None:
         self.launches = self._counter("launches_total", "Pods created, by what asked for them.", ["reason"])

@@ -27,6 +27,8 @@ from .scaling import RayView
 
 MAX_DECISIONS = 50
 
+_LAUNCHES = HEAD, WORKER, REPLACEMENT = "head", "worker", "replacement"
+
 # What a deletion's reason begins or ends with, or holds -> its label. The whole reason may name types and messages.
 _TERMINATIONS = (
     ("it ended", "ended"),
@@ -40,12 +42,14 @@ _TERMINATIONS = (
     ("cannot start", "stuck"),
     ("maxWorkers", "above_maximum"),
 )
+OTHER = "other"
 _REFUSALS: tuple[tuple[type[ProviderError], str], ...] = (
     (QuotaExceededError, "quota"),
     (ForbiddenError, "forbidden"),
     (InvalidNodeError, "invalid"),
     (ConflictError, "conflict"),
 )
+NO_ANSWER = "no_answer"
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,14 @@ class Recorder(Observer):
         self._lock = threading.Lock()
         self._waits: dict[Key, _Waits] = {}
         self._decisions: deque[DecisionMade] = deque(maxlen=MAX_DECISIONS)
+        # The first time is told as a step from 0, and a rate of what never happened is 0.
+        for counter, labels in (
+            (metrics.launches, _LAUNCHES),
+            (metrics.terminations, [*(label for _, label in _TERMINATIONS), OTHER]),
+            (metrics.refusals, [*(label for _, label in _REFUSALS), NO_ANSWER]),
+        ):
+            for label in labels:
+                counter.labels(label)
 
     def plan(self, seen: Observed) -> Plan:
         """See Observer."""
@@ -158,14 +170,14 @@ def is_head(cluster: RayCluster, action: CreatePod) -> bool:
 
 def launch(action: CreatePod, head: bool) -> str:
     """The label of what asked for a pod."""
-    return "replacement" if action.attempt else "head" if head else "worker"
+    return REPLACEMENT if action.attempt else HEAD if head else WORKER
 
 
 def termination(reason: str) -> str:
     """The label of why a pod is deleted."""
-    return next((label for text, label in _TERMINATIONS if text in reason), "other")
+    return next((label for text, label in _TERMINATIONS if text in reason), OTHER)
 
 
 def refusal(error: ProviderError) -> str:
     """The label of why an action was not carried out."""
-    return next((label for kind, label in _REFUSALS if isinstance(error, kind)), "no_answer")
+    return next((label for kind, label in _REFUSALS if isinstance(error, kind)), NO_ANSWER)
