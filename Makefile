@@ -47,7 +47,8 @@ undeploy: has-helm $(STAMP) ## Remove the operator from the current cluster; Ray
 	@$(BIN)/python scripts/deploy down --namespace $(NAMESPACE)
 
 .PHONY: manifests
-manifests: has-helm ## Write the operator's plain manifests anew from the chart
+manifests: has-helm ## Write the Grafana dashboard, and the operator's plain manifests anew from the chart
+	@scripts/dashboard.py
 	@scripts/render-manifests
 
 ##@ Develop it

@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from typing import Any
 
+from tests.fakes.gcs import FakeGcs
+
 from .apiserver import JSON_PATCH, MERGE, ApiServer
 from .kube import running
 from .ray_pods import RayPods
@@ -65,6 +67,10 @@ class Namespace:
     def pods(self, kind: str = "") -> list[dict[str, Any]]:
         """The Ray pods, of a kind if one is given."""
         return self.all("pods", f"ray-node-type={kind}" if kind else "ray-cluster-name")
+
+    def heads(self) -> list[FakeGcs]:
+        """What runs in the pods of heads, to be told what work waits."""
+        return self._ray.heads()
 
     def make(self, cluster: dict[str, Any]) -> dict[str, Any]:
         """Create a RayCluster."""

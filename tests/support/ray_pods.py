@@ -50,6 +50,10 @@ class RayPods:
                 gcs_of_pod.add_node(metadata["name"], node_type, {"CPU": 1}, status=NodeStatus.RUNNING)
                 self._workers[uid] = gcs_of_pod, metadata["name"]
 
+    def heads(self) -> list[FakeGcs]:
+        """Those that run."""
+        return list(self._heads.values())
+
     def close(self) -> None:
         """End all heads."""
         self.look(())

@@ -1,0 +1,115 @@
+"""A real Prometheus: the one on PATH, or Debian's, unpacked into the cache without being installed."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import yaml
+from localkube.cache import cache_dir
+
+from .kube import eventually
+from .prerequisites import cannot_run
+
+
+def program(name: str) -> str:
+    """The path of ``prometheus`` or ``promtool``."""
+    return shutil.which(name) or str(_unpacked() / "usr/bin" / name)
+
+
+def promtool(*arguments: str, stdin: str | None = None) -> str:
+    """What promtool says.
+
+    Raises:
+        AssertionError: it found something wrong.
+    """
+    done = subprocess.run([program("promtool"), *arguments], input=stdin, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@functools.cache
+def _unpacked() -> Path:
+    place = cache_dir() / "debian" / "prometheus"
+    if place.exists():
+        return place
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        cannot_run("prometheus and promtool are not on PATH, and there is no apt-get to fetch Debian's with")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix="partial-") as partial:
+        if _apt("download", "prometheus", cwd=partial):
+            # A machine that never fetched the list of packages cannot know it.
+            _apt("update", cwd=partial)
+            _apt("download", "prometheus", cwd=partial)
+        archive = next(Path(partial).glob("*.deb"), None)
+        if archive is None:
+            cannot_run("prometheus and promtool are not on PATH, and apt-get cannot download Debian's")
+        subprocess.run(["dpkg-deb", "-x", archive, f"{partial}/files"], check=True)
+        (Path(partial) / "files").rename(place)
+    return place
+
+
+def _apt(*arguments: str, cwd: str) -> int:
+    return subprocess.run(["apt-get", "-qq", *arguments], cwd=cwd, capture_output=True, check=False).returncode
+
+
+class Prometheus:
+    """Scrapes targets of this machine every second; ``rules`` is a file of alert rules that it evaluates as often."""
+
+    def __init__(self, folder: Path, targets: Mapping[str, str], rules: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._address = f"127.0.0.1:{free.getsockname()[1]}"
+        jobs = [{"job_name": job, "static_configs": [{"targets": [target]}]} for job, target in targets.items()]
+        config = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(rules)],
+            "scrape_configs": jobs,
+        }
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        command = [
+            program("prometheus"),
+            f"--config.file={folder}/prometheus.yml",
+            f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address={self._address}",
+            "--log.level=warn",
+        ]
+        self._log = (folder / "prometheus.log").open("wb")
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)
+        eventually(lambda: all(target["health"] == "up" for target in self._targets(len(jobs))))
+
+    def _targets(self, number: int) -> list[dict[str, Any]]:
+        targets: list[dict[str, Any]] = self._ask("targets")["activeTargets"]
+        assert len(targets) == number
+        return targets
+
+    def query(self, text: str) -> list[dict[str, Any]]:
+        """What the query says now: one entry for each series."""
+        result: list[dict[str, Any]] = self._ask("query", query=text)["result"]
+        return result
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Every rule with its state."""
+        return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
+
+    def _ask(self, what: str, **parameters: str) -> dict[str, Any]:
+        try:
+            with urlopen(f"http://{self._address}/api/v1/{what}?{urlencode(parameters)}", timeout=30) as answer:
+                data: dict[str, Any] = json.load(answer)["data"]
+                return data
+        except OSError as error:
+            raise AssertionError(f"{what} {parameters}: {error}") from error
+
+    def close(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.wait(60)
+        self._log.close()
