@@ -46,8 +46,8 @@ A demand file says what waits when, in seconds. Everything but "at" and "resourc
         - resources: {CPU: 1}
           count: 4
 
-A line of the answer is a launch or a removal with its reason, workers that join Ray or are drained, demand that has to
-wait because the bounds hold it back, or demand that no pod type could ever hold. The last column counts the workers.
+A line of the answer is a launch or a removal with its reason, workers that join Ray, demand that has to wait because
+the bounds hold it back, or demand that no pod type could ever hold. The last column counts the workers.
 """
 EXAMPLES = """\
 ray-operator simulate manifests/example_cluster.yaml manifests/example_demand.yaml
@@ -77,7 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     cluster = cluster_of(manifest)
     simulation = Simulation(cluster, parse_spec(cluster.spec), scenario_of(demand))
     happenings = list(simulation.run(arguments.until))
-    print(_json(happenings) if arguments.output == "json" else _table(happenings))
+    summary = _summary(happenings, simulation.waiting)
+    print(_json(happenings, summary) if arguments.output == "json" else _table(happenings, summary))
     return FINE
 
 
@@ -113,18 +114,18 @@ def _source(path: str) -> str:
     return "stdin" if path == "-" else path
 
 
-def _table(happenings: Sequence[Happening]) -> str:
+def _table(happenings: Sequence[Happening], summary: Json) -> str:
     rows = [_TITLES, *(_row(h) for h in happenings)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_TITLES))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", _summary_line(happenings)])
+    return "\n".join([*lines, "", _summary_line(summary)])
 
 
 def _row(h: Happening) -> tuple[str, ...]:
     return f"{h.at:g}s", h.what, str(h.count), h.subject, h.why or "-", str(h.workers)
 
 
-def _summary(happenings: Sequence[Happening]) -> dict[str, Any]:
+def _summary(happenings: Sequence[Happening], waiting: int) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     for happening in happenings:
         counts[happening.what] += happening.count
@@ -133,6 +134,7 @@ def _summary(happenings: Sequence[Happening]) -> dict[str, Any]:
         "removed": counts[REMOVE],
         "peakWorkers": max((h.workers for h in happenings), default=0),
         "workersLeft": happenings[-1].workers if happenings else 0,
+        "stillWaiting": waiting,
         "workerSeconds": round(_worker_seconds(happenings), 3),
     }
 
@@ -142,13 +144,13 @@ def _worker_seconds(happenings: Sequence[Happening]) -> float:
     return sum(before.workers * (after.at - before.at) for before, after in pairwise(happenings))
 
 
-def _summary_line(happenings: Sequence[Happening]) -> str:
-    s = _summary(happenings)
+def _summary_line(s: Json) -> str:
+    still = f"; {s['stillWaiting']} tasks or placement groups still wait" if s["stillWaiting"] else ""
     return (
         f"{s['launched']} launched, {s['removed']} removed, at most {s['peakWorkers']} workers at once, "
-        f"{s['workersLeft']} left; {s['workerSeconds'] / 60:.1f} worker-minutes"
+        f"{s['workersLeft']} left; {s['workerSeconds'] / 60:.1f} worker-minutes{still}"
     )
 
 
-def _json(happenings: Sequence[Happening]) -> str:
-    return json.dumps({"events": [asdict(h) for h in happenings], "summary": _summary(happenings)}, indent=2)
+def _json(happenings: Sequence[Happening], summary: Json) -> str:
+    return json.dumps({"events": [asdict(h) for h in happenings], "summary": summary}, indent=2)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from autoscaler.model import QUANTUM, Demand, Gang, NodeStatus, RayNode, RayState, Shape, Strategy
 from autoscaler.request import Decision
 
-from .actions import CreatePod, DeletePod, DrainPod, RetirePod, TellHead
+from .actions import CreatePod, DeletePod, RetirePod, TellHead
 from .model import ClusterSpec, PodType, RayCluster
 from .observed import Observed
 from .plan import make_plan
@@ -28,13 +28,13 @@ from .views import HEAD, PodView, ServiceView
 # No cluster needs so many passes at one moment; if one does, something is wrong with the planner.
 MAX_PASSES = 1_000
 NODE_ID_BYTES = 28
-LAUNCH, JOIN, DRAIN, REMOVE, WAIT, NEVER = "launch", "join", "drain", "remove", "wait", "never"
+LAUNCH, JOIN, REMOVE, WAIT, NEVER = "launch", "join", "remove", "wait", "never"
 
 
 @dataclass(frozen=True)
 class Happening:
-    """One line of what happens. ``what``: a launch, join, drain or removal of ``count`` workers of a type; or that so
-    much demand of one shape has to wait, or can never be met. ``workers``: how many pods there are after it.
+    """One line of what happens. ``what``: a launch, join or removal of ``count`` workers of a type; or that so much
+    demand of one shape has to wait, or can never be met. ``workers``: how many pods there are after it.
     """
 
     at: float
@@ -56,11 +56,10 @@ class _Node:
     free: dict[str, int] = field(default_factory=dict)
     uses: int = 0
     idle_since: float = 0.0
-    draining: bool = False
 
     def room_for(self, shape: Shape) -> int:
         """How many of these fit now."""
-        if self.draining or (shape.selectors and not any(s.admits(self.labels) for s in shape.selectors)):
+        if shape.selectors and not any(s.admits(self.labels) for s in shape.selectors):
             return 0
         return min((self.free.get(name, 0) // amount for name, amount in shape.resources), default=1_000_000)
 
@@ -125,6 +124,11 @@ class Simulation:
                 return
             self._now = upcoming
 
+    @property
+    def waiting(self) -> int:
+        """How many tasks and placement groups wait."""
+        return sum(wish.left for wish in self._waiting)
+
     def _upcoming(self, due: float | None) -> float | None:
         times = [step.at for step in self._steps[:1]]
         times += [*self._joins.values(), *(end for end, _ in self._running if end < math.inf)]
@@ -156,9 +160,6 @@ class Simulation:
             node.take(shape, -count)
             if not node.uses:
                 node.idle_since = self._now
-                if node.draining:
-                    # Its raylet ends by itself.
-                    self._nodes.pop(node.pod.name, None)
 
     def _take_steps(self) -> None:
         while self._steps and self._steps[0].at <= self._now:
@@ -197,12 +198,11 @@ class Simulation:
         )
 
     def _ray_node(self, node: _Node) -> RayNode:
-        idle = NodeStatus.RUNNING if node.uses else NodeStatus.IDLE
         return RayNode(
             node_id=node.number.to_bytes(NODE_ID_BYTES, "big"),
             instance_id=node.pod.name,
             node_type=node.pod.node_type,
-            status=NodeStatus.DRAINING if node.draining else idle,
+            status=NodeStatus.RUNNING if node.uses else NodeStatus.IDLE,
             total=node.total,
             available={name: amount for name, amount in node.free.items() if amount > 0},
             labels=node.labels,
@@ -219,9 +219,6 @@ class Simulation:
             elif isinstance(action, TellHead):
                 head = action.head
                 self._pods[action.pod.name] = replace(action.pod, head_ip=head.ip, head_uid=head.uid)
-            elif isinstance(action, DrainPod):
-                self._drain(action)
-                counts[DRAIN, action.pod.node_type, action.reason] += 1
             elif isinstance(action, DeletePod | RetirePod):
                 self._delete(action.pod.name)
                 counts[REMOVE, action.pod.node_type, action.reason] += 1
@@ -245,14 +242,9 @@ class Simulation:
         raw["metadata"] |= {"uid": f"{name}/{next(self._numbers)}", "resourceVersion": "1"}
         return replace(PodView.from_object(raw), started_at=self._now)
 
-    def _drain(self, action: DrainPod) -> None:
-        name = action.pod.name
-        self._pods[name] = replace(action.pod, drain_by=action.deadline, drain_reason=action.reason)
-        if name in self._nodes:
-            self._nodes[name].draining = True
-
     def _delete(self, name: str) -> None:
-        """What ran there waits again."""
+        """Only who is idle, or has not joined: the spec does not change, so nobody is drained."""
+        assert name not in self._nodes or not self._nodes[name].uses
         self._pods.pop(name, None)
         self._joins.pop(name, None)
         self._nodes.pop(name, None)

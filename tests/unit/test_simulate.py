@@ -133,7 +133,14 @@ def test_minimum_workers_stay_and_the_end_can_be_chosen(tmp_path: Path, capsys: 
     ]
     assert simulate(tmp_path, cluster(worker("w", 1)), demand, "--until", "50", "-o", "json") == 0
     summary = json.loads(capsys.readouterr().out)["summary"]
-    assert summary == {"launched": 1, "removed": 0, "peakWorkers": 1, "workersLeft": 1, "workerSeconds": 10.0}
+    assert summary == {
+        "launched": 1,
+        "removed": 0,
+        "peakWorkers": 1,
+        "workersLeft": 1,
+        "stillWaiting": 0,
+        "workerSeconds": 10.0,
+    }
 
 
 @pytest.mark.parametrize(
