@@ -30,7 +30,7 @@ from .actions import (
 from .api import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
 from .blocks import LASTING
 from .heads import Heads
-from .model import ClusterSpec, RayCluster
+from .model import ClusterSpec, Key, RayCluster
 from .pods import build_pod
 from .provider import KubernetesNodeProvider, node_of, typed
 from .service import build_service, service_name
@@ -159,10 +159,21 @@ class Applier:
             answer = self._api.request("POST", path_of("services", cluster.namespace), body=body)
         except ApiError as error:
             if error.reason == "AlreadyExists":
-                taken = f"the Service {service_name(cluster)} exists and is not this cluster's; delete or rename it"
-                raise ConflictError(taken) from error
+                raise self._service_taken(cluster) from error
             raise typed(error) from error
         self._services.written(ServiceView.from_object(answer))
+
+    def _service_taken(self, cluster: RayCluster) -> ProviderError:
+        """Whose the Service is that has the name. That it goes is told by the watch, and brings the next pass."""
+        name = service_name(cluster)
+        found = self._services.get(Key(cluster.namespace, name))
+        if found and found.deleting:
+            return TransientError(f"the Service {name} from before this cluster is still being deleted")
+        if found and found.owner_uid:
+            return TransientError(f"the Service {name} belongs to an earlier cluster of this name and goes with it")
+        return ConflictError(
+            f"the Service {name} exists and is not this cluster's; delete it, or give the cluster another name"
+        )
 
     def _patch_service(self, cluster: RayCluster, spec: ClusterSpec, service: ServiceView) -> None:
         wanted = build_service(cluster, spec)["spec"]

@@ -86,7 +86,7 @@ def make_plan(seen: Observed) -> Plan:
 
 def _plan_service(seen: Observed) -> Iterator[Action]:
     service = seen.service
-    if service is None or (service.owner_uid != seen.cluster.uid and not service.deleting):
+    if service is None or service.owner_uid != seen.cluster.uid:
         # Somebody else's Service is not touched: that creating ours is refused tells the user.
         yield CreateService()
     elif not service.deleting and not is_current(service, seen.cluster, seen.spec):

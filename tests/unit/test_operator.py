@@ -10,7 +10,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.api import Api, ApiError
+from controller.model import Key
 from controller.operator import LeaseAt, Operator
+from controller.reconciler import Reconciler, Result
 from controller.routes import routes
 from controller.server import Reply
 from tests.support.kube import eventually
@@ -96,6 +98,26 @@ def test_a_cluster_is_run_and_everything_about_it_is_served(api: Watched) -> Non
         metrics = running.get("/metrics")
         assert metrics.content_type.startswith("text/plain")
         assert len(list(text_string_to_metric_families(metrics.body.decode()))) > 25
+
+
+def test_a_cluster_whose_pass_fails_is_told_so_and_the_others_are_looked_after(
+    api: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reconcile(self: Reconciler, key: Key) -> Result:
+        if key.name == "poisonous":
+            raise KeyError("a defect")
+        return well(self, key)
+
+    well = Reconciler.reconcile
+    monkeypatch.setattr(Reconciler, "reconcile", reconcile)
+    api.put("rayclusters", raw_cluster(name="poisonous"))
+    with Running(api) as running:
+        eventually(lambda: len(api.names("pods")) == 3)
+        eventually(lambda: (running.value("queue_retries_total") or 0) >= 2)
+    (told,) = (e for e in api.events if e["reason"] == "ReconcileFailed")
+    assert (told["type"], told["involvedObject"]["name"]) == ("Warning", "poisonous")
+    assert "KeyError('a defect')" in told["message"] and "log" in told["message"]
+    assert all(name.startswith(NAME) for name in api.names("pods"))
 
 
 def test_before_everything_is_listed_it_is_not_ready_but_alive(api: Watched) -> None:

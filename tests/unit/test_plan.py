@@ -155,13 +155,14 @@ def test_an_edited_service_is_put_right(edit: dict[str, Any]) -> None:
     assert make_plan(seen(WELL, head_service=edited)).actions == (PatchService(edited),)
 
 
-def test_a_foreign_service_is_not_touched_and_the_refused_creation_will_say_so() -> None:
-    assert make_plan(seen(WELL, head_service=service(owner_uid="other"))).actions == (CreateService(),)
+@pytest.mark.parametrize("leaving", [False, True])
+def test_a_foreign_service_is_not_touched_and_the_refused_creation_will_say_so(leaving: bool) -> None:
+    foreign = service(owner_uid="other", deleting=leaving)
+    assert make_plan(seen(WELL, head_service=foreign)).actions == (CreateService(),)
 
 
-@pytest.mark.parametrize("owner", ["other", "cluster-uid"])
-def test_a_service_on_its_way_out_is_waited_for(owner: str) -> None:
-    leaving = service(owner_uid=owner, deleting=True, ports=())
+def test_a_service_on_its_way_out_is_waited_for() -> None:
+    leaving = service(deleting=True, ports=())
     assert make_plan(seen(WELL, head_service=leaving)).actions == ()
 
 

@@ -11,7 +11,7 @@ from controller.api import ApiError
 from controller.reconciler import MAX_CREATES_PER_PASS, Result
 from controller.views import CLUSTER_LABEL, HEAD, KIND_LABEL, WORKER
 
-from .builders import NAME, NAMESPACE, raw_spec
+from .builders import NAME, NAMESPACE, NOW_TEXT, raw_spec
 from .world import KEY, World, well
 
 
@@ -208,10 +208,22 @@ def test_a_cluster_made_again_under_its_name_starts_with_a_clean_status_and_its_
     assert world.status == {}, "the status of the old one was written onto the new one"
     world.settle()
     assert len(set(world.api.names("pods")) - set(old)) == 3
-    assert world.condition("Ready")["status"] == "False", "the old cluster's Service is still there"
+    service = f"{NAME}-ray-head"
+    ready = world.condition("Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "Refused")
+    assert ready["message"] == f"the Service {service} belongs to an earlier cluster of this name and goes with it"
+    leaving = copy.deepcopy(world.api.objects["services", NAMESPACE, service])
+    leaving["metadata"]["deletionTimestamp"] = NOW_TEXT
+    world.api.put("services", leaving)
+    world.tell()
+    assert world.step() == Result(retry=True)
+    assert world.condition("Ready")["message"].endswith("is still being deleted")
     for pod in old:
         world.api.remove("pods", NAMESPACE, pod)
-    world.api.remove("services", NAMESPACE, f"{NAME}-ray-head")
+    world.notified.clear()
+    world.api.remove("services", NAMESPACE, service)
+    world.tell()
+    assert KEY in world.notified, "nobody looks again when the name is free"
     world.settle()
     assert (world.status["phase"], world.status["autoscalerRetries"]) == ("Running", 0)
     assert len(world.api.names("pods")) == 3
