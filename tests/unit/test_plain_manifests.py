@@ -1,0 +1,51 @@
+"""The files under manifests/: valid for every Kubernetes that the chart is for, and of one Ray version."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from controller.manifests import cluster_of
+from controller.render import objects_of
+
+ROOT = Path(__file__).resolve().parents[2]
+MANIFESTS = [p for p in sorted((ROOT / "manifests").rglob("*.yaml")) if p.parent.name != "crd"]
+OLDEST, NEWEST = "1.25", "1.37"
+
+
+def objects(path: Path) -> list[dict[str, Any]]:
+    """What kubectl apply would send of a file, and what the operator makes of the RayClusters in it."""
+    found = [o for o in yaml.safe_load_all(path.read_text()) if o and "kind" in o and o["kind"] != "Kustomization"]
+    plain = [o for o in found if o["kind"] != "RayCluster"]
+    return plain + [made for o in found if o["kind"] == "RayCluster" for made in objects_of(cluster_of(o))]
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_object_is_valid_for_the_oldest_and_the_newest_kubernetes(path: Path, version: str) -> None:
+    """Strictly: no unknown field. Pods and Services that the operator makes of a RayCluster are among them."""
+    for obj in objects(path):
+        kubernetes_validate.validate(obj, version, strict=True)
+
+
+def test_the_oldest_kubernetes_is_the_one_that_the_chart_names() -> None:
+    """What is tested is what is promised."""
+    chart = yaml.safe_load((ROOT / "charts/ray/Chart.yaml").read_text())
+    assert chart["kubeVersion"] == f">={OLDEST}.0-0"
+
+
+def test_manifests_chart_and_docs_name_one_ray() -> None:
+    """Client programs of one page must match the cluster of another."""
+    setup = re.search(r"ray\[client,default\]==(\S+)", (ROOT / "setup.cfg").read_text())
+    assert setup
+    # One page is about mistakes.
+    pages = [p for p in (ROOT / "docs").glob("*.md") if p.stem != "when-a-raycluster-is-wrong"]
+    files = [*MANIFESTS, *pages, *(ROOT / "charts/ray").rglob("*.yaml")]
+    named = {v for f in files for v in re.findall(r"rayproject/ray:(\d+\.\d+\.\d+)", f.read_text())}
+    # The legacy operator's last version is told of as such.
+    assert named - {"1.13.0"} == {setup.group(1)}
