@@ -57,10 +57,10 @@ def apply_cluster(environment: Mapping[str, str], namespace: str, cluster: Mappi
     kubectl(environment, namespace, "wait", "--for=condition=HeadReady", f"raycluster/{name}", "--timeout=180s")
 
 
-def in_head(environment: Mapping[str, str], namespace: str, program: str) -> subprocess.Popen[str]:
+def in_head(environment: Mapping[str, str], namespace: str, program: str, *arguments: str) -> subprocess.Popen[str]:
     """A Python program in the head's container, with its standard input and output."""
     name = kubectl(environment, namespace, "get", "pods", "-l", "ray-node-type=head", "-o", "name").split()[0]
-    command = ["kubectl", "-n", namespace, "exec", "-i", name, "--", "python", "-c", program]
+    command = ["kubectl", "-n", namespace, "exec", "-i", name, "--", "python", "-c", program, *arguments]
     return subprocess.Popen(
         command, env=dict(environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     )

@@ -1,82 +1,209 @@
-"""Waiting work becomes pods and idle pods go away: a namespaced operator, real nodes, real Ray."""
+"""Waiting work becomes pods and idle pods go away: real nodes, real Ray.
+
+One cluster without workers, one operator of its own, one Ray program on the head that does what it is told.
+"""
 
 from __future__ import annotations
 
+import json
+import random
 import subprocess
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
+from elastic import apply_cluster, in_head, operated, ray_cluster
 
-from tests.support.kube import Kube, eventually
+from tests.support.kube import Kube, eventually, names
 from tests.support.prerequisites import ROOT
 
-NAMESPACE, RELEASE = "ray-autoscaling", "elastic"
-WORKER = "ray-node-type=worker"
-
-# Three tasks that hold a CPU each for longer than the idle timeout, on a head without CPUs.
-PROGRAM = """
-import time
-import ray
-ray.init(address="auto", log_to_driver=False)
-
-@ray.remote(num_cpus=1, max_retries=0)
-def work(number):
-    time.sleep(25)
-    return number
-
-print(sorted(ray.get([work.remote(n) for n in range(3)])))
-"""
+NAMESPACE, NAME = "ray-autoscaling", "elastic"
+HEAD, WORKER, GADGET = "ray-node-type=head", "ray-user-node-type=worker", "ray-user-node-type=gadget"
+EVERY_WORKER = "ray-node-type=worker"
+DRIVER = (ROOT / "tests/support/ray_driver.py").read_text()
+# Three seconds.
+IDLE_MINUTES = 0.05
+LONG = 180.0
 
 
-def helm(environment: Mapping[str, str], *arguments: str) -> None:
-    subprocess.run(["helm", "-n", NAMESPACE, *arguments], env=dict(environment), check=True, capture_output=True)
+class Elastic:
+    """The cluster, and the program on its head."""
+
+    def __init__(self, kube: Kube) -> None:
+        self.kube = kube
+        self._program: subprocess.Popen[str] | None = None
+
+    def tell(self, *order: object) -> Any:
+        """Have the program do something; what it results in."""
+        if self._program is None:
+            self._program = in_head(self.kube.environment, NAMESPACE, DRIVER, "auto")
+            self._answer("ready")
+        assert self._program.stdin
+        self._program.stdin.write(json.dumps(order) + "\n")
+        return self._answer("done")
+
+    def _answer(self, end: str) -> Any:
+        """What it printed last before ``end``; Ray prints there too."""
+        assert self._program and self._program.stdout
+        result = None
+        for line in self._program.stdout:
+            if line.strip() == end:
+                return result
+            if line.startswith(("[", '"', "{")):
+                result = json.loads(line)
+        raise AssertionError(f"the program ended before it said {end!r}")
+
+    def hang_up(self) -> None:
+        """End the program, and with it all it started."""
+        if self._program:
+            self._program.kill()
+            self._program.communicate()
+            self._program = None
+
+    def pods(self, selector: str = EVERY_WORKER) -> list[str]:
+        """Names of the pods that are neither over nor on their way out: a drained one ends before it is deleted."""
+        pods = self.kube.list("pods", selector)
+        return names([p for p in pods if p["status"].get("phase") not in ("Succeeded", "Failed")])
+
+    def grows_to(self, count: int, selector: str = EVERY_WORKER) -> None:
+        """So many workers come, all of them join, and no more than that."""
+        eventually(lambda: len(self.pods(selector)) == count, within=LONG)
+        eventually(lambda: self.status["readyWorkers"] == len(self.pods()), within=LONG)
+        assert len(self.pods(selector)) == count
+
+    def shrinks_to_nothing(self) -> None:
+        """Nothing is wanted any more, and nobody stays."""
+        self.tell("clear")
+        eventually(lambda: not self.pods(), within=LONG)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The RayCluster's."""
+        found: dict[str, Any] = self.kube.get("raycluster", NAME)["status"]
+        return found
+
+    def set_bounds(self, **worker: int) -> None:
+        """Edit the bounds of the type ``worker``."""
+        index = 1
+        patch = [{"op": "replace", "path": f"/spec/podTypes/{index}/{k}", "value": v} for k, v in worker.items()]
+        self.kube.run("patch", "raycluster", NAME, "--type=json", "-p", json.dumps(patch))
 
 
 @pytest.fixture(scope="module")
-def kube(environment: Mapping[str, str]) -> Iterator[Kube]:
-    """A cluster of a head alone, which its own namespaced operator may grow to three workers."""
-    kube = Kube(environment, NAMESPACE)
-    settings = [
-        "namespacedOperator=true",
-        "podTypes.rayHeadType.rayResources.CPU=0",
-        "podTypes.rayWorkerType.minWorkers=0",
+def cluster(environment: Mapping[str, str]) -> Iterator[Elastic]:
+    types = [
+        {"name": "worker", "minWorkers": 0, "maxWorkers": 3, "rayResources": {"CPU": 2}},
+        {"name": "gadget", "minWorkers": 0, "maxWorkers": 3, "rayResources": {"CPU": 1, "gadget": 1}},
     ]
-    chosen = [word for setting in settings for word in ("--set", setting)]
-    try:
-        helm(environment, "install", RELEASE, str(ROOT / "charts/ray"), "--create-namespace", *chosen)
-        kube.run("patch", "raycluster", RELEASE, "--type=merge", "-p", '{"spec": {"idleTimeoutMinutes": 0.1}}')
-        kube.run("wait", "--for=condition=Ready", f"raycluster/{RELEASE}", "--timeout=120s")
-        yield kube
-        print(kube.run("logs", "deployment/ray-operator", "--tail=100"))
-    finally:
-        kube.run("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
+    wanted = ray_cluster(NAME, types, maxWorkers=5, idleTimeoutMinutes=IDLE_MINUTES)
+    with operated(environment, NAMESPACE):
+        apply_cluster(environment, NAMESPACE, wanted)
+        elastic = Elastic(Kube(environment, NAMESPACE))
+        yield elastic
+        elastic.hang_up()
+        print(elastic.kube.run("logs", "deployment/ray-operator", "--tail=200"))
 
 
-def on_head(kube: Kube, *command: str) -> str:
-    """What a command prints in the head's container."""
-    head = kube.list("pods", "ray-node-type=head")[0]["metadata"]["name"]
-    return kube.run("exec", head, "--", *command)
+@pytest.fixture
+def elastic(cluster: Elastic) -> Iterator[Elastic]:
+    """Each test begins and ends with no worker."""
+    assert not cluster.pods()
+    yield cluster
+    cluster.set_bounds(minWorkers=0, maxWorkers=3)
+    cluster.shrinks_to_nothing()
 
 
-def test_tasks_bring_workers_which_go_when_they_are_idle_and_not_before(kube: Kube) -> None:
-    """0 → 3 → 0: tasks longer than the idle timeout all finish, none is run twice, then nobody is left."""
-    assert kube.list("pods", WORKER) == []
-    head = kube.list("pods", "ray-node-type=head")[0]["metadata"]["name"]
-    command = ["kubectl", "-n", NAMESPACE, "exec", head, "--", "python", "-c", PROGRAM]
-    with subprocess.Popen(command, env=dict(kube.environment), stdout=subprocess.PIPE, text=True) as program:
-        eventually(lambda: len(kube.list("pods", WORKER)) == 3)
-        eventually(lambda: kube.get("raycluster", RELEASE)["status"]["desiredWorkers"] == 3)
-        assert program.communicate(timeout=180)[0].strip() == "[0, 1, 2]"
-    eventually(lambda: kube.list("pods", WORKER) == [], within=60)
-    assert kube.get("raycluster", RELEASE)["status"]["autoscalerRetries"] == 0
+KINDS: dict[str, tuple[Callable[[Elastic], object], int, str]] = {
+    "tasks": (lambda e: e.tell("start", 3, {"CPU": 2}, None), 3, WORKER),
+    "actors": (lambda e: (e.tell("create", 3, {"CPU": 2}), e.tell("lives")), 3, WORKER),
+    "STRICT_SPREAD": (lambda e: e.tell("gang", "STRICT_SPREAD", [{"CPU": 1}] * 3), 3, EVERY_WORKER),
+    "SPREAD": (lambda e: e.tell("gang", "SPREAD", [{"CPU": 2}] * 3), 3, WORKER),
+    "PACK": (lambda e: e.tell("gang", "PACK", [{"CPU": 1}] * 6), 3, WORKER),
+    "STRICT_PACK": (lambda e: e.tell("gang", "STRICT_PACK", [{"CPU": 1}] * 2), 1, WORKER),
+    "custom resource": (lambda e: e.tell("start", 3, {"gadget": 1}, None), 3, GADGET),
+    "request_resources": (lambda e: e.tell("request", 6), 3, WORKER),
+    "label selector": (lambda e: e.tell("start", 3, {"CPU": 1}, {"ray.io/node-group": "gadget"}), 3, GADGET),
+}
 
 
-def test_request_resources_sizes_the_cluster_until_it_is_taken_back(kube: Kube) -> None:
-    """Two CPUs asked for: two workers, kept though idle; nothing asked for: none. `ray status` answers all along."""
-    request = "import ray; from ray.autoscaler.sdk import request_resources; ray.init('auto'); {}"
-    on_head(kube, "python", "-c", request.format("request_resources(num_cpus=2)"))
-    eventually(lambda: len(kube.list("pods", WORKER)) == 2)
-    eventually(lambda: kube.get("raycluster", RELEASE)["status"]["readyWorkers"] == 2)
-    assert "rayWorkerType" in on_head(kube, "ray", "status")
-    on_head(kube, "python", "-c", request.format("request_resources(bundles=[])"))
-    eventually(lambda: kube.list("pods", WORKER) == [], within=120)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_waits_brings_its_workers_and_they_go_with_it(elastic: Elastic, kind: str) -> None:
+    """0 → 3 → 0, by whatever a Ray program can wait for, and of the type that it takes."""
+    ask, count, selector = KINDS[kind]
+    ask(elastic)
+    elastic.grows_to(count, selector)
+    elastic.tell("placed")
+    assert len(elastic.pods()) == count
+    elastic.shrinks_to_nothing()
+
+
+def test_each_type_is_idle_by_itself(elastic: Elastic) -> None:
+    """An actor keeps its gadget, while the workers around it go."""
+    elastic.tell("create", 1, {"gadget": 1})
+    elastic.tell("run", [1.0] * 4, {"CPU": 2})
+    life = elastic.tell("lives")
+    eventually(lambda: elastic.tell("ended") == [4, 0, 0], within=LONG)
+    eventually(lambda: not elastic.pods(WORKER), within=LONG)
+    assert len(elastic.pods(GADGET)) == 1
+    assert elastic.tell("lives") == life
+    assert "1 gadget" in elastic.kube.run("exec", *elastic.pods(HEAD), "--", "ray", "status")
+
+
+def test_bounds_are_edited_while_actors_live(elastic: Elastic) -> None:
+    """Below what runs: nobody is killed, and nobody comes. Above it: one more comes. minWorkers: they come unasked."""
+    elastic.tell("create", 3, {"CPU": 2})
+    lives = elastic.tell("lives")
+    before = elastic.pods(WORKER)
+    elastic.set_bounds(maxWorkers=1)
+    eventually(lambda: len(leaving(elastic)) == 2, within=LONG)
+    elastic.tell("create", 1, {"CPU": 2})
+    eventually(lambda: condition(elastic, "DemandMet")["reason"] == "Limited", within=LONG)
+    assert elastic.pods(WORKER) == before
+    elastic.set_bounds(maxWorkers=4)
+    eventually(lambda: len(elastic.pods(WORKER)) == 4, within=LONG)
+    assert elastic.tell("lives")[:3] == lives
+    elastic.tell("clear")
+    eventually(lambda: not elastic.pods(WORKER), within=LONG)
+    elastic.set_bounds(minWorkers=1)
+    elastic.grows_to(1, WORKER)
+
+
+def test_no_task_and_no_actor_is_killed_by_a_scale_down(elastic: Elastic) -> None:
+    """A storm of tasks as long as the idle timeout, more or less, while bounds go up and down: all of them end well."""
+    rng = random.Random(7)
+    elastic.tell("create", 1, {"CPU": 1})
+    lives = elastic.tell("lives")
+    submitted, seen = 0, set(elastic.pods())
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        tasks = [rng.uniform(0.1, 6.0) for _ in range(rng.choice((1, 2, 6)))]
+        elastic.tell("run", tasks, {"CPU": rng.choice((1, 2))})
+        submitted += len(tasks)
+        elastic.set_bounds(minWorkers=rng.choice((0, 0, 1)), maxWorkers=rng.choice((1, 2, 3)))
+        seen |= set(elastic.pods())
+        time.sleep(rng.uniform(1.0, 6.0))
+    elastic.set_bounds(minWorkers=0, maxWorkers=3)
+    eventually(lambda: elastic.tell("ended")[2] == 0, within=LONG)
+    well, lost, _ = elastic.tell("ended")
+    assert (well, lost) == (submitted, 0)
+    assert elastic.tell("lives") == lives
+    eventually(lambda: len(elastic.pods()) == 1, within=LONG)
+    assert "idle" in events(elastic) and len(seen) > 1
+
+
+def leaving(elastic: Elastic) -> list[str]:
+    """The workers that have been told to finish."""
+    pods = elastic.kube.list("pods", EVERY_WORKER)
+    return [p["metadata"]["name"] for p in pods if "cluster.ray.io/drain-by" in p["metadata"]["annotations"]]
+
+
+def condition(elastic: Elastic, kind: str) -> dict[str, Any]:
+    """One condition of the RayCluster."""
+    found: dict[str, Any] = next(c for c in elastic.status["conditions"] if c["type"] == kind)
+    return found
+
+
+def events(elastic: Elastic) -> str:
+    """What was announced of the RayCluster."""
+    return elastic.kube.run("get", "events", "-o", "jsonpath={.items[*].message}")

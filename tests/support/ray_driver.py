@@ -1,11 +1,14 @@
 """A Ray program that does what it is told, one JSON line at a time, and answers each line once it is done.
 
-Run as ``python ray_driver.py <address of the GCS>``; it ends with its standard input.
+Run as ``python ray_driver.py <address of the GCS>``; it ends with its standard input. What an order results in is
+printed before the answer, as a line of JSON.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,13 +32,24 @@ def work_aloud() -> Iterator[str]:
         time.sleep(0.1)
 
 
+def work_for(seconds: float) -> float:
+    """A task that ends."""
+    time.sleep(seconds)
+    return seconds
+
+
 class Worker:
-    """An actor that does nothing."""
+    """An actor that does nothing but live."""
+
+    def life(self) -> str:
+        """The same for as long as it lives."""
+        return f"{socket.gethostname()}/{os.getpid()}"
 
 
 # Undecorated above, because Ray's decorators carry no types. A task that was ended stays ended.
 REMOTE_WORK: Any = ray.remote(max_retries=0)(work)
 REMOTE_WORK_ALOUD: Any = ray.remote(max_retries=0)(work_aloud)
+REMOTE_WORK_FOR: Any = ray.remote(max_retries=0)(work_for)
 REMOTE_WORKER: Any = ray.remote(Worker)
 
 
@@ -44,6 +58,7 @@ class Driver:
 
     def __init__(self) -> None:
         self.tasks: list[Any] = []
+        self.ending: list[Any] = []
         self.actors: list[Any] = []
         self.gangs: list[Any] = []
 
@@ -61,6 +76,26 @@ class Driver:
     def create(self, count: int, resources: Mapping[str, float]) -> None:
         """Create actors."""
         self.actors += [REMOTE_WORKER.options(**asked(resources)).remote() for _ in range(count)]
+
+    def run(self, seconds: Sequence[float], resources: Mapping[str, float]) -> None:
+        """Submit tasks that take so long each."""
+        options = asked(resources)
+        self.ending += [REMOTE_WORK_FOR.options(**options).remote(each) for each in seconds]
+
+    def ended(self) -> list[int]:
+        """How many of those have ended well, were lost, and are still to end."""
+        done, waiting = ray.wait(self.ending, num_returns=len(self.ending), timeout=0)
+        lost = sum(is_lost(task) for task in done)
+        return [len(done) - lost, lost, len(waiting)]
+
+    def lives(self) -> list[str]:
+        """Of each actor, once all of them live: which life it is."""
+        lives: list[str] = ray.get([actor.life.remote() for actor in self.actors], timeout=170)
+        return lives
+
+    def placed(self) -> None:
+        """Wait until every placement group is placed."""
+        ray.get([gang.ready() for gang in self.gangs], timeout=170)
 
     def gang(self, strategy: str, bundles: Sequence[Mapping[str, float]]) -> None:
         """Create a placement group."""
@@ -80,14 +115,23 @@ class Driver:
 
     def clear(self) -> None:
         """End and withdraw everything."""
-        for task in self.tasks:
+        for task in (*self.tasks, *self.ending):
             ray.cancel(task, force=True)
         for actor in self.actors:
             ray.kill(actor)
         for gang in self.gangs:
             remove_placement_group(gang)
-        self.tasks, self.actors, self.gangs = [], [], []
+        self.tasks, self.ending, self.actors, self.gangs = [], [], [], []
         self.request(0)
+
+
+def is_lost(task: Any) -> bool:
+    """Whether a task that is over failed."""
+    try:
+        ray.get(task)
+    except ray.exceptions.RayError:
+        return True
+    return False
 
 
 def asked(resources: Mapping[str, float]) -> dict[str, Any]:
@@ -103,7 +147,9 @@ def main() -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         verb, *arguments = json.loads(line)
-        getattr(driver, verb)(*arguments)
+        result = getattr(driver, verb)(*arguments)
+        if result is not None:
+            print(json.dumps(result), flush=True)
         print("done", flush=True)
 
 
