@@ -55,7 +55,8 @@ def test_a_service_of_the_earlier_cluster_is_named_and_its_end_noticed(stage: St
         up(stage, example)
         keep(stage.space, "services", SERVICE)
         delete(stage.space, "Background")
-        eventually(lambda: gone(stage.space) and not stage.space.pods())
+        # The garbage collector of a Kubernetes that has just started learns of new kinds within half a minute.
+        eventually(lambda: gone(stage.space) and not stage.space.pods(), within=120)
         stage.space.make(copy.deepcopy(example))
         eventually(lambda: refused_because(stage.space, f"{SERVICE} from before this cluster is still being deleted"))
         let_go(stage.space, "services", SERVICE)
