@@ -175,7 +175,7 @@ h1 { font-size: 22px; margin: 0; } h2 { font-size: 16px; margin: 28px 0 8px; }
 .card { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
 table { border-collapse: collapse; width: 100%; }
 th { text-align: left; font-weight: 600; color: var(--dim); } td { vertical-align: top; overflow-wrap: break-word; }
-th, .line { white-space: nowrap; }
+th, .line { white-space: nowrap; } td:first-child { min-width: 10em; }
 th, td { padding: 8px 12px; border-bottom: 1px solid var(--line); } tbody tr:last-child td { border-bottom: 0; }
 .badge { border: 1px solid; border-radius: 99px; padding: 1px 9px; font-size: 12px; white-space: nowrap; }
 .good { color: var(--good); } .warn { color: var(--warn); } .bad { color: var(--bad); } .idle { color: var(--dim); }
