@@ -14,7 +14,7 @@ from tests.support.prerequisites import ROOT
 
 PAGE = ROOT / "docs/deploying-on-kubernetes.md"
 COMMANDS = guide.parse(PAGE.read_text())
-OPERATOR = "deployment,serviceaccount,clusterrole,clusterrolebinding"
+OPERATOR = "deployment,serviceaccount,role,rolebinding,clusterrole,clusterrolebinding"
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,8 @@ def test_cleanup(runner: guide.Runner, command: guide.Command) -> None:
 
 def left_behind(kube: Kube) -> list[str]:
     """What of the release and its cluster is there, in any namespace; the CRD is expected to stay."""
-    kinds = "pods,services,deployments,serviceaccounts,rayclusters,jobs,configmaps,clusterroles,clusterrolebindings"
+    kinds = "pods,services,deployments,serviceaccounts,rayclusters,jobs,configmaps"
+    kinds += ",clusterroles,clusterrolebindings,roles,rolebindings"
     assert "rayclusters.cluster.ray.io" in kube.run("get", "crd", "-o", "name")
     found = kube.run("get", kinds, "-A", "-o", "name").split()
     return [name for name in found if name.split("/")[1].startswith(("ray-operator", "ray-test", "example-cluster"))]
@@ -103,7 +104,7 @@ def test_nothing_but_the_crd_is_left(environment: Mapping[str, str]) -> None:
 UNINSTALL = "helm -n ray uninstall example-cluster"
 DELETE_CLUSTER = "kubectl -n ray delete raycluster example-cluster --ignore-not-found"
 DELETE_NAMESPACE = "kubectl delete namespace ray"
-DELETE_OPERATOR = f"kubectl -n default delete {OPERATOR} -l cluster.ray.io/component=operator"
+DELETE_OPERATOR = f"kubectl -n default delete -l cluster.ray.io/component=operator \\\n  {OPERATOR}"
 
 
 @pytest.mark.parametrize(
