@@ -1,4 +1,4 @@
-"""Waiting work becomes pods and idle pods go away: real nodes, real Ray.
+"""Waiting work becomes pods and idle pods go away, whatever happens meanwhile: real nodes, real Ray.
 
 One cluster without workers, one operator of its own, one Ray program on the head that does what it is told.
 """
@@ -88,6 +88,14 @@ class Elastic:
         index = 1
         patch = [{"op": "replace", "path": f"/spec/podTypes/{index}/{k}", "value": v} for k, v in worker.items()]
         self.kube.run("patch", "raycluster", NAME, "--type=json", "-p", json.dumps(patch))
+
+    def kill(self, *pods: str) -> None:
+        """Pods are gone at once, as with their machine."""
+        self.kube.run("delete", "pod", *pods, "--grace-period=0", "--force", "--wait=false")
+
+    def kill_operator(self) -> None:
+        """Its Deployment makes another."""
+        self.kill(*names(self.kube.list("pods", "cluster.ray.io/component=operator")))
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +198,52 @@ def test_no_task_and_no_actor_is_killed_by_a_scale_down(elastic: Elastic) -> Non
     assert elastic.tell("lives") == lives
     eventually(lambda: len(elastic.pods()) == 1, within=LONG)
     assert "idle" in events(elastic) and len(seen) > 1
+
+
+def test_the_operator_dies_on_the_way_up_and_on_the_way_down(elastic: Elastic) -> None:
+    """Its successor makes nothing twice, and takes everybody away who is idle."""
+    elastic.tell("gang", "STRICT_SPREAD", [{"CPU": 2}] * 3)
+    eventually(elastic.pods, within=LONG)
+    elastic.kill_operator()
+    elastic.grows_to(3, WORKER)
+    elastic.tell("placed")
+    elastic.tell("clear")
+    elastic.kill_operator()
+    eventually(lambda: not elastic.pods(), within=LONG)
+
+
+def test_a_worker_dies_on_the_way_up_and_on_the_way_down(elastic: Elastic) -> None:
+    """A placement group gets another node for the one it lost; nobody replaces one that is not needed."""
+    elastic.tell("gang", "STRICT_SPREAD", [{"CPU": 2}] * 3)
+    eventually(lambda: len(elastic.pods()) == 3, within=LONG)
+    first = elastic.pods()
+    elastic.kill(first[0])
+    elastic.tell("placed")
+    elastic.grows_to(3, WORKER)
+    elastic.tell("clear")
+    elastic.kill(elastic.pods()[0])
+    eventually(lambda: not elastic.pods(), within=LONG)
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_the_head_dies_on_the_way(elastic: Elastic, way: str) -> None:
+    """A new Ray knows nothing of the old work: no worker is left over, and the next one who asks is served."""
+    elastic.tell("start", 2, {"CPU": 2}, None)
+    eventually(lambda: len(elastic.pods()) == 2, within=LONG)
+    if way == "down":
+        elastic.grows_to(2, WORKER)
+        elastic.tell("clear")
+    retries = elastic.status["autoscalerRetries"]
+    old = elastic.pods(HEAD)
+    elastic.kill(*old)
+    elastic.hang_up()
+    eventually(lambda: elastic.status["autoscalerRetries"] == retries + 1, within=LONG)
+    eventually(lambda: condition(elastic, "HeadReady")["status"] == "True", within=LONG)
+    eventually(lambda: not elastic.pods(), within=LONG)
+    assert len(elastic.pods(HEAD)) == 1
+    elastic.tell("create", 1, {"CPU": 2})
+    elastic.tell("lives")
+    assert len(elastic.pods()) == 1
 
 
 def leaving(elastic: Elastic) -> list[str]:
