@@ -41,7 +41,8 @@ class Scene:
         self.operator = OperatorProcess(environment, self.space.name)
         lease = ("--leader-elect", "--lease-namespace", self.space.name)
         self.operator.start(None, "--metrics-address=127.0.0.1:0", *lease)
-        self.prometheus = Prometheus(folder, {"ray-operator": self.address()}, ALERTS)
+        job = {"job_name": "ray-operator", "static_configs": [{"targets": [self.address()]}]}
+        self.prometheus = Prometheus(folder, job, rules=[ALERTS])
         self.example = example
 
     def address(self) -> str:

@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -63,16 +63,18 @@ def _apt(*arguments: str, cwd: str) -> int:
 
 
 class Prometheus:
-    """Scrapes targets of this machine every second; ``rules`` is a file of alert rules that it evaluates as often."""
+    """Scrapes what ``jobs`` say, as in its configuration, every second.
 
-    def __init__(self, folder: Path, targets: Mapping[str, str], rules: Path) -> None:
+    ``rules``: files of alert rules, which it evaluates as often.
+    """
+
+    def __init__(self, folder: Path, *jobs: Mapping[str, Any], rules: Sequence[Path] = ()) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._address = f"127.0.0.1:{free.getsockname()[1]}"
-        jobs = [{"job_name": job, "static_configs": [{"targets": [target]}]} for job, target in targets.items()]
         config = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(rules)],
-            "scrape_configs": jobs,
+            "rule_files": [str(path) for path in rules],
+            "scrape_configs": [dict(job) for job in jobs],
         }
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         command = [
@@ -84,12 +86,7 @@ class Prometheus:
         ]
         self._log = (folder / "prometheus.log").open("wb")
         self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)
-        eventually(lambda: all(target["health"] == "up" for target in self._targets(len(jobs))))
-
-    def _targets(self, number: int) -> list[dict[str, Any]]:
-        targets: list[dict[str, Any]] = self._ask("targets")["activeTargets"]
-        assert len(targets) == number
-        return targets
+        eventually(lambda: (found := self._ask("targets")["activeTargets"]) and all(t["health"] == "up" for t in found))
 
     def query(self, text: str) -> list[dict[str, Any]]:
         """What the query says now: one entry for each series."""
