@@ -83,9 +83,11 @@ class Scene:
 def scene(environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     example = yaml.safe_load((ROOT / "manifests/example_cluster.yaml").read_text())
     scene = Scene(environment, copy.deepcopy(example), tmp_path_factory.mktemp("prometheus"))
-    scene.work()
-    yield scene
-    scene.stop()
+    try:
+        scene.work()
+        yield scene
+    finally:
+        scene.stop()
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
