@@ -187,9 +187,9 @@ def replaced_worker(stage: Stage) -> tuple[dict[str, Any], Replay]:
     old = space.get("pods", name)
     assert "deletionTimestamp" in old["metadata"]
     space.server.ask("PATCH", space.path("pods", name), [{"op": "remove", "path": "/metadata/finalizers"}], JSON_PATCH)
-    # Its name is free; another worker goes so that it is used again.
-    others = [p["metadata"]["name"] for p in space.pods("worker")]
-    space.delete("pods", others[0])
+    # Its name is free, and one of the first two: with both other workers gone those are used again.
+    for other in space.pods("worker"):
+        space.delete("pods", other["metadata"]["name"])
     eventually(lambda: space.settled(NAME, 2))
     assert space.get("pods", name)["metadata"]["uid"] != old["metadata"]["uid"]
     return old, past
