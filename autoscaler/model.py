@@ -154,6 +154,11 @@ class RayState:
     gangs: tuple[Gang, ...] = ()
     requested: tuple[Demand, ...] = ()
 
+    @property
+    def living(self) -> tuple[RayNode, ...]:
+        """The nodes without the dead ones, which Ray goes on to list."""
+        return tuple(n for n in self.nodes if n.status is not NodeStatus.DEAD)
+
 
 @dataclass(frozen=True)
 class NodeType:

@@ -112,6 +112,11 @@ class Memory:
         return Counter(t for uid, t in self.young.items() if uid not in kept and uid not in self.asked)
 
 
+def next_end(blocks: Blocks) -> float | None:
+    """When the first of them is over; None when time alone ends none."""
+    return min((b.until for b in blocks.values() if not math.isinf(b.until)), default=None)
+
+
 def can_start(pod: PodView, now: float, grace: float) -> bool:
     """Nothing keeps it from starting that has lasted too long. A cluster that grows needs a while to make room."""
     return not pod.stuck or (pod.stuck == UNSCHEDULABLE and now < pod.stuck_since + grace)

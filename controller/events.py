@@ -8,12 +8,11 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import datetime, timezone
 from typing import Any
 from uuid import uuid4
 
 from .api import MERGE_PATCH, Api, ApiError, path_of
-from .model import API_VERSION, KIND, RayCluster
+from .model import API_VERSION, KIND, RayCluster, timestamp
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +83,7 @@ class Events:
 
 def _body(cluster: RayCluster, name: str, news: tuple[str, str, str], now: float) -> dict[str, Any]:
     kind, reason, message = news
-    stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    stamp = timestamp(now)
     return {
         "apiVersion": "v1",
         "kind": "Event",

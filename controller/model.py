@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -29,6 +30,11 @@ DEFAULT_HEAD_START = ("ulimit -n 65536; ray start --head --port=6379 --no-monito
 DEFAULT_WORKER_START = "ulimit -n 65536; ray start --address=$RAY_HEAD_IP:{port}"
 
 Json = Mapping[str, Any]
+
+
+def timestamp(seconds: float) -> str:
+    """A time as Kubernetes writes it. ``seconds``: since the epoch."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Key(NamedTuple):

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 
-from autoscaler.model import QUANTUM, Demand, NodeStatus, RayState
+from autoscaler.model import QUANTUM, Demand, RayState
 
 from .observed import Observed
 from .plan import Plan
+from .scaling import own_resources
 
 MAX_LINES = 10
 
@@ -46,8 +47,7 @@ def _section(title: str, lines: Iterable[str], nothing: str = "") -> Iterator[st
 
 
 def _healthy(state: RayState | None) -> Iterator[str]:
-    nodes = state.nodes if state else ()
-    living = (n.node_type or "unknown" for n in nodes if n.status is not NodeStatus.DEAD)
+    living = (n.node_type or "unknown" for n in (state.living if state else ()))
     yield from (f"{count} {name}" for name, count in sorted(Counter(living).items()))
 
 
@@ -70,10 +70,9 @@ def _failures(seen: Observed) -> Iterator[str]:
 def _usage(state: RayState | None) -> Iterator[str]:
     total: Counter[str] = Counter()
     free: Counter[str] = Counter()
-    for node in state.nodes if state else ():
-        if node.status is not NodeStatus.DEAD:
-            total.update({n: a for n, a in node.total.items() if not n.startswith("node:")})
-            free.update({n: a for n, a in node.available.items() if not n.startswith("node:")})
+    for node in state.living if state else ():
+        total.update(own_resources(node.total))
+        free.update(own_resources(node.available))
     for name, amount in sorted(total.items()):
         yield f"{_amount(name, amount - free[name])}/{_amount(name, amount)} {name}"
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from autoscaler.scheduler import Decision
 
 from .actions import Action, CreatePod, CreateService, DeletePod, PatchService
+from .blocks import next_end
 from .observed import Observed
 from .pods import slot_name
 from .service import is_current
@@ -70,7 +71,7 @@ def make_plan(seen: Observed) -> Plan:
     head = _plan_head(seen, names)
     workers = plan_workers(seen, names, head.kept)
     service = tuple(_plan_service(seen))
-    dues = [head.due, workers.due, *(b.until for b in seen.blocks.values() if b.until < float("inf"))]
+    dues = [head.due, workers.due, next_end(seen.blocks)]
     return Plan(
         actions=(*service, *head.actions, *workers.actions),
         look_again_at=min((due for due in dues if due is not None), default=None),

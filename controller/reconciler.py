@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from .actions import Action, CreatePod, CreateService, DrainPod, RetirePod
 from .api import Api, ApiError, path_of
 from .apply import Applied, Applier
-from .blocks import Memory
+from .blocks import Memory, next_end
 from .events import Events
 from .heads import Heads
 from .model import PLURAL, ClusterSpec, Json, Key, PodType, RayCluster, parse_spec
@@ -179,9 +179,9 @@ class Reconciler:
         now = self._clock()
         waits = [LOOK_AFTER_WRITING_SECONDS] if plan.actions else []
         waits += [put_off] if put_off is not None else []
-        waits += [max(0.0, b.until - now) for b in seen.blocks.values() if b.until < float("inf")]
-        if plan.look_again_at is not None:
-            waits.append(max(0.0, plan.look_again_at - now))
+        # The plan knows of the blocks before it was carried out.
+        dues = (plan.look_again_at, next_end(seen.blocks))
+        waits += [max(0.0, due - now) for due in dues if due is not None]
         return min(waits, default=None)
 
     def _pods_of(self, cluster: RayCluster) -> list[PodView]:

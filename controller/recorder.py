@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from autoscaler.model import NodeStatus
 from autoscaler.provider import (
     ConflictError,
     ForbiddenError,
@@ -144,11 +143,10 @@ class Recorder(Observer):
     def _joined(self, waits: _Waits, seen: Observed, ray: RayView) -> None:
         if not waits.pods:
             return
-        nodes = {n.instance_id for n in ray.state.nodes if n.status is not NodeStatus.DEAD}
         there = {pod.name for pod in seen.pods}
-        for name in [n for n in waits.pods if n in nodes or n not in there]:
+        for name in [n for n in waits.pods if n in ray.alive or n not in there]:
             made = waits.pods.pop(name)
-            if name in nodes:
+            if name in ray.alive:
                 self._metrics.pod_to_node_seconds.observe(max(0.0, self._clock() - ray.age - made))
 
     def _created(self, cluster: RayCluster, creates: Sequence[CreatePod]) -> None:

@@ -81,9 +81,12 @@ class Reporter:
 
         It begins with the head's first answer: what happens before, the other lines tell.
         """
-        lines, now = overview(seen, plan), self._clock()
+        now = self._clock()
         before, when = self._logged.get(seen.cluster.key, ((), 0.0))
-        if (seen.ray is None and not before) or lines == before or now - when < LOG_SECONDS:
+        if (seen.ray is None and not before) or now - when < LOG_SECONDS:
+            return
+        lines = overview(seen, plan)
+        if lines == before:
             return
         self._logged[seen.cluster.key] = (lines, now)
         log.info("%s %s", seen.cluster.key.log_prefix, "\n".join((heading(now), *lines)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from autoscaler.model import QUANTUM, NodeStatus, NodeType, RayNode, RayState
 from autoscaler.scheduler import Decision, Existing, Request, schedule
@@ -35,10 +36,10 @@ class RayView:
         """Young enough to remove workers on."""
         return self.age <= FRESH_SECONDS
 
-    @property
+    @cached_property
     def alive(self) -> frozenset[str]:
         """The pods in which a Ray node lives, by name."""
-        return frozenset(n.instance_id for n in self.state.nodes if n.status is not NodeStatus.DEAD)
+        return frozenset(n.instance_id for n in self.state.living)
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,7 @@ def _with_last_resort(request: Request, first: Decision, fleet: Fleet, may_pass:
     # No pod has such a name.
     coming = [(name, f"/{name}/{number}") for name, count in first.launches.items() for number in range(count)]
     coming += [(p.node_type, p.name) for p in stuck]
-    more = [
-        Existing(name, type_name, t.resources, t.resources, t.labels, pending=True)
-        for type_name, name in coming
-        if (t := types.get(type_name))
-    ]
+    more = [_coming(name, type_name, types[type_name]) for type_name, name in coming if type_name in types]
     second = schedule(replace(request, nodes=(*request.nodes, *more), blocked=request.blocked - frozenset(may_pass)))
     reasons = {
         name: dict(Counter(first.reasons.get(name, {})) + Counter(second.reasons.get(name, {})))
@@ -156,8 +153,7 @@ def _kept(
 
 def _known_nodes(ray: RayView | None) -> dict[str, RayNode]:
     """Ray's living workers by pod name."""
-    nodes = ray.state.nodes if ray else ()
-    return {n.instance_id: n for n in nodes if n.status is not NodeStatus.DEAD and not n.is_head}
+    return {n.instance_id: n for n in ray.state.living if not n.is_head} if ray else {}
 
 
 def _request(
@@ -169,7 +165,7 @@ def _request(
 ) -> Request:
     types = {t.name: _node_type(t, fleet, known) for t in spec.worker_types}
     state = ray.state if ray else None
-    heads = [n for n in state.nodes if n.is_head and n.status is not NodeStatus.DEAD] if state else []
+    heads = [n for n in state.living if n.is_head] if state else []
     going = {p.uid for p in (*fleet.outdated, *fleet.leaving)}
     return Request(
         types=tuple(types.values()),
@@ -200,15 +196,21 @@ def _node_type(pod_type: PodType, fleet: Fleet, known: Mapping[str, RayNode]) ->
     least = max(0, pod_type.min_workers - held_back)
     return NodeType(
         name=pod_type.name,
-        resources={**_declared(pod_type), **_measured(pod_type, running)},
+        resources={**declared_resources(pod_type), **_measured(pod_type, running)},
         min_workers=least,
         max_workers=max(len(mine), least) if held_back else pod_type.max_workers,
-        labels={"ray.io/node-group": pod_type.name},
+        labels=declared_labels(pod_type),
     )
 
 
-def _declared(pod_type: PodType) -> dict[str, int]:
+def declared_resources(pod_type: PodType) -> dict[str, int]:
+    """What a node of the type brings as far as its pod says, in units of 1/10000."""
     return {name: round(float(amount) * QUANTUM) for name, amount in ray_resources(pod_type).items() if amount}
+
+
+def declared_labels(pod_type: PodType) -> dict[str, str]:
+    """The labels by which Ray finds nodes of the type."""
+    return {"ray.io/node-group": pod_type.name}
 
 
 def _measured(pod_type: PodType, running: RayNode | None) -> dict[str, int]:
@@ -216,7 +218,7 @@ def _measured(pod_type: PodType, running: RayNode | None) -> dict[str, int]:
     return {name: amount for name, amount in running.total.items() if name in names} if running else {}
 
 
-def _own(resources: Mapping[str, int]) -> dict[str, int]:
+def own_resources(resources: Mapping[str, int]) -> dict[str, int]:
     """Without the resource that stands for one node alone."""
     return {name: amount for name, amount in resources.items() if not name.startswith("node:")}
 
@@ -225,20 +227,24 @@ def _existing(name: str, node: RayNode) -> Existing:
     return Existing(
         name=name,
         node_type=node.node_type,
-        total=_own(node.total),
-        free=_own(node.available),
+        total=own_resources(node.total),
+        free=own_resources(node.available),
         labels=node.labels,
         is_head=node.is_head,
         draining=node.status is NodeStatus.DRAINING,
     )
 
 
+def _coming(name: str, type_name: str, node_type: NodeType | None) -> Existing:
+    """A node on its way, as big as its type says."""
+    resources = node_type.resources if node_type else {}
+    return Existing(name, type_name, resources, resources, node_type.labels if node_type else {}, pending=True)
+
+
 def _worker(pod: PodView, node_type: NodeType | None, node: RayNode | None, going: bool) -> Existing:
     """A worker pod. Until Ray knows it, it is capacity on its way; one that goes takes no new work."""
     if node is None:
-        resources = node_type.resources if node_type else {}
-        labels = node_type.labels if node_type else {}
-        return Existing(pod.name, pod.node_type, resources, resources, labels, pending=True, draining=going)
+        return replace(_coming(pod.name, pod.node_type, node_type), draining=going)
     # The pod says what type it is; a node's own word could be anything.
     shown = _existing(pod.name, node)
     return replace(shown, node_type=pod.node_type, draining=shown.draining or going)

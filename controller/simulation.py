@@ -19,8 +19,8 @@ from .actions import CreatePod, DeletePod, RetirePod, TellHead
 from .model import ClusterSpec, PodType, RayCluster
 from .observed import Observed
 from .plan import make_plan
-from .pods import build_pod, ray_resources
-from .scaling import RayView
+from .pods import build_pod
+from .scaling import RayView, declared_labels, declared_resources
 from .scenario import GangWork, Scenario, Step
 from .service import build_service
 from .views import HEAD, PodView, ServiceView
@@ -148,10 +148,8 @@ class Simulation:
 
     def _join(self, pod: PodView) -> None:
         pod_type = next(t for t in self._spec.pod_types if t.name == pod.node_type)
-        total = {name: round(float(amount) * QUANTUM) for name, amount in ray_resources(pod_type).items() if amount}
-        self._nodes[pod.name] = _Node(
-            pod, next(self._numbers), total, {"ray.io/node-group": pod.node_type}, dict(total), idle_since=self._now
-        )
+        total, labels = declared_resources(pod_type), declared_labels(pod_type)
+        self._nodes[pod.name] = _Node(pod, next(self._numbers), total, labels, dict(total), idle_since=self._now)
 
     def _end_work(self) -> None:
         over = [held for end, held in self._running if end <= self._now]
@@ -178,10 +176,13 @@ class Simulation:
         self._waiting = [wish for wish in self._waiting if wish.left]
 
     def _observed(self) -> Observed:
-        head = next((p for p in self._pods.values() if p.kind == HEAD), None)
+        head = self._head()
         ray = RayView(self._state(), head.uid, 0.0) if head else None
         pods = sorted(self._pods.values(), key=lambda p: p.name)
         return Observed(self._cluster, self._spec, pods, self._service, self._now, ray=ray)
+
+    def _head(self) -> PodView | None:
+        return next((p for p in self._pods.values() if p.kind == HEAD), None)
 
     def _state(self) -> RayState:
         tasks: Counter[Shape] = Counter()
@@ -236,7 +237,7 @@ class Simulation:
         self._pods[pod.name] = pod
 
     def _new_pod(self, pod_type: PodType, name: str) -> PodView:
-        head = next((p for p in self._pods.values() if p.kind == HEAD), None)
+        head = self._head()
         ip, uid = (head.ip, head.uid) if head else ("", "")
         raw = build_pod(self._cluster, self._spec, pod_type, name, head_ip=ip, head_uid=uid)
         raw["metadata"] |= {"uid": f"{name}/{next(self._numbers)}", "resourceVersion": "1"}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 from autoscaler.convert import PendingInstance, ReportedState
-from autoscaler.model import QUANTUM, Demand, NodeStatus, Shape
+from autoscaler.model import QUANTUM, Demand, Shape
 
 from .actions import Action, CreatePod, DrainPod, RetirePod, summarize
-from .model import Json, RayCluster
+from .model import Json, RayCluster, timestamp
 from .observed import Observed
 from .plan import Plan
 from .scaling import RayView
@@ -97,8 +96,7 @@ def status_of_invalid(
 
 def report_of(ray: RayView, plan: Plan) -> ReportedState:
     """The same truth for ``ray status`` and Ray's dashboard: pods that are not Ray nodes yet, and what can never be."""
-    known = {node.instance_id for node in ray.state.nodes if node.status is not NodeStatus.DEAD}
-    pending = (p for p in plan.workers if p.name not in known)
+    pending = (p for p in plan.workers if p.name not in ray.alive)
     decision = plan.decision
     return ReportedState(
         pending=tuple(PendingInstance(p.name, p.node_type, p.problem or p.phase) for p in pending),
@@ -198,7 +196,7 @@ def _updating(plan: Plan) -> str:
 def _blocked_status(seen: Observed) -> dict[str, Any]:
     """The types that cannot be launched for the time being; absent when all can."""
     blocked = [
-        {"name": name, "reason": block.reason, "message": block.message, "since": _stamp(block.since)}
+        {"name": name, "reason": block.reason, "message": block.message, "since": timestamp(block.since)}
         for name, block in sorted(seen.blocks.items())
     ]
     return {"blockedTypes": blocked} if blocked else {}
@@ -208,7 +206,7 @@ def _last_decision(before: Json, now: float, done: Sequence[Action]) -> dict[str
     """What was decided last about how many workers there are, and why."""
     told = [message for _, message in summarize([a for a in done if isinstance(a, SCALING_ACTIONS)])]
     if told:
-        return {"lastDecision": {"time": _stamp(now), "message": "; ".join(told)}}
+        return {"lastDecision": {"time": timestamp(now), "message": "; ".join(told)}}
     return {"lastDecision": before["lastDecision"]} if "lastDecision" in before else {}
 
 
@@ -258,7 +256,7 @@ def _shapes(demands: Sequence[Demand]) -> list[dict[str, Any]]:
 def _conditions(cluster: RayCluster, now: float, wanted: Mapping[str, tuple[bool, str, str]]) -> list[dict[str, Any]]:
     """Conditions as Kubernetes defines them: the transition time moves only when the status does."""
     old = {c.get("type"): c for c in cluster.status.get("conditions") or ()}
-    stamp = _stamp(now)
+    stamp = timestamp(now)
     conditions = []
     for kind, (met, reason, message) in wanted.items():
         state = "True" if met else "False"
@@ -275,7 +273,3 @@ def _conditions(cluster: RayCluster, now: float, wanted: Mapping[str, tuple[bool
             }
         )
     return conditions
-
-
-def _stamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,7 +6,7 @@ Invariant: a worker belongs to the head it was told about; with another head, or
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoscaler.scheduler import Decision
@@ -70,8 +70,9 @@ def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodVi
     actions += [DeletePod(p, _ended(p)) for p in fit if p.ended and p.uid not in waiting]
     actions += leave.actions
     actions += _launches(seen, names, slots, scaling, head)
-    actions += _tell_head([p for p in fleet.every if p.uid not in {a.pod.uid for a in leave.actions}], head)
-    targets = _targets(seen, fleet, slots, scaling, leave)
+    going = {a.pod.uid for a in leave.actions}
+    actions += _tell_head([p for p in fleet.every if p.uid not in going], head)
+    targets = _targets(seen, fleet, slots, scaling, going)
     due = _due(seen, fleet, slots, leave)
     return Workers(fleet.every, outdated, tuple(actions), due, targets, scaling.decision)
 
@@ -155,9 +156,8 @@ def _tell_head(workers: Sequence[PodView], head: PodView | None) -> Iterator[Act
 
 
 def _targets(
-    seen: Observed, fleet: Fleet, slots: Mapping[str, Slots], scaling: Scaling, leave: Departures
+    seen: Observed, fleet: Fleet, slots: Mapping[str, Slots], scaling: Scaling, going: Collection[str]
 ) -> dict[str, int]:
-    going = {a.pod.uid for a in leave.actions}
     staying = Counter(p.node_type for p in (*fleet.fit, *scaling.kept_stuck) if p.uid not in going)
     launched = scaling.decision.launches
     return {
