@@ -60,6 +60,8 @@ class Block:
 
 
 Blocks = Mapping[str, Block]
+# Type -> the hashes of its configuration: of its workers' one, and the head's if it is the head's type.
+Configs = Mapping[str, Collection[str]]
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,14 @@ class Memory:
         """The types that cannot be launched at this time."""
         return {name: b for found in (self.losses, self.blocks) for name, b in found.items() if now < b.until}
 
-    def look(self, pods: Sequence[PodView], configs: Mapping[str, str], now: float, grace: float) -> Memory:
+    def look(self, pods: Sequence[PodView], configs: Configs, now: float, grace: float) -> Memory:
         """Take in the pods of a pass.
 
-        ``configs``: type -> hash of its configuration. ``grace``: seconds for which a pod may wait for room.
+        ``grace``: seconds for which a pod may wait for room.
         """
         there = {p.uid for p in pods}
-        current = [p for p in pods if p.config_hash == configs.get(p.node_type)]
-        valid = {n: b for n, b in self.blocks.items() if b.config == configs.get(n)}
+        current = [p for p in pods if p.config_hash in configs.get(p.node_type, ())]
+        valid = {n: b for n, b in self.blocks.items() if b.config in configs.get(n, ())}
         return Memory(
             blocks=_renewed(valid, current, now, grace),
             losses=_mourned(self.losses, self._lost(pods), now),
@@ -99,12 +101,12 @@ class Memory:
         return replace(self, asked=self.asked | frozenset(uids))
 
     def tried(
-        self, launched: Collection[str], refused: Mapping[str, ProviderError], configs: Mapping[str, str], now: float
+        self, launched: Collection[str], refused: Mapping[str, ProviderError], configs: Configs, now: float
     ) -> Memory:
         """Pods of some types were made, of others refused; a type may be both."""
         blocks = {n: b for n, b in self.blocks.items() if n not in launched or math.isinf(b.until)}
         for name, error in refused.items():
-            blocks[name] = replace(_refused(blocks.get(name), error, now), config=configs.get(name, ""))
+            blocks[name] = replace(_refused(blocks.get(name), error, now), config=min(configs.get(name, ("",))))
         return replace(self, blocks=blocks)
 
     def _lost(self, pods: Sequence[PodView]) -> Counter[str]:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -70,7 +70,7 @@ DEFAULT_SERVICE_PORTS = (
 
 @dataclass(frozen=True)
 class PodType:
-    """A kind of Ray node: its pod, its bounds, what Ray is told about it."""
+    """A kind of Ray node: its pod, its bounds, what Ray is told about it. ``is_head``: the head is meant, no worker."""
 
     name: str
     min_workers: int
@@ -78,6 +78,7 @@ class PodType:
     ray_resources: Json
     setup_commands: tuple[str, ...]
     pod_config: Json
+    is_head: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,15 +99,24 @@ class ClusterSpec:
         """The head's pod type. Validation guarantees that it exists."""
         return next(t for t in self.pod_types if t.name == self.head_pod_type)
 
-    @property
+    @cached_property
     def worker_types(self) -> tuple[PodType, ...]:
-        """Every pod type but the head's."""
-        return tuple(t for t in self.pod_types if t.name != self.head_pod_type)
+        """Every pod type that workers are made of: the head's only where its maxWorkers allow any."""
+        return tuple(replace(t, is_head=False) for t in self.pod_types if not t.is_head or t.max_workers)
+
+    def hash_of(self, pod_type: PodType) -> str:
+        """``config_hash`` of one of the types above, computed once."""
+        return self._hashes[pod_type.name, pod_type.is_head]
 
     @cached_property
-    def config_hashes(self) -> Mapping[str, str]:
-        """Type -> the hash of its configuration, see ``config_hash``."""
-        return {t.name: config_hash(self, t) for t in self.pod_types}
+    def current_hashes(self) -> Mapping[str, frozenset[str]]:
+        """Type -> the hashes of its pods. The head's type has two where workers are made of it too."""
+        names = {name for name, _ in self._hashes}
+        return {name: frozenset(h for (n, _), h in self._hashes.items() if n == name) for name in names}
+
+    @cached_property
+    def _hashes(self) -> Mapping[tuple[str, bool], str]:
+        return {(t.name, t.is_head): config_hash(self, t) for t in (self.head, *self.worker_types)}
 
     @property
     def gcs_port(self) -> int:
@@ -125,7 +135,7 @@ def gcs_port(head_start: Sequence[str]) -> int:
 
 def config_hash(spec: ClusterSpec, pod_type: PodType) -> str:
     """Identifies everything that only a new pod can take up. Bounds and rayResources are not part of it."""
-    start = spec.head_start if pod_type.name == spec.head_pod_type else spec.worker_start
+    start = spec.head_start if pod_type.is_head else spec.worker_start
     parts = [pod_type.pod_config, pod_type.setup_commands, start, spec.gcs_port]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -179,22 +189,25 @@ def parse_spec(spec: Json) -> ClusterSpec:
         upscaling_speed=float(spec.get("upscalingSpeed") or DEFAULT_UPSCALING_SPEED),
         idle_timeout_minutes=float(spec.get("idleTimeoutMinutes", DEFAULT_IDLE_TIMEOUT_MINUTES)),
         head_pod_type=head_name,
-        pod_types=tuple(_pod_type(t, 0 if t["name"] == head_name else max_workers) for t in spec["podTypes"]),
+        pod_types=tuple(_pod_type(t, max_workers, t["name"] == head_name) for t in spec["podTypes"]),
         service_ports=merge_service_ports(spec.get("headServicePorts") or ()),
         head_start=head_start,
         worker_start=tuple(worker_start),
     )
 
 
-def _pod_type(raw: Json, default_max: int) -> PodType:
+def _pod_type(raw: Json, cluster_max: int, is_head: bool) -> PodType:
+    least = raw.get("minWorkers", 0)
+    most = raw.get("maxWorkers", 0 if is_head else max(cluster_max, least))
     return PodType(
         name=raw["name"],
-        min_workers=raw.get("minWorkers", 0),
-        max_workers=raw.get("maxWorkers", max(default_max, raw.get("minWorkers", 0))),
+        min_workers=min(least, most),
+        max_workers=most,
         ray_resources=raw.get("rayResources") or {},
         # An empty list wins too.
         setup_commands=tuple(raw.get("workerSetupCommands", raw.get("setupCommands")) or ()),
         pod_config=raw["podConfig"],
+        is_head=is_head,
     )
 
 

@@ -151,7 +151,7 @@ def _is_lost(seen: Observed, head: PodView) -> bool:
 def _head_change(seen: Observed, head: PodView) -> str:
     if head.node_type != seen.spec.head_pod_type:
         return f"headPodType is now {seen.spec.head_pod_type}"
-    if head.config_hash != seen.spec.config_hashes[seen.spec.head_pod_type]:
+    if head.config_hash != seen.spec.hash_of(seen.spec.head):
         return "the head's pod type or start commands changed"
     return ""
 

@@ -75,10 +75,10 @@ def build_pod(
     head_uid: str = "",
 ) -> dict[str, Any]:
     """The pod to create. With ``head_ip`` a worker knows its head from the start, else it waits to be told."""
-    is_head = pod_type.name == spec.head_pod_type
+    is_head = pod_type.is_head
     config = copy.deepcopy(dict(pod_type.pod_config))
     given = config.get("metadata") or {}
-    annotations = {**(given.get("annotations") or {}), CONFIG_ANNOTATION: spec.config_hashes[pod_type.name]}
+    annotations = {**(given.get("annotations") or {}), CONFIG_ANNOTATION: spec.hash_of(pod_type)}
     if attempt:
         annotations[ATTEMPT_ANNOTATION] = str(attempt)
     if head_ip:

@@ -128,7 +128,7 @@ class Reconciler:
         return known
 
     def _act(self, cluster: RayCluster, spec: ClusterSpec, known: _Known, pods: list[PodView]) -> Result:
-        configs = spec.config_hashes
+        configs = spec.current_hashes
         known.memory = known.memory.look(pods, configs, self._clock(), self._settings.unschedulable_grace_seconds)
         seen = self._observe(cluster, spec, known, pods)
         plan = self._observer.plan(seen)
@@ -206,7 +206,7 @@ class Reconciler:
     def _try_out(self, cluster: RayCluster, spec: ClusterSpec, known: _Known, pods: list[PodView]) -> Result | None:
         """Have the API server check pods of which there is none yet, before anything is touched for their sake."""
         proven = {p.config_hash for p in pods}
-        hashes = {spec.config_hashes[t.name]: t for t in spec.pod_types}
+        hashes = {spec.hash_of(t): t for t in (spec.head, *spec.worker_types)}
         known.trials = {h: known.trials[h] for h in hashes if h in known.trials}
         now = self._clock()
         for config, pod_type in hashes.items():

@@ -158,7 +158,9 @@ def _bounds(spec: Json, types: list[Json]) -> Iterator[Problem]:
                 f"spec.podTypes[{index}].minWorkers",
                 f"{low} is more than maxWorkers {high}; lower minWorkers or raise maxWorkers",
             )
-    needed = sum(t.get("minWorkers", 0) for t in types if t["name"] != spec.get("headPodType"))
+    # Without maxWorkers of its own, the head's type has no workers.
+    workers = (t for t in types if t["name"] != spec.get("headPodType") or t.get("maxWorkers"))
+    needed = sum(t.get("minWorkers", 0) for t in workers)
     if needed > maximum:
         yield Problem(
             "spec.maxWorkers",

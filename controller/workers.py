@@ -105,7 +105,7 @@ def _unfit(pod: PodView, head: PodView | None, ray: RayView | None) -> str:
 
 def _outdated(seen: Observed, workers: Sequence[PodView]) -> dict[str, str]:
     """Who was made for a type that has changed or is no more, and why that matters."""
-    hashes = {t.name: seen.spec.config_hashes[t.name] for t in seen.spec.worker_types}
+    hashes = {t.name: seen.spec.hash_of(t) for t in seen.spec.worker_types}
     reasons = {}
     for pod in workers:
         if pod.node_type not in hashes:

@@ -73,7 +73,7 @@ def test_kubectl_explains_every_field(kube: Kube) -> None:
     """Nothing in spec and status is without a description."""
     said = kube.run("explain", "raycluster.spec", "--recursive")
     assert "idleTimeoutMinutes" in said
-    for field in ("spec.podTypes.rayResources", "spec.headServicePorts.targetPort", "status.blockedTypes.until"):
+    for field in ("spec.podTypes.rayResources", "spec.headServicePorts.targetPort", "status.blockedTypes.since"):
         assert "<empty>" not in kube.run("explain", f"raycluster.{field}")
     schema = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     assert undescribed("", schema) == ["spec.podTypes.podConfig.metadata"]

@@ -90,6 +90,9 @@ MISTAKES = {
     "minWorkers above the default": Mistake(
         _spec("podTypes", value=[HEAD, {**HEAD, "name": "w", "minWorkers": 11}]), "spec.maxWorkers", "raise it to 11"
     ),
+    "minWorkers of the head's type above all": Mistake(
+        _spec("podTypes", 0, value={**HEAD, "minWorkers": 9, "maxWorkers": 9}), "spec.maxWorkers", "raise it to 11"
+    ),
     "maxWorkers as a text": Mistake(_spec("maxWorkers", value="three"), "spec.maxWorkers", "not a whole number"),
     "negative idle time": Mistake(
         _spec("idleTimeoutMinutes", value=-1), "spec.idleTimeoutMinutes", "less than 0", operator=False

@@ -33,6 +33,7 @@ SPECS = (
     raw_spec(workers=1, workerStartRayCommands=["ray start --address=$RAY_HEAD_IP:6379 -v"]),
     raw_spec(podTypes=[raw_type("head-node"), raw_type("a", minWorkers=1), raw_type("b", minWorkers=2)]),
     raw_spec(workers=1, headPodType="worker-node"),
+    raw_spec(podTypes=[raw_type("head-node", "ray-head-", minWorkers=1, maxWorkers=2), raw_type("a", minWorkers=1)]),
     raw_spec(podTypes=[raw_type("head-node", "ray-head-"), raw_type("worker-node", minWorkers=1, maxWorkers=1)]),
     raw_spec(workers=0, maxWorkers=2, workerStartRayCommands=["ray start --address=$RAY_HEAD_IP:6379 -w"]),
 )
@@ -118,7 +119,7 @@ class PlanWorld:
     def _create(self, action: CreatePod) -> None:
         assert action.name not in self.pods and action.name != "f", "created twice or over somebody else's"
         spec = self.spec
-        is_head = action.pod_type.name == spec.head_pod_type
+        is_head = action.pod_type.is_head
         if is_head:
             assert not any(p.live for p in self.pods.values() if p.kind == HEAD), "a second head"
         else:
@@ -132,7 +133,7 @@ class PlanWorld:
             uid=f"uid-{self.made}",
             kind=HEAD if is_head else WORKER,
             node_type=action.pod_type.name,
-            config_hash=spec.config_hashes[action.pod_type.name],
+            config_hash=spec.hash_of(action.pod_type),
             phase="Pending",
             ready=False,
             ip="",
@@ -210,6 +211,7 @@ class PlanWorld:
         for pod_type in spec.worker_types:
             assert pod_type.min_workers <= self.workers(pod_type.name) <= pod_type.max_workers
         assert len(workers) <= spec.max_workers
-        assert all(p.config_hash == spec.config_hashes.get(p.node_type) for p in workers)
+        hashes = {t.name: spec.hash_of(t) for t in spec.worker_types}
+        assert all(p.config_hash == hashes.get(p.node_type) for p in workers)
         assert all((p.head_ip, p.head_uid) == (heads[0].ip, heads[0].uid) for p in workers)
         assert self.service is not None and self.service.owner_uid == UID

@@ -23,7 +23,7 @@ from .builders import NOW, cluster, head_pod, raw_spec, raw_type, seen, worker_p
 CPU = Shape.of({"CPU": 1})
 RAW = raw_spec(0, podTypes=[raw_type("head-node", "ray-head-"), raw_type("first", maxWorkers=5), raw_type("second")])
 SPEC = parse_spec(RAW)
-HASHES = SPEC.config_hashes
+HASHES = SPEC.current_hashes
 GRACE = 30.0
 
 
@@ -109,7 +109,7 @@ def test_a_success_forgives_earlier_refusals_and_a_refusal_beside_it_counts() ->
 
 def test_whoever_changes_the_type_does_not_wait_for_the_block_of_the_broken_one() -> None:
     memory = look(Memory(), pending())
-    changed = {**HASHES, "first": "another"}
+    changed = {**HASHES, "first": {"another"}}
     assert memory.look([], changed, NOW, GRACE).active(NOW) == {}
 
 

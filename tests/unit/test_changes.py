@@ -56,8 +56,13 @@ def outcome(plan: Plan) -> Outcome:
     )
 
 
+def head(**fields: Any) -> dict[str, Any]:
+    """The head's type of the table, changed."""
+    return raw_type("head-node", "ray-head-", **fields)
+
+
 def with_types(*types: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    return raw_spec(podTypes=[raw_type("head-node", "ray-head-"), *types], **fields)
+    return raw_spec(podTypes=[head(), *types], **fields)
 
 
 def worker(**fields: Any) -> dict[str, Any]:
@@ -80,11 +85,12 @@ NOTHING = Outcome()
 TABLE = [
     ("the head's image", changed_pod(0), RESTART),
     ("the head's labels", labelled(0), RESTART),
-    ("headPodType", raw_spec(headPodType="worker-node"), Outcome(deleted=3, told=("Restarting",))),
+    # Of the head's type there may be workers as well, and here there have to be two.
+    ("headPodType", raw_spec(headPodType="worker-node"), RESTART),
     ("headStartRayCommands", raw_spec(headStartRayCommands=["ray start --head --port=6380"]), RESTART),
     (
         "setupCommands of the head",
-        raw_spec(podTypes=[raw_type("head-node", "ray-head-", setupCommands=["true"]), worker()]),
+        raw_spec(podTypes=[head(setupCommands=["true"]), worker()]),
         RESTART,
     ),
     ("a worker's image", changed_pod(1), REPLACE),
@@ -98,6 +104,13 @@ TABLE = [
     ("maxWorkers of the cluster down", with_types(worker(minWorkers=0), maxWorkers=1), Outcome(retired=1)),
     ("maxWorkers to nothing", with_types(worker(minWorkers=0), maxWorkers=0), Outcome(retired=1, drained=1)),
     ("maxWorkers up", raw_spec(maxWorkers=50), NOTHING),
+    ("maxWorkers of the head's type", raw_spec(podTypes=[head(maxWorkers=2), worker()]), NOTHING),
+    (
+        "minWorkers of the head's type",
+        raw_spec(podTypes=[head(minWorkers=1, maxWorkers=2), worker()]),
+        Outcome(created=1),
+    ),
+    ("minWorkers of a head's type without workers", raw_spec(podTypes=[head(minWorkers=1), worker()]), NOTHING),
     ("idleTimeoutMinutes", raw_spec(idleTimeoutMinutes=99), NOTHING),
     ("upscalingSpeed", raw_spec(upscalingSpeed=9.0), NOTHING),
     ("rayResources", with_types(worker(rayResources={"special": 1})), NOTHING),
@@ -150,7 +163,8 @@ R0, R1 = (replace(worker_pod(SPEC, n, config_hash=""), uid=f"new-{n}") for n in 
 
 def renewed(*names: str, of: RayCluster = NEW, **fields: Any) -> tuple[list[PodView], RayView]:
     """The old two and two new ones, of which those called ``names`` have joined Ray."""
-    current = parse_spec(of.spec).config_hashes["worker-node"]
+    changed = parse_spec(of.spec)
+    current = changed.hash_of(changed.worker_types[0])
     new = [replace(r, config_hash=current, **fields) for r in (R0, R1)]
     nodes = [node(7 + n, p.name, "worker-node", idle=1.0) for n, p in enumerate(new) if p.name in names]
     return [*WELL, *new], RayView(RayState("s", 0.0, (AT_WORK, IDLE, *nodes)), "head-uid", 0.0)

@@ -22,6 +22,23 @@ def test_absent_fields_have_the_legacy_defaults() -> None:
     assert (spec.head.name, [t.name for t in spec.worker_types]) == ("h", ["w"])
 
 
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        ({}, []),
+        ({"minWorkers": 2}, []),
+        ({"maxWorkers": 0}, []),
+        ({"maxWorkers": 2}, [("h", 0, 2, False)]),
+        ({"minWorkers": 1, "maxWorkers": 2}, [("h", 1, 2, False)]),
+    ],
+)
+def test_workers_are_of_the_heads_type_where_its_bounds_say_so(bounds: dict[str, Any], expected: list[Any]) -> None:
+    spec = parse_spec({"headPodType": "h", "podTypes": [raw_type("h", **bounds), raw_type("w")]})
+    types = [(t.name, t.min_workers, t.max_workers, t.is_head) for t in spec.worker_types]
+    assert types == [*expected, ("w", 0, 2, False)]
+    assert (spec.head.name, spec.head.is_head) == ("h", True)
+
+
 def test_an_upscaling_speed_of_zero_means_unset_and_an_idle_timeout_of_zero_means_zero() -> None:
     spec = parse_spec({**BARE, "upscalingSpeed": 0, "idleTimeoutMinutes": 0})
     assert (spec.upscaling_speed, spec.idle_timeout_minutes) == (1.0, 0.0)

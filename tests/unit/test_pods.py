@@ -62,6 +62,23 @@ def test_a_head_is_labelled_owned_and_started() -> None:
     assert env(pod)["RAY_enable_autoscaler_v2"] == "1"
 
 
+def test_a_worker_of_the_heads_type_is_a_worker() -> None:
+    """With the start commands of workers, without the label that the Service looks for."""
+    raw = raw_spec()
+    raw["podTypes"][0] |= {"maxWorkers": 1}
+    spec = parse_spec(raw)
+    worker_type = next(t for t in spec.worker_types if t.name == "head-node")
+    pod = build_pod(CLUSTER, spec, worker_type, "w")
+    assert pod["spec"]["containers"][0]["command"][2].replace("$$", "$") == worker_script(spec, worker_type)
+    assert pod["metadata"]["labels"] == {
+        "ray-cluster-name": "example",
+        "ray-node-type": "worker",
+        "ray-user-node-type": "head-node",
+        "ray-node-name": "ray-example-worker",
+    }
+    assert config_hash(spec, spec.head) == config_hash(SPEC, SPEC.head) != config_hash(spec, worker_type)
+
+
 def test_a_worker_learns_its_head_from_a_file() -> None:
     pod = build_pod(CLUSTER, SPEC, WORKER, "w", attempt=2, head_ip="10.0.0.1", head_uid="h")
     assert pod["metadata"]["labels"]["ray-node-type"] == "worker"
