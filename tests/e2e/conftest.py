@@ -44,9 +44,17 @@ def in_use(environment: Mapping[str, str]) -> bool:
 
 
 @pytest.fixture(scope="session")
-def environment() -> Iterator[Mapping[str, str]]:
-    """A cluster with real nodes and the images: the local one if it is free, else a spare one beside it."""
+def local_name() -> str:
+    """The local cluster to use: the usual one if it is free, else a spare one; empty for the user's current cluster."""
     if os.environ.get("CLUSTER") == "current":
+        return ""
+    return SPARE_NAME if exists(LOCAL_NAME) and not is_free(LOCAL_NAME) else LOCAL_NAME
+
+
+@pytest.fixture(scope="session")
+def environment(local_name: str) -> Iterator[Mapping[str, str]]:
+    """A cluster with real nodes and the images."""
+    if not local_name:
         environment = cluster_environment.prepare("current", say=print)
         if in_use(environment):
             cannot_run(
@@ -54,13 +62,12 @@ def environment() -> Iterator[Mapping[str, str]]:
             )
         yield environment
         return
-    name = SPARE_NAME if exists(LOCAL_NAME) and not is_free(LOCAL_NAME) else LOCAL_NAME
-    was_there = exists(name)
-    local_kubernetes("up", "--name", name)
+    was_there = exists(local_name)
+    local_kubernetes("up", "--name", local_name)
     try:
-        yield cluster_environment.prepare("local", name=name, say=print)
+        yield cluster_environment.prepare("local", name=local_name, say=print)
     except cluster_environment.PrerequisiteError as error:
         cannot_run(str(error))
     finally:
         if not was_there:
-            local_kubernetes("down", "--name", name)
+            local_kubernetes("down", "--name", local_name)
