@@ -30,6 +30,8 @@ _ACCELERATORS = {
 _SHARE = re.compile("mem|core|tile|percent|ratio|monitoring")
 # Ray keeps 30 % of a node's memory for its object store by default; tasks may ask for the rest.
 TASK_MEMORY_SHARE = Decimal("0.7")
+# What an idle head of Ray 2.60 takes, in bytes: GCS, raylet, dashboard and agents, measured.
+IDLE_HEAD_MEMORY = 640 * 2**20
 _PARTS = ("requests", "limits")
 
 _SUFFIXES: dict[str, Decimal] = {
@@ -100,6 +102,14 @@ def detect_resources(resources: Json) -> dict[str, int]:
     if memory > 0:
         detected["memory"] = int(memory * TASK_MEMORY_SHARE)
     return {kind: amount for kind, amount in detected.items() if amount or kind in ("CPU", "GPU")}
+
+
+def little_memory(resources: Json) -> str:
+    """What to do about a memory limit that no head of today's Ray fits in; empty where there is none."""
+    limit = (resources.get("limits") or {}).get("memory")
+    if limit is None or parse_quantity(limit) >= IDLE_HEAD_MEMORY:
+        return ""
+    return f"its memory limit is {limit}, and a head of Ray 2.60 takes 640Mi when idle; give it 1Gi or more"
 
 
 def _names(resources: Json) -> set[str]:

@@ -13,6 +13,7 @@ from .actions import Action, CreatePod, DrainPod, RetirePod, summarize
 from .model import Json, RayCluster, timestamp
 from .observed import Observed
 from .plan import Plan
+from .resources import little_memory, node_resources
 from .scaling import RayView
 from .service import service_name
 from .validation import Problem
@@ -162,8 +163,11 @@ def _head_problem(seen: Observed, head: PodView | None) -> str:
         block = seen.blocks.get(seen.spec.head_pod_type)
         if block and block.refuses:
             return f"no head is running: {block.message}"
-        ended = [p for p in seen.pods if p.kind == HEAD and p.problem]
-        return f"no head is running{f' (the last one: {ended[-1].problem})' if ended else ''}"
+        ended = [p.problem for p in seen.pods if p.kind == HEAD and p.problem][-1:]
+        if not ended:
+            return "no head is running"
+        hint = little_memory(node_resources(seen.spec.head.pod_config["spec"]))
+        return f"no head is running (the last one: {'; '.join((*ended, *filter(None, (hint,))))})"
     if head.ready:
         return ""
     if head.node_lost:

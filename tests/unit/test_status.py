@@ -14,7 +14,7 @@ from controller.status import gives_up_head, status_of, status_of_invalid
 from controller.validation import Problem
 from controller.views import PodView
 
-from .builders import NOW, NOW_TEXT, cluster, failed, head_pod, raw_spec, seen, worker_pod
+from .builders import NOW, NOW_TEXT, cluster, failed, head_pod, raw_spec, raw_type, seen, worker_pod
 
 SPEC = parse_spec(raw_spec())
 HEAD, W0, W1 = head_pod(SPEC), worker_pod(SPEC, 0), worker_pod(SPEC, 1)
@@ -69,6 +69,29 @@ def test_an_unready_head_says_what_the_kubelet_says() -> None:
     assert found["phase"] == "Updating"
     message = f"head pod {HEAD.name} is not ready: ImagePullBackOff: no such image"
     assert condition(found, "Ready") == ("False", "NotReady", message)
+
+
+def with_limit(memory: str) -> RayCluster:
+    """A cluster whose head may take so much memory."""
+    resources = {"limits": {"memory": memory}}
+    head = raw_type("head-node", "ray-head-")
+    head["podConfig"]["spec"]["containers"][0]["resources"] = resources
+    return cluster(raw_spec(podTypes=[head, raw_type("worker-node")]))
+
+
+@pytest.mark.parametrize(
+    ("memory", "hint"),
+    [
+        ("512Mi", "; its memory limit is 512Mi, and a head of Ray 2.60 takes 640Mi when idle; give it 1Gi or more"),
+        ("640Mi", ""),
+        ("1Gi", ""),
+    ],
+)
+def test_a_head_that_ended_for_want_of_memory_is_told_to_have_more(memory: str, hint: str) -> None:
+    """Legacy manifests gave it 512Mi. Ray's own words are in the log, and the pod says exit code 1 or OOMKilled."""
+    found = status(failed(HEAD), of=with_limit(memory))
+    message = f"no head is running (the last one: Error, exit code 1{hint})"
+    assert condition(found, "HeadReady") == ("False", "HeadNotReady", message)
 
 
 def test_missing_workers_are_counted_with_the_reason_of_one_of_them() -> None:
