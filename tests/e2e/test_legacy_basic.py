@@ -32,10 +32,6 @@ FIRST, SECOND = "example-cluster", "example-cluster2"
 HEAD_PORT = 6380
 
 ACTOR = """
-import sys
-import ray
-ray.init(sys.argv[1])
-
 @ray.remote
 class Counter:
     def __init__(self):

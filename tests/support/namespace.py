@@ -31,13 +31,15 @@ class Namespace:
         self._kubelet = threading.Thread(target=self._run_pods, daemon=True)
         self._pods_run = 0
         self._ray = RayPods()
+        self._heads_only = False
 
     def create(self) -> None:
         """Make the namespace."""
         self.server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": self.name}})
 
-    def kubelet(self) -> None:
-        """Every pod that waits becomes running and ready, until ``stop``."""
+    def kubelet(self, *, heads_only: bool = False) -> None:
+        """Every pod that waits becomes running and ready, until ``stop``; heads only where there are other nodes."""
+        self._heads_only = heads_only
         self._kubelet.start()
 
     def stop(self) -> None:
@@ -72,6 +74,10 @@ class Namespace:
         """What runs in the pods of heads, to be told what work waits."""
         return self._ray.heads()
 
+    def finish_work(self, idle_seconds: float) -> None:
+        """All workers have been idle for so long."""
+        self._ray.finish(idle_seconds)
+
     def make(self, cluster: dict[str, Any]) -> dict[str, Any]:
         """Create a RayCluster."""
         return self.server.ask("POST", self.path("rayclusters"), cluster)
@@ -94,13 +100,14 @@ class Namespace:
             pods = self.server.ask("GET", self.path("pods"))["items"]
             self._ray.look(pods)
             for pod in pods:
-                if pod["status"].get("phase") == "Pending" and "deletionTimestamp" not in pod["metadata"]:
+                waits = pod["status"].get("phase") == "Pending" and "deletionTimestamp" not in pod["metadata"]
+                if waits and (_is_head(pod) or not self._heads_only):
                     self._run_pod(pod)
 
     def _run_pod(self, pod: dict[str, Any]) -> None:
         self._pods_run += 1
         address = f"10.9.{self._pods_run // 250}.{self._pods_run % 250 + 1}"
-        if pod["metadata"].get("labels", {}).get("ray-node-type") == "head":
+        if _is_head(pod):
             address = self._ray.start_head(pod)
         try:
             self.end_pod(pod["metadata"]["name"], running(address))
@@ -157,6 +164,10 @@ class Namespace:
                 lines = [*(f"+ {n} {text}" for text, n in more.items()), *(f"- {n} {text}" for text, n in less.items())]
                 raise AssertionError(f"{self.name} differs from an undisturbed run:\n" + "\n".join(lines))
             time.sleep(0.05)
+
+
+def _is_head(pod: dict[str, Any]) -> bool:
+    return bool(pod["metadata"].get("labels", {}).get("ray-node-type") == "head")
 
 
 def _stable(obj: dict[str, Any]) -> dict[str, Any]:

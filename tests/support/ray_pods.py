@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from autoscaler.model import NodeStatus
@@ -48,15 +49,30 @@ class RayPods:
                 metadata = pod["metadata"]
                 node_type = metadata["labels"]["ray-user-node-type"]
                 gcs_of_pod.add_node(metadata["name"], node_type, {"CPU": 1}, status=NodeStatus.RUNNING)
+                _take_work(gcs_of_pod)
                 self._workers[uid] = gcs_of_pod, metadata["name"]
 
     def heads(self) -> list[FakeGcs]:
         """Those that run."""
         return list(self._heads.values())
 
+    def finish(self, idle_seconds: float) -> None:
+        """All work is over, and has been for so long."""
+        for gcs, name in list(self._workers.values()):
+            gcs.set_status(name, NodeStatus.IDLE)
+            gcs.nodes[name].idle_duration_ms = int(idle_seconds * 1000)
+
     def close(self) -> None:
         """End all heads."""
         self.look(())
+
+
+def _take_work(gcs: FakeGcs) -> None:
+    """A node that joins runs what has waited longest."""
+    if gcs.demands:
+        first, *others = gcs.demands
+        left = [replace(first, count=first.count - 1)] if first.count > 1 else []
+        gcs.demands = (*left, *others)
 
 
 def _head_of(pod: Pod) -> str:

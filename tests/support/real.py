@@ -13,16 +13,32 @@ from tests.support.kube import Kube, eventually
 from tests.support.manifests import Object
 
 HEAD, WORKER = "ray-node-type=head", "ray-node-type=worker"
+# What an operator may be, and the condition of one that runs.
+RUNNING = {"Deployment": "Available", "Pod": "Ready"}
+# How a Ray program begins.
+CONNECT = """
+import sys
+import ray
+
+for attempt in range(5):
+    try:
+        ray.init(sys.argv[1])
+        break
+    except ConnectionError:
+        # Ray's proxy forks a server for its client beside threads of its own, and now and then that server ends.
+        continue
+"""
 
 
 @contextmanager
 def operator(kube: Kube, objects: Sequence[Object]) -> Iterator[None]:
-    """An operator in the namespace of ``kube``, by its manifest's objects. Its log is shown in the end."""
+    """An operator by its manifest's objects, in the namespace of ``kube``. Its log is shown in the end."""
     kube.apply(*objects)
+    ((kind, name),) = ((o["kind"], o["metadata"]["name"]) for o in objects if o["kind"] in RUNNING)
     try:
-        kube.run("rollout", "status", "deployment/ray-operator", "--timeout=120s")
+        kube.run("wait", f"--for=condition={RUNNING[kind]}", f"{kind}/{name}", "--timeout=120s")
         yield
-        print(kube.run("logs", "deployment/ray-operator", "--tail=200"))
+        print(kube.run("logs", f"{kind}/{name}", "--tail=200"))
     finally:
         for obj in reversed(objects):
             kube.run("delete", obj["kind"], obj["metadata"]["name"], "--ignore-not-found")
@@ -39,7 +55,7 @@ def namespaces(kube: Kube, *names: str) -> Iterator[list[Kube]]:
         kube.run("delete", "namespace", *names, "--ignore-not-found", "--timeout=120s")
 
 
-def ready(kube: Kube, *clusters: str, seconds: int = 120) -> None:
+def ready(kube: Kube, *clusters: str, seconds: int = 300) -> None:
     """Wait until RayClusters are ready as they are wanted now."""
     for cluster in clusters:
         eventually(lambda name=cluster: observed(kube, name))  # type: ignore[misc]
@@ -53,9 +69,10 @@ def observed(kube: Kube, cluster: str) -> bool:
 
 
 def head(kube: Kube, cluster: str) -> Object:
-    """The head's pod."""
-    (found,) = kube.list("pods", f"{HEAD},ray-cluster-name={cluster}")
-    return found
+    """The head's pod, of which there is one."""
+    found = kube.list("pods", f"{HEAD},ray-cluster-name={cluster}")
+    assert len(found) == 1, f"{cluster} has {len(found)} heads"
+    return found[0]
 
 
 def on_head(kube: Kube, cluster: str, *command: str) -> str:
@@ -64,9 +81,9 @@ def on_head(kube: Kube, cluster: str, *command: str) -> str:
 
 
 def message(kube: Kube, cluster: str) -> str:
-    """Why the RayCluster is not ready, as its status says."""
-    conditions = kube.get("raycluster", cluster)["status"]["conditions"]
-    return next(str(c["message"]) for c in conditions if c["type"] == "Ready")
+    """Why the RayCluster is not ready, as its status says; empty before the operator has seen it."""
+    conditions = kube.get("raycluster", cluster).get("status", {}).get("conditions", [])
+    return next((str(c["message"]) for c in conditions if c["type"] == "Ready"), "")
 
 
 @contextmanager
@@ -103,9 +120,9 @@ class Program:
 
 
 @contextmanager
-def program(source: str, port: int) -> Iterator[Program]:
+def program(source: str, port: int, *arguments: str) -> Iterator[Program]:
     """Run a program; its first argument is the address for ``ray.init``. It is ended in the end."""
-    command = [sys.executable, "-c", source, f"ray://127.0.0.1:{port}"]
+    command = [sys.executable, "-c", CONNECT + source, f"ray://127.0.0.1:{port}", *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin and process.stdout
         try:
