@@ -79,9 +79,9 @@ def departures(at: Situation) -> Departures:
     for departure in (
         *_finishing(at, waits),
         *_stuck(at),
-        *_surplus(at),
+        *_surplus(at, waits),
         *_idle(at, waits),
-        *_outdated(at),
+        *_outdated(at, waits),
     ):
         chosen.setdefault(departure.pod.uid, departure)
     actions = list(_bounded(chosen.values()))
@@ -128,9 +128,12 @@ def _idle(at: Situation, waits: list[float]) -> Iterator[Departure]:
     idle = [(seconds, p) for p in at.fleet.fit if (seconds := _idle_seconds(at, p)) is not None]
     due = {p.name: p for seconds, p in sorted(idle, key=lambda i: (-i[0], i[1].name)) if seconds >= timeout}
     waits += [timeout - seconds for seconds, _ in idle if seconds < timeout]
-    reason = f"it has been idle for {at.spec.idle_timeout_minutes:g} minutes"
+    young = (p for p in at.fleet.fit if at.node(p) is None and not p.ready and at.now - p.started_at < JOIN_SECONDS)
+    waits += [JOIN_SECONDS - (at.now - p.started_at) for p in young]
+    minutes = at.spec.idle_timeout_minutes
+    reason = f"it has been idle for {minutes:g} minute{'' if minutes == 1 else 's'}"
     for name in removable(at.scaling.request, at.scaling.decision, list(due)):
-        yield from _let_go(at, due[name], reason)
+        yield from _let_go(at, due[name], reason, waits)
 
 
 def _idle_seconds(at: Situation, pod: PodView) -> float | None:
@@ -157,12 +160,12 @@ def _excess(at: Situation) -> Counter[str]:
     return +excess
 
 
-def _surplus(at: Situation) -> Iterator[Departure]:
+def _surplus(at: Situation, waits: list[float]) -> Iterator[Departure]:
     """Beyond the bounds: first who has not started, then who is idle, then the youngest of the busy."""
     for name, count in _excess(at).items():
         mine = [p for p in (*at.fleet.fit, *at.scaling.kept_stuck, *at.fleet.outdated) if p.node_type == name]
         for pod in sorted(mine, key=lambda p: _value(at, p))[:count]:
-            yield from _let_go(at, pod, OVER_MAXIMUM)
+            yield from _let_go(at, pod, OVER_MAXIMUM, waits)
 
 
 def _value(at: Situation, pod: PodView) -> tuple[int, float, str]:
@@ -175,7 +178,7 @@ def _value(at: Situation, pod: PodView) -> tuple[int, float, str]:
     return 3, -pod.started_at, pod.name
 
 
-def _outdated(at: Situation) -> Iterator[Departure]:
+def _outdated(at: Situation, waits: list[float]) -> Iterator[Departure]:
     """Workers of changed types, as many as their replacements allow; of removed types all."""
     for name in sorted({p.node_type for p in at.fleet.outdated}):
         mine = sorted((p for p in at.fleet.outdated if p.node_type == name), key=lambda p: _value(at, p))
@@ -183,7 +186,7 @@ def _outdated(at: Situation) -> Iterator[Departure]:
             if at.silent:
                 yield DeletePod(pod, f"{at.outdated[pod.uid]}, and the head does not answer")
             else:
-                yield from _let_go(at, pod, at.outdated[pod.uid])
+                yield from _let_go(at, pod, at.outdated[pod.uid], waits)
 
 
 def _replaceable(at: Situation, name: str, mine: Sequence[PodView]) -> int:
@@ -204,11 +207,17 @@ def _replaceable(at: Situation, name: str, mine: Sequence[PodView]) -> int:
     return spare if spare > 0 or coming else max(1, len(mine) // 4)
 
 
-def _let_go(at: Situation, pod: PodView, reason: str) -> Iterator[Departure]:
-    """In the way that its state asks for; nothing while that is not known."""
+def _let_go(at: Situation, pod: PodView, reason: str, waits: list[float]) -> Iterator[Departure]:
+    """In the way that its state asks for; nothing while that is not known.
+
+    A container that has just started may have joined Ray since the head was asked, and be at work already.
+    """
     node = at.node(pod)
+    joins_until = pod.running_since + JOIN_SECONDS
     if not pod.head_uid:
         yield DeletePod(pod, reason)
+    elif at.fresh and node is None and at.now < joins_until:
+        waits.append(joins_until - at.now)
     elif at.fresh and node is None:
         yield DeletePod(pod, f"{reason}, and it has not joined Ray")
     elif at.fresh and node and node.status is NodeStatus.IDLE:

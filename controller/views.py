@@ -41,6 +41,7 @@ _WAITING_STUCK = {
 class PodView:
     """One Ray pod. Times are seconds since the epoch; ``problem`` repeats what kubelet or scheduler said.
 
+    ``running_since``: when Ray's container started, 0 unless it runs.
     ``drain_by``: it is leaving, and is deleted then at the latest; 0 when it is not. ``stuck``: why it cannot start,
     since when, empty when nothing keeps it. ``node_lost``: its kubelet has gone silent, and it counts as unready
     since ``unready_since``.
@@ -64,6 +65,7 @@ class PodView:
     started_at: float
     ended_at: float
     problem: str
+    running_since: float = 0.0
     drain_by: float = 0.0
     drain_reason: str = ""
     stuck: str = ""
@@ -112,6 +114,7 @@ class PodView:
             started_at=_seconds(metadata.get("creationTimestamp")),
             ended_at=_ended_at(status) or _seconds(metadata.get("creationTimestamp")),
             problem=_problem(status, conditions),
+            running_since=_seconds((_state_of_ray(obj, status).get("running") or {}).get("startedAt")),
             drain_by=float(_number(annotations.get(DRAIN_BY_ANNOTATION))),
             drain_reason=annotations.get(DRAIN_REASON_ANNOTATION, ""),
             stuck=stuck,
@@ -185,11 +188,16 @@ def _seconds(timestamp: str | None) -> float:
 
 def _phase(obj: Json, status: Json) -> str:
     """The pod's phase; with Ray's container over it has failed, though a sidecar may keep the pod running."""
+    phase: str = status.get("phase", "Pending")
+    return "Failed" if phase == "Running" and "terminated" in _state_of_ray(obj, status) else phase
+
+
+def _state_of_ray(obj: Json, status: Json) -> Json:
+    """The state of Ray's container, the first; empty before the kubelet has said anything."""
     containers = (obj.get("spec") or {}).get("containers") or ()
     ray = containers[0].get("name") if containers else None
     states = (c.get("state") or {} for c in status.get("containerStatuses") or () if c.get("name") == ray)
-    phase: str = status.get("phase", "Pending")
-    return "Failed" if phase == "Running" and any("terminated" in s for s in states) else phase
+    return next(states, {})
 
 
 def _containers(status: Json) -> Iterator[Json]:

@@ -151,7 +151,7 @@ def test_each_type_is_idle_by_itself(elastic: Elastic) -> None:
     elastic.tell("create", 1, {"gadget": 1})
     elastic.tell("run", [1.0] * 4, {"CPU": 2})
     life = elastic.tell("lives")
-    eventually(lambda: elastic.tell("ended") == [4, 0, 0], within=LONG)
+    eventually(lambda: elastic.tell("ended") == [4, [], 0], within=LONG)
     eventually(lambda: not elastic.pods(WORKER), within=LONG)
     assert len(elastic.pods(GADGET)) == 1
     assert elastic.tell("lives") == life
@@ -194,7 +194,7 @@ def test_no_task_and_no_actor_is_killed_by_a_scale_down(elastic: Elastic) -> Non
     elastic.set_bounds(minWorkers=0, maxWorkers=3)
     eventually(lambda: elastic.tell("ended")[2] == 0, within=LONG)
     well, lost, _ = elastic.tell("ended")
-    assert (well, lost) == (submitted, 0)
+    assert (well, lost) == (submitted, [])
     assert elastic.tell("lives") == lives
     eventually(lambda: len(elastic.pods()) == 1, within=LONG)
     assert "idle" in events(elastic) and len(seen) > 1

@@ -82,11 +82,11 @@ class Driver:
         options = asked(resources)
         self.ending += [REMOTE_WORK_FOR.options(**options).remote(each) for each in seconds]
 
-    def ended(self) -> list[int]:
-        """How many of those have ended well, were lost, and are still to end."""
+    def ended(self) -> tuple[int, list[str], int]:
+        """How many of those have ended well, why others were lost, and how many are still to end."""
         done, waiting = ray.wait(self.ending, num_returns=len(self.ending), timeout=0)
-        lost = sum(is_lost(task) for task in done)
-        return [len(done) - lost, lost, len(waiting)]
+        lost = list(filter(None, map(why_lost, done)))
+        return len(done) - len(lost), lost, len(waiting)
 
     def lives(self) -> list[str]:
         """Of each actor, once all of them live: which life it is."""
@@ -125,13 +125,13 @@ class Driver:
         self.request(0)
 
 
-def is_lost(task: Any) -> bool:
-    """Whether a task that is over failed."""
+def why_lost(task: Any) -> str:
+    """What failed a task that is over; empty where nothing did."""
     try:
         ray.get(task)
-    except ray.exceptions.RayError:
-        return True
-    return False
+    except ray.exceptions.RayError as error:
+        return repr(error)
+    return ""
 
 
 def asked(resources: Mapping[str, float]) -> dict[str, Any]:
