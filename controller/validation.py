@@ -15,6 +15,8 @@ T = TypeVar("T", bound=Hashable)
 
 HEAD_COMPONENT_SUFFIX = "-ray-head"
 MAX_LABEL = 63
+# Of a RayCluster: with "ray-" and "-worker" around it, it is a label of its pods.
+MAX_NAME = MAX_LABEL - len("ray--worker")
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 SERVICE_NAME = re.compile(r"[a-z][-a-z0-9]*")
 PORT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -52,9 +54,8 @@ def problems(name: str, spec: Json) -> tuple[Problem, ...]:
 
 
 def _name(name: str) -> Iterator[Problem]:
-    if len(name) + len(HEAD_COMPONENT_SUFFIX) > MAX_LABEL:
-        limit = MAX_LABEL - len(HEAD_COMPONENT_SUFFIX)
-        yield Problem("metadata.name", f"{name!r} has {len(name)} characters; at most {limit} fit the head's label")
+    if len(name) > MAX_NAME:
+        yield Problem("metadata.name", f"{name!r} has {len(name)} characters; at most {MAX_NAME} fit the pods' labels")
     if not SERVICE_NAME.fullmatch(name):
         yield Problem(
             "metadata.name",

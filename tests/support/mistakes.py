@@ -69,7 +69,7 @@ PORTS = "spec.headServicePorts"
 # What the table has to be applied to: a cluster of a head-node and a worker-node with minWorkers 2 and maxWorkers 10,
 # maxWorkers 10 itself.
 MISTAKES = {
-    "name too long": Mistake((("metadata", "name"), "x" * 55), "metadata.name", "at most 54"),
+    "name too long": Mistake((("metadata", "name"), "x" * 53), "metadata.name", "at most 52"),
     "name with a dot": Mistake((("metadata", "name"), "a.b"), "metadata.name", "name of a Service"),
     "name that starts with a digit": Mistake((("metadata", "name"), "1a"), "metadata.name", "name of a Service"),
     "no pod types": Mistake(_spec("podTypes", value=ABSENT), "spec.podTypes", "is missing"),

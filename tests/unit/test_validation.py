@@ -29,7 +29,7 @@ def test_the_legacy_examples_are_fine() -> None:
     assert said(raw_spec()) == []
     assert said({"headPodType": "h", "podTypes": [raw_type("h", minWorkers=0, maxWorkers=0)]}) == []
     assert said(changed(1, rayResources={"CPU": 0, "custom": 3, "memory": 2.0**31})) == []
-    assert said(raw_spec(), "x" * 54) == []
+    assert said(raw_spec(), "x" * 52) == []
     assert said(raw_spec(workers=10)) == []
 
 
@@ -51,7 +51,7 @@ def test_more_than_ray_takes_is_fine_where_ray_is_told_something_else() -> None:
 
 def test_a_name_too_long_for_the_heads_label_is_refused() -> None:
     (found,) = said(raw_spec(), "x" * 55)
-    assert "at most 54 fit" in found
+    assert "at most 52 fit" in found
 
 
 def test_every_mistake_is_named_at_once() -> None:
