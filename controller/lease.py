@@ -145,6 +145,8 @@ class Election:
             self._leadership.hold(-math.inf)
             return 0.0
         self._seen, self._seen_at = written, self._clock()
+        # A lapse that nobody has looked at yet is told first: what was let go in it has to be taken up again.
+        self._tell()
         self._leadership.hold(asked + DEADLINE_SECONDS)
         return RENEW_SECONDS
 

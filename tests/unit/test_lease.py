@@ -231,6 +231,17 @@ def test_a_short_outage_costs_nothing_and_a_long_one_the_lead_until_it_is_over(
     assert complaints == ["cannot hold the lease ops/ray-operator: nobody there"] * 2
 
 
+def test_a_lapse_that_nobody_saw_is_told_when_it_is_over(api: LeaseApi) -> None:
+    """What was let go in it has to be taken up again."""
+    first = Candidate(api, "a")
+    first.run(4)
+    first.now = 20.0
+    assert not first.leads
+    first.due = 20.0
+    first.run(20)
+    assert (first.leads, first.changes) == (True, [True, False, True])
+
+
 def test_a_role_that_does_not_suffice_is_named(api: LeaseApi, caplog: pytest.LogCaptureFixture) -> None:
     api.down = ApiError(403, "Forbidden", "leases is forbidden")
     Candidate(api, "a").run(0)
