@@ -113,7 +113,7 @@ class Recorder(Observer):
             self._metrics.refusals.labels(refusal(error)).inc()
         for action in done:
             if isinstance(action, CreatePod):
-                self._metrics.launches.labels(launch(action, is_head(cluster, action))).inc()
+                self._metrics.launches.labels(launch(action, action.pod_type.is_head)).inc()
             elif isinstance(action, DeletePod | RetirePod):
                 self._metrics.terminations.labels(termination(action.reason)).inc()
         with self._lock:
@@ -155,15 +155,10 @@ class Recorder(Observer):
             return
         now = self._clock()
         waits.pods |= {action.name: now for action in creates}
-        workers = any(not is_head(cluster, action) for action in creates)
+        workers = any(not action.pod_type.is_head for action in creates)
         if workers and waits.work_since is not None and not waits.answered:
             waits.answered = True
             self._metrics.demand_to_pod_seconds.observe(now - waits.work_since)
-
-
-def is_head(cluster: RayCluster, action: CreatePod) -> bool:
-    """Whether a pod is the cluster's head."""
-    return action.pod_type.name == cluster.spec.get("headPodType")
 
 
 def launch(action: CreatePod, head: bool) -> str:

@@ -216,16 +216,17 @@ class Simulation:
         for action in actions:
             if isinstance(action, CreatePod):
                 self._create(action)
-                counts[LAUNCH, action.pod_type.name, action.why] += 1
+                if not action.pod_type.is_head:
+                    counts[LAUNCH, action.pod_type.name, action.why] += 1
             elif isinstance(action, TellHead):
                 head = action.head
                 self._pods[action.pod.name] = replace(action.pod, head_ip=head.ip, head_uid=head.uid)
             elif isinstance(action, DeletePod | RetirePod):
                 self._delete(action.pod.name)
-                counts[REMOVE, action.pod.node_type, action.reason] += 1
+                if action.pod.kind != HEAD:
+                    counts[REMOVE, action.pod.node_type, action.reason] += 1
         for (what, node_type, why), count in counts.items():
-            if node_type != self._spec.head_pod_type:
-                yield self._happening(what, node_type, count, why)
+            yield self._happening(what, node_type, count, why)
 
     def _create(self, action: CreatePod) -> None:
         pod = self._new_pod(action.pod_type, action.name)

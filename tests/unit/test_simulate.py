@@ -65,6 +65,16 @@ def test_tasks_bring_workers_which_go_after_the_idle_timeout(happen: Any) -> Non
     ]
 
 
+def test_workers_of_the_heads_type_are_shown_and_the_head_is_not(happen: Any) -> None:
+    of = cluster()
+    of["spec"]["podTypes"][0] |= {"rayResources": {"CPU": 1}, "maxWorkers": 3}
+    assert happen(of, tasks(3), podSeconds=20) == [
+        "0 launch 2 head-node: 2",
+        "20 join 2 head-node: 2",
+        "140 remove 2 head-node: 0",
+    ]
+
+
 def test_what_the_bounds_hold_back_waits_and_gets_its_turn(happen: Any) -> None:
     assert happen(cluster(worker("w", most=1)), tasks(2)) == [
         "0 launch 1 w: 1",
