@@ -59,6 +59,16 @@ class Applied:
     errors: tuple[ProviderError, ...]
 
     @property
+    def refusals(self) -> list[str]:
+        """What a person must see to, in the API server's words."""
+        return [str(e) for e in self.errors if not isinstance(e, TransientError)]
+
+    @property
+    def waits(self) -> list[str]:
+        """What passes by itself, in the API server's words."""
+        return [str(e) for e in self.errors if isinstance(e, TransientError)]
+
+    @property
     def removed(self) -> frozenset[str]:
         """The uids of the pods that are being deleted on purpose."""
         return frozenset(a.pod.uid for a in self.done if isinstance(a, DeletePod | RetirePod))
@@ -99,11 +109,12 @@ class Applier:
         results = list(self._executor.map(lambda a: self._single(cluster, spec, provider, a), singles))
         outcomes = provider.launch([Launch(a.name, a.pod_type.name) for a in creates.values()])
         drains = [a for a in actions if isinstance(a, RetirePod | DrainPod)]
-        agreed = list(self._executor.map(lambda a: self._drain(cluster, provider, a), drains))
+        answers = list(self._executor.map(lambda a: self._drain(cluster, provider, a), drains))
         done: list[Action] = [a for a, error in zip(singles, results, strict=True) if not error]
-        done += [a for a, yes in zip(drains, agreed, strict=True) if yes]
+        done += [a for a, agreed in zip(drains, answers, strict=True) if agreed is True]
         done += [creates[o.launch.name] for o in outcomes if o.node]
-        errors = [r for r in results if r] + [o.error for o in outcomes if o.error and not isinstance(o.error, LASTING)]
+        errors = [answer for answer in (*results, *answers) if isinstance(answer, ProviderError)]
+        errors += [o.error for o in outcomes if o.error and not isinstance(o.error, LASTING)]
         return Applied(tuple(done), tuple(outcomes), tuple(_distinct(errors)))
 
     def _provider(
@@ -118,13 +129,18 @@ class Applier:
 
         return KubernetesNodeProvider(self._api, self._pods, cluster, body_of, self._executor)
 
-    def _drain(self, cluster: RayCluster, provider: KubernetesNodeProvider, action: RetirePod | DrainPod) -> bool:
-        """Whether Ray agreed. A retired pod whose delete failed then ends with its raylet."""
-        try:
-            if isinstance(action, DrainPod):
+    def _drain(
+        self, cluster: RayCluster, provider: KubernetesNodeProvider, action: RetirePod | DrainPod
+    ) -> bool | ProviderError:
+        """Whether Ray agreed, or why it was not asked. A retired pod whose delete failed then ends with its raylet."""
+        if isinstance(action, DrainPod):
+            try:
                 return self._let_finish(cluster, action)
-            if not self._heads.drain(cluster.key, action.node_id, action.reason):
-                return False
+            except ProviderError as error:
+                return error
+        if not self._heads.drain(cluster.key, action.node_id, action.reason):
+            return False
+        try:
             provider.terminate(node_of(action.pod))
         except ProviderError as error:
             log.warning("%s pod %s: %s", cluster.key.log_prefix, action.pod.name, error)

@@ -19,7 +19,7 @@ from .health import Health
 from .model import Key, RayCluster
 from .queue import WorkQueue
 from .reconciler import Stores
-from .scaling import WORTHLESS_SECONDS, RayView
+from .scaling import RayView
 from .status import ERROR, RECOVERY, RUNNING, UPDATING
 from .views import PodView
 
@@ -94,7 +94,7 @@ class ClusterCollector(Collector):
 
     def _answers(self, cluster: RayCluster) -> float:
         view = self._view(cluster.key)
-        return float(view is not None and view.age <= WORTHLESS_SECONDS)
+        return float(view is not None and not view.worthless)
 
     def _restarts(self, clusters: Sequence[RayCluster]) -> Metric:
         family = CounterMetricFamily(

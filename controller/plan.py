@@ -128,7 +128,7 @@ def _plan_head(seen: Observed, names: Mapping[str, Iterator[str]]) -> _Head:
     slots = slots_of([p for p in ended if not _head_change(seen, p)], seen.now)
     actions += [DeletePod(p, f"it ended ({p.problem or p.phase})") for p in ended if head or p not in slots.waiting]
     if head:
-        return _Head(head, "", tuple(actions))
+        return _Head(head, "", tuple(actions), _lost_at(seen, head))
     if live:
         # Only once the API server has accepted their deletion is there room for another.
         return _Head(None, change, tuple(actions), seen.now)
@@ -145,7 +145,17 @@ def _is_lost(seen: Observed, head: PodView) -> bool:
     """Gone with its machine. While it answers, that its kubelet is silent is no reason to end everybody's work."""
     if head.phase == "Unknown":
         return True
-    return head.node_lost and min(seen.silence, seen.now - head.unready_since) >= LOST_HEAD_SECONDS
+    return head.node_lost and _alone(seen, head) >= LOST_HEAD_SECONDS
+
+
+def _lost_at(seen: Observed, head: PodView) -> float | None:
+    """When it counts as lost if all stays silent. Nothing else need happen that brings another look."""
+    return seen.now + LOST_HEAD_SECONDS - _alone(seen, head) if head.node_lost and seen.silence else None
+
+
+def _alone(seen: Observed, head: PodView) -> float:
+    """For how many seconds neither the head nor its kubelet has been heard of."""
+    return min(seen.silence, seen.now - head.unready_since)
 
 
 def _head_change(seen: Observed, head: PodView) -> str:

@@ -20,7 +20,7 @@ from .plan import Plan
 from .pods import unbuildable
 from .reporter import Reporter
 from .service import service_name
-from .status import gives_up_head, report_of, status_of
+from .status import gives_up_head, report_of, status_of, status_of_untried
 from .store import Store
 from .trial import TRY_AGAIN_SECONDS, Trial, Verdict, ignored, judge, rejections, trial_pod
 from .validation import Problem, problems
@@ -30,6 +30,7 @@ from .views import PodView, ServiceView
 MAX_CREATES_PER_PASS = 100
 # An answer to a write may bring news that the watch, being no newer, will not repeat.
 LOOK_AFTER_WRITING_SECONDS = 1.0
+UNTRIED = "nothing is changed before the API server can say whether it takes the pods"
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ class Reconciler:
     def _report(self, seen: Observed, plan: Plan, applied: Applied, more: bool) -> Result:
         if seen.ray:
             self._heads.report(seen.cluster.key, report_of(seen.ray, plan))
-        status = status_of(seen, plan, [str(e) for e in applied.errors], applied.done)
+        status = status_of(seen, plan, applied.refusals, applied.waits, applied.done)
         put_off = self._reporter.report_soon(seen.cluster, status)
         self._reporter.log_autoscaling(seen, plan)
         # A type that cannot be launched is looked at when its block is over; the queue sees to all else.
@@ -182,6 +183,8 @@ class Reconciler:
         # The plan knows of the blocks before it was carried out.
         dues = (plan.look_again_at, next_end(seen.blocks))
         waits += [max(0.0, due - now) for due in dues if due is not None]
+        # A head that stays silent brings no news of the moment when its last answer counts for nothing.
+        waits += [seen.ray.worthless_in] if seen.ray and seen.silence else []
         return min(waits, default=None)
 
     def _pods_of(self, cluster: RayCluster) -> list[PodView]:
@@ -190,6 +193,7 @@ class Reconciler:
 
     def _observe(self, cluster: RayCluster, spec: ClusterSpec, known: _Known, pods: list[PodView]) -> Observed:
         now = self._clock()
+        answer = self._heads.view(cluster.key)
         return Observed(
             cluster=cluster,
             spec=spec,
@@ -197,7 +201,7 @@ class Reconciler:
             service=self._stores.services.get(Key(cluster.namespace, service_name(cluster))),
             now=now,
             taken=known.taken,
-            ray=self._heads.view(cluster.key),
+            ray=None if answer is None or answer.worthless else answer,
             silence=self._heads.silence(cluster.key),
             blocks=known.memory.active(now),
             settings=self._settings,
@@ -205,6 +209,8 @@ class Reconciler:
 
     def _try_out(self, cluster: RayCluster, spec: ClusterSpec, known: _Known, pods: list[PodView]) -> Result | None:
         """Have the API server check pods of which there is none yet, before anything is touched for their sake."""
+        if _is_accepted(cluster):
+            return None
         proven = {p.config_hash for p in pods}
         hashes = {spec.hash_of(t): t for t in (spec.head, *spec.worker_types)}
         known.trials = {h: known.trials[h] for h in hashes if h in known.trials}
@@ -219,7 +225,9 @@ class Reconciler:
         if refused:
             self._reporter.reject(cluster, refused, "PodRejected")
             return Result(look_again_in=TRY_AGAIN_SECONDS)
-        if any(trial.verdict is Verdict.LATER for _, trial in found):
+        unsaid = [trial.message for _, trial in found if trial.verdict is Verdict.LATER]
+        if unsaid:
+            self._reporter.report(cluster, status_of_untried(cluster, f"{UNTRIED}: {unsaid[0]}", now))
             known.trials = {h: t for h, t in known.trials.items() if t[1].verdict is not Verdict.LATER}
             return Result(retry=True)
         return None
@@ -237,6 +245,12 @@ class Reconciler:
                     return judge(error)
                 self._reporter.tell_ignored(cluster, pod_type.name, left_out)
         return Trial(Verdict.GOOD)
+
+
+def _is_accepted(cluster: RayCluster) -> bool:
+    """Whether this very spec has been carried out before: what comes of its pods from now on is no reason to stop."""
+    known = {c.get("type"): c.get("status") for c in cluster.status.get("conditions") or ()}
+    return cluster.status.get("observedGeneration") == cluster.generation and known.get("SpecValid") == "True"
 
 
 def _spec_of(cluster: RayCluster, known: _Known) -> ClusterSpec | tuple[Problem, ...]:

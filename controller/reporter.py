@@ -13,7 +13,7 @@ from .model import PLURAL, Json, Key, RayCluster
 from .observed import Observed
 from .overview import heading, overview
 from .plan import Announcement, Plan
-from .status import ERROR, RECOVERY, REFUSED, RUNNING, status_of_invalid
+from .status import REFUSED, RUNNING, status_of_invalid
 from .store import Store
 from .validation import Problem
 
@@ -117,17 +117,14 @@ class Reporter:
         return written
 
     def _tell_phase(self, cluster: RayCluster, status: dict[str, Any]) -> None:
-        phase = status["phase"]
-        if phase == cluster.status.get("phase") or phase == ERROR:
-            return
-        if phase == RUNNING:
+        count = status["autoscalerRetries"]
+        if count > cluster.status.get("autoscalerRetries", 0):
+            why = _condition(status, "HeadReady").get("message")
+            message = f"the head is lost; restarting the cluster (restart {count}): {why}"
+            self._events.post(cluster, WARNING, "HeadLost", message)
+        elif status["phase"] == RUNNING != cluster.status.get("phase"):
             workers = status["readyWorkers"]
             self._events.post(cluster, NORMAL, "Running", f"the head and {workers} workers are ready")
-        elif phase == RECOVERY:
-            count = status["autoscalerRetries"]
-            self._events.post(
-                cluster, WARNING, "HeadLost", f"the head is lost; restarting the cluster (restart {count})"
-            )
 
     def _tell_refusal(self, cluster: RayCluster, status: dict[str, Any]) -> None:
         ready = _condition(status, "Ready")

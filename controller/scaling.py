@@ -32,6 +32,16 @@ class RayView:
     age: float
 
     @property
+    def worthless_in(self) -> float:
+        """Seconds until it counts for nothing."""
+        return max(0.0, WORTHLESS_SECONDS - self.age) + 0.1
+
+    @property
+    def worthless(self) -> bool:
+        """Too old to count for anything."""
+        return self.age > WORTHLESS_SECONDS
+
+    @property
     def fresh(self) -> bool:
         """Young enough to remove workers on."""
         return self.age <= FRESH_SECONDS
@@ -85,8 +95,6 @@ def scale(
     ``blocked``: types that cannot be launched for the time being. ``may_pass``: those of them of which pods are made
     all the same, but only for what no other type can serve: whoever adds machines must see every pod that waits.
     """
-    if ray and ray.age > WORTHLESS_SECONDS:
-        ray = None
     known = _known_nodes(ray)
     reserved = _reserved(spec, fleet)
     asked = _request(spec, fleet, ray, known, blocked)
@@ -193,7 +201,8 @@ def _node_type(pod_type: PodType, fleet: Fleet, known: Mapping[str, RayNode]) ->
     mine = [p for p in fleet.fit if p.node_type == pod_type.name]
     running = next((known[p.name] for p in mine if p.name in known), None)
     held_back = fleet.held_back.get(pod_type.name, 0)
-    least = max(0, pod_type.min_workers - held_back)
+    # Those who are there already count for the minimum, whoever else has crashed.
+    least = min(pod_type.min_workers, max(len(mine), pod_type.min_workers - held_back))
     return NodeType(
         name=pod_type.name,
         resources={**declared_resources(pod_type), **_measured(pod_type, running)},

@@ -9,7 +9,7 @@ from typing import Any
 from autoscaler.convert import PendingInstance, ReportedState
 from autoscaler.model import QUANTUM, Demand, Shape
 
-from .actions import Action, CreatePod, DrainPod, RetirePod, summarize
+from .actions import Action, CreatePod, CreateService, DrainPod, RetirePod, summarize
 from .model import Json, RayCluster, timestamp
 from .observed import Observed
 from .plan import Plan
@@ -25,16 +25,25 @@ RECOVERY = "AutoscalingExceptionRecovery"
 ERROR = "Error"
 # The Ready condition's reason when the API server did not carry out what was planned.
 REFUSED = "Refused"
+# The same while nothing else keeps the cluster from being ready, and nobody need do anything about it.
+WAITING = "Waiting"
 # Of waiting demand, the status shows this many shapes.
 MAX_SHAPES = 10
 # What a decision about the number of workers leads to. That pods which ended are deleted is no decision.
 SCALING_ACTIONS = (CreatePod, RetirePod, DrainPod)
 
 
-def status_of(seen: Observed, plan: Plan, refusals: Sequence[str] = (), done: Sequence[Action] = ()) -> dict[str, Any]:
+def status_of(
+    seen: Observed,
+    plan: Plan,
+    refusals: Sequence[str] = (),
+    waits: Sequence[str] = (),
+    done: Sequence[Action] = (),
+) -> dict[str, Any]:
     """The status of a cluster whose spec is valid, given the plan just made for it.
 
-    ``refusals`` are the API server's words about actions it did not carry out, ``done`` are those that it did.
+    ``refusals`` are the API server's words about actions it did not carry out, ``waits`` those about what passes by
+    itself; ``done`` are the actions that it did carry out.
     """
     before = seen.cluster.status
     lost = _head_lost(seen, plan)
@@ -43,10 +52,12 @@ def status_of(seen: Observed, plan: Plan, refusals: Sequence[str] = (), done: Se
     head_problem = _head_problem(seen, head)
     updating = _updating(plan)
     unasked = _is_unasked(seen, plan)
-    ready = not (head_problem or short or updating or plan.head_change or refusals)
+    unserved = _lacks_service(plan, done)
+    ready = not (head_problem or short or updating or plan.head_change or refusals or unserved)
     recovering = lost or (before.get("phase") == RECOVERY and not ready)
-    message = "; ".join(refusals or [part for part in (head_problem, *short, updating) if part])
-    reason = "ClusterReady" if ready else REFUSED if refusals else "Updating" if message == updating else "NotReady"
+    parts = [part for part in (head_problem, *short, updating) if part]
+    message = "; ".join(refusals or [*parts, *(() if ready else waits)])
+    reason = "ClusterReady" if ready else REFUSED if refusals else _reason(parts, updating, waits)
     return {
         "phase": RECOVERY if recovering else RUNNING if ready else UPDATING,
         "autoscalerRetries": before.get("autoscalerRetries", 0) + (1 if lost else 0),
@@ -73,6 +84,31 @@ def status_of(seen: Observed, plan: Plan, refusals: Sequence[str] = (), done: Se
                 **(_kept_conditions(before) if unasked else _autoscaling_conditions(seen, plan)),
             },
         ),
+    }
+
+
+def _reason(parts: Sequence[str], updating: str, waits: Sequence[str]) -> str:
+    """Why a cluster is not ready whose actions the API server did not refuse."""
+    if not parts and waits:
+        return WAITING
+    return "Updating" if parts == [updating] else "NotReady"
+
+
+def _lacks_service(plan: Plan, done: Sequence[Action]) -> bool:
+    """There is no head Service, and none could be made now."""
+    return any(isinstance(a, CreateService) and a not in done for a in plan.actions)
+
+
+def status_of_untried(cluster: RayCluster, message: str, now: float) -> dict[str, Any]:
+    """The status while the API server cannot say whether it would take the pods: as before, but not ready."""
+    before = cluster.status
+    conditions = {"Ready": (False, WAITING, message)}
+    kept = [c for c in before.get("conditions") or () if c.get("type") not in conditions]
+    return {
+        "phase": UPDATING,
+        "autoscalerRetries": 0,
+        **before,
+        "conditions": [*kept, *_conditions(cluster, now, conditions)],
     }
 
 

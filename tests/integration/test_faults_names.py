@@ -44,10 +44,10 @@ def gone(space: Namespace) -> bool:
     return not space.server.ask("GET", space.path("rayclusters"))["items"]
 
 
-def refused_because(space: Namespace, words: str) -> bool:
-    """The cluster is not ready, and says so why."""
+def says(space: Namespace, reason: str, words: str) -> bool:
+    """The cluster is not ready, and says why."""
     ready = space.condition(NAME, "Ready")
-    return bool(ready) and (ready["status"], ready["reason"]) == ("False", "Refused") and words in ready["message"]
+    return bool(ready) and (ready["status"], ready["reason"]) == ("False", reason) and words in ready["message"]
 
 
 def test_a_service_of_the_earlier_cluster_is_named_and_its_end_noticed(stage: Stage, example: dict[str, Any]) -> None:
@@ -58,7 +58,7 @@ def test_a_service_of_the_earlier_cluster_is_named_and_its_end_noticed(stage: St
         # The garbage collector of a Kubernetes that has just started learns of new kinds within half a minute.
         eventually(lambda: gone(stage.space) and not stage.space.pods(), within=120)
         stage.space.make(copy.deepcopy(example))
-        eventually(lambda: refused_because(stage.space, f"{SERVICE} from before this cluster is still being deleted"))
+        eventually(lambda: says(stage.space, "Waiting", f"{SERVICE} from before this cluster is still being deleted"))
         let_go(stage.space, "services", SERVICE)
         eventually(lambda: stage.space.settled(NAME, 2))
         assert stage.proxy.changes() == made(3) + made(3)
@@ -88,7 +88,7 @@ def test_what_a_user_left_behind_on_purpose_is_named_and_not_touched(stage: Stag
         delete(stage.space, "Orphan")
         eventually(lambda: gone(stage.space))
         stage.space.make(copy.deepcopy(example))
-        eventually(lambda: refused_because(stage.space, f"{SERVICE} exists and is not this cluster's"))
+        eventually(lambda: says(stage.space, "Refused", f"{SERVICE} exists and is not this cluster's"))
         eventually(lambda: len(stage.space.pods()) == 6)
         assert left < {p["metadata"]["name"] for p in stage.space.pods()}
         for name in left:

@@ -112,6 +112,11 @@ def test_a_worker(workers: list[PodView], nodes: tuple[RayNode, ...], expected: 
     assert outcome(make_plan(shown(HEAD, *workers, W1, nodes=nodes))) == expected
 
 
+def test_a_head_whose_node_falls_silent_is_looked_at_again_though_nothing_happens() -> None:
+    assert make_plan(shown(lost(HEAD, 5.0), silence=60.0)).look_again_at == NOW + 15
+    assert make_plan(shown(lost(HEAD), silence=12.0)).look_again_at == NOW + 8
+
+
 def test_an_old_answer_calls_nobody_dead() -> None:
     assert outcome(make_plan(shown(HEAD, lost(W0), W1, nodes=(DEAD, IDLE), age=10.0))) == WELL_KEPT
 

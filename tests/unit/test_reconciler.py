@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from autoscaler.model import Demand, NodeStatus, Shape
 from controller.api import ApiError
 from controller.reconciler import MAX_CREATES_PER_PASS, Result
 from controller.views import CLUSTER_LABEL, HEAD, KIND_LABEL, WORKER
@@ -149,6 +151,58 @@ def test_a_lost_head_is_counted_once_and_the_cluster_recovers() -> None:
     assert len(world.api.names("pods")) == 3
 
 
+def test_each_loss_of_a_head_is_told_with_what_it_ended_with() -> None:
+    """Also of one that never became ready again."""
+    world = well()
+    for restart in (1, 2):
+        world.fail(HEAD)
+        world.tell()
+        world.step()
+        world.now += 30
+        for _ in range(3):
+            leaving = [p["metadata"] for p in world.api.of("pods") if "deletionTimestamp" in p["metadata"]]
+            for pod in leaving:
+                world.api.remove("pods", NAMESPACE, pod["name"])
+            world.tell()
+            world.step()
+        told = [e["message"] for e in world.api.events if e.get("reason") == "HeadLost"]
+        assert len(told) == restart and world.status["autoscalerRetries"] == restart
+        assert told[-1].startswith(f"the head is lost; restarting the cluster (restart {restart}): ")
+        assert told[-1].endswith("(the last one: Evicted: disk full)")
+
+
+def test_what_passes_by_itself_is_no_refusal_and_keeps_a_cluster_that_runs_ready() -> None:
+    """The API server is busy for a moment while work asks for one more worker."""
+    world = well()
+    world.user(raw_spec(workers=2, maxWorkers=3))
+    world.settle()
+    busy = ApiError(429, "TooManyRequests", "slow down")
+    world.api.refuse = lambda method, what, name: busy if (method, what) == ("POST", "pods") else None
+    assert world.heads.state
+    world.heads.state = replace(world.heads.state, demands=(Demand(Shape.of({"CPU": 1}), 3),))
+    world.api.events.clear()
+    assert world.step() == Result(retry=True)
+    assert (world.status["phase"], world.condition("Ready")["status"]) == ("Running", "True")
+    assert world.reasons() == Counter()
+
+
+def test_a_drain_that_may_not_be_noted_on_the_pod_is_a_refusal() -> None:
+    """And nothing is told of as done."""
+    world = well()
+    forbidden = ApiError(403, "Forbidden", "no patch of pods")
+    world.api.refuse = lambda method, what, name: forbidden if (method, what) == ("PATCH", "pods") else None
+    world.heads.busy = {bytes([1]) * 28, bytes([2]) * 28}
+    world.joins = False
+    assert world.heads.state
+    nodes = tuple(replace(n, status=NodeStatus.RUNNING) for n in world.heads.state.nodes)
+    world.heads.state = replace(world.heads.state, nodes=nodes)
+    world.user(raw_spec(workers=0, maxWorkers=0))
+    world.tell()
+    assert world.step() == Result(retry=True)
+    assert "no patch of pods" in world.condition("Ready")["message"]
+    assert (world.heads.drained, world.reasons()["DrainingPods"]) == ([], 0)
+
+
 def test_a_head_replaced_for_a_change_of_the_spec_is_not_counted_as_lost() -> None:
     world = well()
     world.user(raw_spec(headStartRayCommands=["ray start --head -v"]))
@@ -210,7 +264,8 @@ def test_a_cluster_made_again_under_its_name_starts_with_a_clean_status_and_its_
     assert len(set(world.api.names("pods")) - set(old)) == 3
     service = f"{NAME}-ray-head"
     ready = world.condition("Ready")
-    assert (ready["status"], ready["reason"]) == ("False", "Refused")
+    assert (ready["status"], ready["reason"]) == ("False", "Waiting")
+    assert world.reasons()["Refused"] == 0, "it passes by itself"
     assert ready["message"] == f"the Service {service} belongs to an earlier cluster of this name and goes with it"
     leaving = copy.deepcopy(world.api.objects["services", NAMESPACE, service])
     leaving["metadata"]["deletionTimestamp"] = NOW_TEXT

@@ -31,6 +31,29 @@ def test_counts_of_waiting_work_are_written_every_few_seconds_only() -> None:
     assert [wait(4), wait(0)] == [1, 0]
 
 
+def test_a_head_that_falls_silent_is_said_to_after_a_minute_and_its_last_wishes_launch_nobody() -> None:
+    """Nothing else need happen: the pass before says when the next one is due."""
+    world = World(raw_spec(0))
+    world.joins = False
+    world.settle()
+    world.heads.state = RayState("s", 0.0, (), (Demand(Shape.of({"CPU": 1}), 3),))
+    world.heads.age, world.heads.silent_for = 61.0, 61.0
+    world.step()
+    assert len(world.api.names("pods")) == 1
+    autoscaling = world.condition("Autoscaling")
+    assert (autoscaling["status"], autoscaling["reason"]) == ("False", "NoAnswer")
+    assert "pendingDemand" not in world.status
+    world.heads.age, world.heads.silent_for = 40.0, 40.0
+    world.step()
+    assert len(world.api.names("pods")) == 4
+    world.tell()
+    world.kubelet()
+    world.tell()
+    world.step()
+    due = world.step().look_again_in
+    assert due is not None and 20.0 < due < 21.0
+
+
 def test_an_idle_worker_is_drained_first_and_its_pod_deleted_only_if_ray_agrees() -> None:
     """A refused drain leaves the pod, and says nothing in Events."""
     spec = raw_spec(1)

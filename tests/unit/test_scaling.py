@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from autoscaler.model import Demand, NodeStatus, RayNode, RayState, Shape
-from controller.actions import CreatePod, RetirePod
+from controller.actions import CreatePod, DeletePod, RetirePod
 from controller.model import parse_spec
 from controller.observed import Observed
-from controller.plan import make_plan
+from controller.plan import Plan, make_plan
 from controller.scaling import RayView
 from controller.status import report_of, status_of
 
-from .builders import cluster, failed, head_pod, raw_spec, raw_type, seen, worker_pod
+from .builders import NOW, cluster, failed, head_pod, raw_spec, raw_type, seen, worker_pod
 from .fake_heads import node
 
 CPU = Shape.of({"CPU": 1})
@@ -180,10 +180,35 @@ def test_custom_resources_are_launched_from_zero() -> None:
     assert created(of) == ["special", "special"]
 
 
-def test_an_answer_of_long_ago_counts_for_nothing() -> None:
-    """A head that has not answered for minutes: its last wishes launch nobody."""
-    assert created(shown(demand=3, age=30.0)) == ["worker-node"] * 3
-    assert created(shown(demand=3, age=120.0)) == []
+def test_a_worker_that_has_just_started_may_be_at_work_already_and_is_not_deleted_as_surplus() -> None:
+    """It joins, and is asked; or it does not within a minute. One whose container does not run has no work."""
+    parsed = parse_spec(raw_spec(0, maxWorkers=0))
+
+    def plan(**fields: Any) -> Plan:
+        worker = worker_pod(parsed, ready=False, started_at=NOW - 20, **fields)
+        of = cluster(raw_spec(0, maxWorkers=0))
+        return make_plan(seen([head_pod(parsed), worker], of, ray=RayView(RayState("s", 0.0, ()), "head-uid", 0.0)))
+
+    starting = plan(running_since=NOW - 5)
+    assert (starting.actions, starting.look_again_at) == ((), NOW + 40)
+    assert [type(a) for a in plan(running_since=NOW - 60).actions] == [DeletePod]
+    assert [type(a) for a in plan(phase="Pending").actions] == [DeletePod]
+
+
+def test_a_worker_that_does_not_join_is_looked_at_though_nothing_happens() -> None:
+    """Idle timeout five minutes, age ten seconds."""
+    parsed = parse_spec(raw_spec(0))
+    worker = worker_pod(parsed, ready=False, started_at=NOW - 10)
+    of = seen([head_pod(parsed), worker], cluster(raw_spec(0)), ray=RayView(RayState("s", 0.0, ()), "head-uid", 0.0))
+    assert make_plan(of).look_again_at == NOW + 50
+
+
+def test_a_crash_beyond_the_minimum_costs_nobody_of_the_minimum_the_place() -> None:
+    """Two idle ones are the minimum; a third waits for its next try."""
+    idle = [node(n, name, "worker-node", idle=IDLE_LONG) for n, name in enumerate(names(2))]
+    of = shown(2, 2, *idle)
+    crashed = failed(worker_pod(of.spec, 2), attempt=3)
+    assert retired(replace(of, pods=[*of.pods, crashed])) == []
 
 
 def test_edited_ray_resources_count_though_older_workers_run() -> None:

@@ -9,7 +9,7 @@ import pytest
 from controller.api import ApiError
 from controller.reconciler import Result
 from controller.trial import Verdict, judge
-from controller.views import WORKER
+from controller.views import HEAD, WORKER
 
 from .builders import raw_spec
 from .plans import changed_pod
@@ -105,10 +105,34 @@ def test_an_api_server_that_cannot_say_is_asked_again_before_anything_is_touched
     world.user(changed_pod(1))
     world.tell()
     assert world.step() == Result(retry=True)
-    assert world.api.writes == []
+    assert world.api.writes == [("PATCH", "rayclusters")]
+    ready = world.condition("Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "Waiting")
+    assert ready["message"].endswith("failed calling webhook")
+    assert world.step() == Result(retry=True)
+    assert len(world.api.writes) == 1
     world.api.refuse = lambda *_: None
     world.settle()
     assert world.status["phase"] == "Running"
+
+
+def test_a_new_cluster_says_what_it_waits_for() -> None:
+    world = World()
+    refusing(world, 500, "failed calling webhook")
+    world.step()
+    assert (world.status["phase"], world.api.names("pods")) == ("Updating", [])
+    assert "failed calling webhook" in world.condition("Ready")["message"]
+
+
+@pytest.mark.parametrize("status", [500, 403])
+def test_a_policy_made_later_keeps_no_running_cluster_from_its_next_head(status: int) -> None:
+    """A new process knows nothing of earlier trials; of a type without workers nothing runs that would prove it."""
+    world = well(raw_spec(0))
+    refusing(world, status, "admission webhook says no")
+    world.boot()
+    world.fail(HEAD)
+    world.settle()
+    assert (world.status["phase"], world.status["autoscalerRetries"]) == ("Running", 1)
 
 
 def test_each_configuration_is_tried_once_and_none_of_which_pods_run() -> None:
