@@ -137,7 +137,7 @@ def test_minimum_workers_stay_and_the_end_can_be_chosen(tmp_path: Path, capsys: 
         "10s join 1 w - 1",
         "100s launch 1 w waiting work 2",
         "110s join 1 w - 2",
-        "220s remove 1 w it has been idle for 1 minutes 1",
+        "220s remove 1 w it has been idle for 1 minute 1",
         "",
         "2 launched, 1 removed, at most 2 workers at once, 1 left; 5.7 worker-minutes",
     ]
