@@ -24,7 +24,7 @@ from .measured import MeasuredApi, MeasuredGcsClient
 from .metrics import Metrics
 from .model import PLURAL, Key, RayCluster
 from .observed import Settings
-from .queue import WorkQueue
+from .queue import NEWS_SECONDS, WorkQueue
 from .reconciler import DONE, Reconciler, Result, Stores
 from .recorder import Recorder
 from .store import Store, Stored
@@ -86,7 +86,7 @@ class Operator:
         measured = MeasuredApi(api, self.metrics)
         writes = FencedApi(measured, self.leadership)
         self.heads = PolledHeads(
-            self._queue.add_unless_failing,
+            self._queue.add_news,
             connect=functools.partial(MeasuredGcsClient, self.metrics),
             credentials=CredentialFolder(ray_credentials) if ray_credentials else lambda namespace: None,
         )
@@ -239,10 +239,12 @@ class Operator:
         if result.retry:
             self.metrics.queue_retries.inc()
             self._queue.retry(key)
-            return
-        self._queue.forget(key)
+        else:
+            self._queue.forget(key)
         if result.look_again_in is not None:
-            self._queue.add_after(key, result.look_again_in)
+            # What is due does not wait for a retry that may be minutes away; nor does it make a loop of retries.
+            least = NEWS_SECONDS if result.retry else 0.0
+            self._queue.add_after(key, max(result.look_again_in, least))
 
 
 def _cluster_of_service(service: ServiceView) -> Key:

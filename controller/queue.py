@@ -14,6 +14,8 @@ K = TypeVar("K", bound=Hashable)
 
 RETRY_BASE_SECONDS = 0.2
 RETRY_LIMIT_SECONDS = 120.0
+# What else there is to do for a key waits so long at most, though it fails: work may wait while a Service is refused.
+NEWS_SECONDS = 5.0
 
 
 class WorkQueue(Generic[K]):
@@ -59,11 +61,13 @@ class WorkQueue(Generic[K]):
             self._waiting[key] = self._clock()
             self._change.notify()
 
-    def add_unless_failing(self, key: K) -> None:
-        """Hand the key out soon, unless it waits for a retry: frequent news must not undo its backoff."""
+    def add_news(self, key: K) -> None:
+        """Hand the key out soon, or, if it waits for a retry, in a while: frequent news must not undo its backoff."""
         with self._change:
             if key not in self._failures:
                 self._add(key)
+            elif key not in self._busy:
+                self.add_after(key, NEWS_SECONDS)
 
     def add_after(self, key: K, seconds: float) -> None:
         """Hand the key out in some time, or earlier if that was asked for before."""

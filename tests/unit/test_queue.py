@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.queue import RETRY_LIMIT_SECONDS, WorkQueue
+from controller.queue import NEWS_SECONDS, RETRY_LIMIT_SECONDS, WorkQueue
 
 
 class Clock:
@@ -261,16 +261,27 @@ def test_twenty_producers_and_eight_consumers_lose_nothing_and_never_share_a_key
 
 
 def test_frequent_news_do_not_undo_a_backoff() -> None:
-    """A key that waits for its retry is not handed out for news that come every second; a change hands it out."""
+    """A key that fails is not handed out for each of the news that come all the time; a change hands it out."""
     clock = Clock()
     queue: WorkQueue[str] = WorkQueue(clock)
-    queue.retry("a")
-    queue.add_unless_failing("a")
-    queue.add_unless_failing("b")
+    for _ in range(10):
+        queue.retry("a")
+        clock.now += 120.0
+        assert queue.take() == "a"
+        queue.done("a")
+    assert queue.retry("a") > 100.0
+    queue.add_news("a")
+    queue.add_news("b")
     assert queue.take() == "b"
+    clock.now += NEWS_SECONDS - 1.0
+    queue.add_news("a")
+    assert len(queue) == 0
+    clock.now += 1.0
+    assert queue.take() == "a"
+    queue.done("a")
     queue.add("a")
     assert queue.take() == "a"
     queue.forget("a")
     queue.done("a")
-    queue.add_unless_failing("a")
+    queue.add_news("a")
     assert queue.take() == "a"
