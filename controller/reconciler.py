@@ -24,7 +24,7 @@ from .status import gives_up_head, report_of, status_of, status_of_untried
 from .store import Store
 from .trial import TRY_AGAIN_SECONDS, Trial, Verdict, ignored, judge, rejections, trial_pod
 from .validation import Problem, problems
-from .views import PodView, ServiceView
+from .views import HEAD, PodView, ServiceView
 
 # A pass creates at most this many pods and then lets other clusters have their turn.
 MAX_CREATES_PER_PASS = 100
@@ -170,15 +170,17 @@ class Reconciler:
         put_off = self._reporter.report_soon(seen.cluster, status)
         self._reporter.log_autoscaling(seen, plan)
         # A type that cannot be launched is looked at when its block is over; the queue sees to all else.
-        if applied.errors:
-            return Result(retry=True)
-        return Result(self._look_again_in(seen, plan, more, put_off))
+        # What is due all the same is not put off by the retries' backoff: somebody's idle time, a drain's deadline.
+        retry = bool(applied.errors)
+        return Result(self._look_again_in(seen, plan, more and not retry, put_off, retry=retry), retry)
 
-    def _look_again_in(self, seen: Observed, plan: Plan, more: bool, put_off: float | None) -> float | None:
+    def _look_again_in(
+        self, seen: Observed, plan: Plan, more: bool, put_off: float | None, *, retry: bool
+    ) -> float | None:
         if more:
             return 0.0
         now = self._clock()
-        waits = [LOOK_AFTER_WRITING_SECONDS] if plan.actions else []
+        waits = [LOOK_AFTER_WRITING_SECONDS] if plan.actions and not retry else []
         waits += [put_off] if put_off is not None else []
         # The plan knows of the blocks before it was carried out.
         dues = (plan.look_again_at, next_end(seen.blocks))
@@ -191,6 +193,11 @@ class Reconciler:
         pods = (p for p in self._stores.pods.of_cluster(cluster.key) if p.owner_uid == cluster.uid)
         return sorted(pods, key=lambda p: p.name)
 
+    def _strangers(self, cluster: RayCluster) -> list[str]:
+        """Heads that an earlier cluster of this name has left behind, with kubectl delete --cascade=orphan."""
+        pods = self._stores.pods.of_cluster(cluster.key)
+        return sorted(p.name for p in pods if not p.owner_uid and p.config_hash and p.kind == HEAD and p.live)
+
     def _observe(self, cluster: RayCluster, spec: ClusterSpec, known: _Known, pods: list[PodView]) -> Observed:
         now = self._clock()
         answer = self._heads.view(cluster.key)
@@ -200,6 +207,7 @@ class Reconciler:
             pods=pods,
             service=self._stores.services.get(Key(cluster.namespace, service_name(cluster))),
             now=now,
+            strangers=self._strangers(cluster),
             taken=known.taken,
             ray=None if answer is None or answer.worthless else answer,
             silence=self._heads.silence(cluster.key),

@@ -53,9 +53,10 @@ def status_of(
     updating = _updating(plan)
     unasked = _is_unasked(seen, plan)
     unserved = _lacks_service(plan, done)
-    ready = not (head_problem or short or updating or plan.head_change or refusals or unserved)
+    shared = _shared_service(seen)
+    ready = not (head_problem or short or updating or plan.head_change or refusals or unserved or shared)
     recovering = lost or (before.get("phase") == RECOVERY and not ready)
-    parts = [part for part in (head_problem, *short, updating) if part]
+    parts = [part for part in (head_problem, *short, updating, shared) if part]
     message = "; ".join(refusals or [*parts, *(() if ready else waits)])
     reason = "ClusterReady" if ready else REFUSED if refusals else _reason(parts, updating, waits)
     return {
@@ -92,6 +93,14 @@ def _reason(parts: Sequence[str], updating: str, waits: Sequence[str]) -> str:
     if not parts and waits:
         return WAITING
     return "Updating" if parts == [updating] else "NotReady"
+
+
+def _shared_service(seen: Observed) -> str:
+    """Whose connections the head does not get, in one sentence; empty when it gets all."""
+    if not seen.strangers:
+        return ""
+    names = ", ".join(seen.strangers)
+    return f"the head Service leads to the head of an earlier cluster of this name as well; delete the pod {names}"
 
 
 def _lacks_service(plan: Plan, done: Sequence[Action]) -> bool:

@@ -151,6 +151,23 @@ def test_a_lost_head_is_counted_once_and_the_cluster_recovers() -> None:
     assert len(world.api.names("pods")) == 3
 
 
+def test_a_head_left_behind_by_an_earlier_cluster_keeps_the_new_one_from_being_ready() -> None:
+    """Deleted with --cascade=orphan and made again: the pods of the old one are nobody's."""
+    world = well()
+    (old,) = (p for p in world.api.of("pods") if p["metadata"]["labels"][KIND_LABEL] == HEAD)
+    orphan = copy.deepcopy(old)
+    del orphan["metadata"]["ownerReferences"]
+    orphan["metadata"] |= {"name": "left-behind", "uid": "left-behind"}
+    world.api.put("pods", orphan)
+    world.settle()
+    assert world.condition("Ready")["status"] == "False"
+    assert world.condition("Ready")["message"].endswith("delete the pod left-behind")
+    world.api.remove("pods", NAMESPACE, "left-behind")
+    world.settle()
+    assert world.status["phase"] == "Running"
+    assert ("DELETE", "pods") not in world.api.writes
+
+
 def test_each_loss_of_a_head_is_told_with_what_it_ended_with() -> None:
     """Also of one that never became ready again."""
     world = well()
@@ -181,7 +198,7 @@ def test_what_passes_by_itself_is_no_refusal_and_keeps_a_cluster_that_runs_ready
     assert world.heads.state
     world.heads.state = replace(world.heads.state, demands=(Demand(Shape.of({"CPU": 1}), 3),))
     world.api.events.clear()
-    assert world.step() == Result(retry=True)
+    assert world.step().retry
     assert (world.status["phase"], world.condition("Ready")["status"]) == ("Running", "True")
     assert world.reasons() == Counter()
 
@@ -271,7 +288,7 @@ def test_a_cluster_made_again_under_its_name_starts_with_a_clean_status_and_its_
     leaving["metadata"]["deletionTimestamp"] = NOW_TEXT
     world.api.put("services", leaving)
     world.tell()
-    assert world.step() == Result(retry=True)
+    assert world.step().retry
     assert world.condition("Ready")["message"].endswith("is still being deleted")
     for pod in old:
         world.api.remove("pods", NAMESPACE, pod)

@@ -71,6 +71,17 @@ def test_an_unready_head_says_what_the_kubelet_says() -> None:
     assert condition(found, "Ready") == ("False", "NotReady", message)
 
 
+def test_a_head_that_an_earlier_cluster_left_behind_is_named() -> None:
+    """Clients of the head Service would reach the one or the other."""
+    observed = replace(seen(WELL), strangers=["example-ray-head-old"])
+    found = status_of(observed, make_plan(observed))
+    message = (
+        "the head Service leads to the head of an earlier cluster of this name as well; "
+        "delete the pod example-ray-head-old"
+    )
+    assert condition(found, "Ready") == ("False", "NotReady", message)
+
+
 def with_limit(memory: str) -> RayCluster:
     """A cluster whose head may take so much memory."""
     resources = {"limits": {"memory": memory}}
