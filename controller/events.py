@@ -53,6 +53,13 @@ class Events:
             if error.reason != "AlreadyExists":
                 level = logging.WARNING if error.status == 403 else logging.DEBUG
                 log.log(level, "%s could not post the event %s: %s", cluster.key.log_prefix, reason, error)
+                if once and error.status not in (403, 404):
+                    self._unsay(name)
+
+    def _unsay(self, name: str) -> None:
+        """What is said once only is to be said again: nobody has heard it."""
+        with self._lock:
+            self._said.pop(name.rpartition(".")[2], None)
 
     def _count(self, cluster: RayCluster, kind: str, reason: str, about: str, once: bool) -> tuple[str, int]:
         """The Event's name, and how often it has been said with this time; 0: do not say it."""

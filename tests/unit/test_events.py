@@ -123,3 +123,12 @@ def test_an_event_that_cannot_be_posted_is_only_missed(said: Said, caplog: pytes
 def test_a_message_is_as_long_as_the_api_server_takes(said: Said) -> None:
     said.post("x" * 5000)
     assert len(said.api.calls[0][2]["message"]) == 1024
+
+
+@pytest.mark.parametrize(("status", "posts"), [(500, 2), (0, 2), (403, 1), (409, 1)])
+def test_what_is_said_once_is_said_again_when_nobody_heard_it(said: Said, status: int, posts: int) -> None:
+    """Not where it may not be said at all, or was said by an earlier process."""
+    said.api.error = ApiError(status, "AlreadyExists" if status == 409 else "", "no")
+    for _ in range(3):
+        said.post(once="3/head")
+    assert said.methods == ["POST"] * posts
