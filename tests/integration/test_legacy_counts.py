@@ -39,7 +39,7 @@ def places(fake_nodes: Mapping[str, str]) -> Iterator[tuple[Namespace, Namespace
     operator = OperatorProcess(fake_nodes, ",".join(space.name for space in spaces))
     for space in spaces:
         space.create()
-        space.kubelet(heads_only=True)
+        space.kubelet(heads_only=True, take_work=True)
     operator.start()
     yield spaces[0], spaces[1]
     operator.stop()
@@ -68,6 +68,7 @@ def test_thirty_workers_come_and_go_and_fifteen_actors_bring_fifteen_pods(
     # The head takes one of them.
     head.demands = (Demand(Shape.of({"CPU": 1}), 15),)
     eventually(lambda: first.settled(NAME, 14))
+    eventually(lambda: sum(demand.count for demand in head.demands) == 1)
     assert (len(first.pods()), len(second.pods())) == (15, 2)
 
     first.finish_work(idle_seconds=61)

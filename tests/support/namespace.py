@@ -37,9 +37,13 @@ class Namespace:
         """Make the namespace."""
         self.server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": self.name}})
 
-    def kubelet(self, *, heads_only: bool = False) -> None:
-        """Every pod that waits becomes running and ready, until ``stop``; heads only where there are other nodes."""
+    def kubelet(self, *, heads_only: bool = False, take_work: bool = False) -> None:
+        """Every pod that waits becomes running and ready, until ``stop``; heads only where there are other nodes.
+
+        ``take_work``: a worker that joins takes work that waits; else that waits for ever.
+        """
         self._heads_only = heads_only
+        self._ray.take_work = take_work
         self._kubelet.start()
 
     def stop(self) -> None:

@@ -19,6 +19,8 @@ class RayPods:
     """Every worker is busy from its start; one that is told to leave finishes before the next look."""
 
     def __init__(self) -> None:
+        # Whether work that waits is taken by those who join; else it waits for ever.
+        self.take_work = False
         # By the uid of the head's pod.
         self._heads: dict[str, FakeGcs] = {}
         # By their pods' uids: where they have joined, and as whom.
@@ -49,7 +51,8 @@ class RayPods:
                 metadata = pod["metadata"]
                 node_type = metadata["labels"]["ray-user-node-type"]
                 gcs_of_pod.add_node(metadata["name"], node_type, {"CPU": 1}, status=NodeStatus.RUNNING)
-                _take_work(gcs_of_pod)
+                if self.take_work:
+                    _take_work(gcs_of_pod)
                 self._workers[uid] = gcs_of_pod, metadata["name"]
 
     def heads(self) -> list[FakeGcs]:
