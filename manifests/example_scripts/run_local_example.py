@@ -15,6 +15,7 @@ import ray
 
 LOCAL_PORT = 10001
 NODES = 3
+TRIES = 5
 
 
 @ray.remote
@@ -37,6 +38,18 @@ def wait_for_nodes(expected: int) -> None:
         time.sleep(1)
 
 
+def connect(address: str) -> None:
+    """Connect; now and then Ray fails to start the server of a client, and starts it when asked once more."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            ray.init(address)
+            return
+        except ConnectionError:
+            if attempt == TRIES:
+                raise
+            time.sleep(1)
+
+
 def main() -> None:
     """Wait for the cluster, then pass objects from task to task and count which hosts handled them."""
     wait_for_nodes(NODES)
@@ -48,5 +61,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    ray.init(sys.argv[1] if len(sys.argv) > 1 else f"ray://127.0.0.1:{LOCAL_PORT}")
+    connect(sys.argv[1] if len(sys.argv) > 1 else f"ray://127.0.0.1:{LOCAL_PORT}")
     main()
