@@ -6,7 +6,6 @@ role and settings; only its image is another, since no image of Ray holds this o
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterator, Mapping
 
@@ -14,14 +13,14 @@ import pytest
 
 from tests.support.kube import Kube, KubectlError, eventually
 from tests.support.manifests import (
+    CRDS,
     LEGACY,
     MANIFESTS,
     OPERATOR_IMAGE,
     RAY_IMAGE,
     Object,
+    legacy_example,
     objects,
-    ray_cluster,
-    small,
     with_image,
     with_workers,
 )
@@ -48,7 +47,7 @@ for line in sys.stdin:
 
 def first() -> Object:
     """The first cluster, its head on another port: both start commands say so."""
-    cluster = small(ray_cluster(LEGACY / "example_cluster-1.13.yaml"))
+    cluster = legacy_example()
     for field in ("headStartRayCommands", "workerStartRayCommands"):
         cluster["spec"][field] = [c.replace("6379", str(HEAD_PORT)) for c in cluster["spec"][field]]
     return cluster
@@ -56,16 +55,16 @@ def first() -> Object:
 
 def second() -> Object:
     """The second cluster: another name, one worker."""
-    cluster = with_workers(small(ray_cluster(LEGACY / "example_cluster-1.13.yaml")), "worker-node", 1)
+    cluster = with_workers(legacy_example(), "worker-node", 1)
     cluster["metadata"]["name"] = SECOND
-    return copy.deepcopy(cluster)
+    return cluster
 
 
 @pytest.fixture(scope="module")
 def kube(environment: Mapping[str, str]) -> Iterator[Kube]:
     """A namespace with the CRD in place and the operator in it."""
     default = Kube(environment)
-    default.run("apply", "-f", str(LEGACY.parent.parent / "charts/ray/crds"))
+    default.run("apply", "-f", CRDS)
     manifest = [with_image(o, OPERATOR_IMAGE) for o in objects(LEGACY / "operator_namespaced.yaml")]
     with namespaces(default, NAMESPACE) as (kube,), operator(kube, manifest):
         yield kube

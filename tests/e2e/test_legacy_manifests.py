@@ -14,13 +14,12 @@ import environment as cluster_environment
 import pytest
 
 from tests.support.kube import Kube, eventually
-from tests.support.manifests import LEGACY, OPERATOR_IMAGE, objects, with_image
-from tests.support.prerequisites import ROOT, cannot_run, local_kubernetes
+from tests.support.manifests import CRDS, LEGACY, OPERATOR_IMAGE, objects, with_image
+from tests.support.prerequisites import cannot_run, local_kubernetes
 from tests.support.real import message, namespaces, operator, ready
 
 IMAGES = ("rayproject/ray:latest", "rayproject/ray:nightly")
 NAMES = [option for image in IMAGES for option in ("--as", image)]
-CLUSTER = "example-cluster"
 # Per operator the RayClusters of its time, and whether their heads have memory enough for today's Ray.
 GENERATIONS = [
     ("operator-1.3", ("example_cluster-1.3", "example_cluster2-1.3"), False),
@@ -39,7 +38,7 @@ def kube(environment: Mapping[str, str], local_name: str) -> Iterator[Kube]:
     archive = cluster_environment.captured(cluster_environment.BUILD_IMAGE, "ray").strip()
     local_kubernetes("load-image", "--name", local_name, *NAMES, archive)
     default = Kube(environment)
-    default.run("apply", "-f", str(ROOT / "charts/ray/crds"))
+    default.run("apply", "-f", CRDS)
     with namespaces(default, "ray") as (kube,):
         yield kube
 

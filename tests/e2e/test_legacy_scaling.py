@@ -12,12 +12,12 @@ import pytest
 
 from tests.support.kube import Kube, eventually
 from tests.support.manifests import (
+    CRDS,
     LEGACY,
     OPERATOR_IMAGE,
     Object,
+    legacy_example,
     objects,
-    ray_cluster,
-    small,
     with_image,
     with_workers,
 )
@@ -44,7 +44,7 @@ sys.stdin.readline()
 
 def cluster(workers: int) -> Object:
     """The legacy example with room for a hundred workers, and its client port exposed as another one."""
-    changed = with_workers(small(ray_cluster(LEGACY / "example_cluster-1.13.yaml")), "worker-node", workers)
+    changed = with_workers(legacy_example(), "worker-node", workers)
     changed["spec"] |= {"maxWorkers": 100, "idleTimeoutMinutes": 0.1}
     changed["spec"]["podTypes"][1]["maxWorkers"] = 100
     changed["spec"]["headServicePorts"] = [{"name": "client", "port": CLIENT_PORT, "targetPort": 10001}]
@@ -55,7 +55,7 @@ def cluster(workers: int) -> Object:
 def places(environment: Mapping[str, str]) -> Iterator[tuple[Kube, Kube]]:
     """Two namespaces, and the operator for all of them in the default one."""
     default = Kube(environment)
-    default.run("apply", "-f", str(LEGACY.parent.parent / "charts/ray/crds"))
+    default.run("apply", "-f", CRDS)
     manifest = [with_image(o, OPERATOR_IMAGE) for o in objects(LEGACY / "operator_cluster_scoped.yaml")]
     with operator(default, manifest), namespaces(default, "legacy-scaling", "legacy-scaling-2") as (first, second):
         yield first, second

@@ -13,6 +13,7 @@ from tests.support.prerequisites import ROOT
 Object = dict[str, Any]
 MANIFESTS = ROOT / "manifests"
 LEGACY = ROOT / "tests" / "legacy"
+CRDS = str(ROOT / "charts" / "ray" / "crds")
 RAY_IMAGE = "rayproject/ray:2.60.0"
 OPERATOR_IMAGE = "ray-operator:0.1.0"
 
@@ -26,6 +27,11 @@ def ray_cluster(path: Path) -> Object:
     """The only object of a file."""
     (found,) = objects(path)
     return found
+
+
+def legacy_example() -> Object:
+    """The example cluster of Ray 1.13, small."""
+    return small(ray_cluster(LEGACY / "example_cluster-1.13.yaml"))
 
 
 def containers(obj: Object) -> list[Object]:

@@ -12,7 +12,7 @@ from typing import IO
 from tests.support.kube import Kube, eventually
 from tests.support.manifests import Object
 
-HEAD, WORKER = "ray-node-type=head", "ray-node-type=worker"
+HEAD = "ray-node-type=head"
 # What an operator may be, and the condition of one that runs.
 RUNNING = {"Deployment": "Available", "Pod": "Ready"}
 # How a Ray program begins.
