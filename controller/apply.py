@@ -30,12 +30,9 @@ from .actions import (
 from .api import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
 from .blocks import LASTING
 from .heads import Heads
-from .model import ClusterSpec, Key, RayCluster
-from .pods import build_pod
-from .provider import KubernetesNodeProvider, node_of, typed
-from .service import build_service, service_name
-from .store import Store
-from .views import (
+from .objects.pod import build_pod
+from .objects.service import build_service, service_name
+from .objects.views import (
     DRAIN_BY_ANNOTATION,
     DRAIN_REASON_ANNOTATION,
     HEAD_IP_ANNOTATION,
@@ -43,6 +40,9 @@ from .views import (
     PodView,
     ServiceView,
 )
+from .provider import KubernetesNodeProvider, node_of, typed
+from .raycluster.model import ClusterSpec, Key, RayCluster
+from .store import Store
 
 log = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from .manifests import cluster_of
-from .model import Json, parse_spec
-from .pods import unbuildable
-from .schema import schema_problems
-from .validation import Problem, problems
+from .objects.pod import unbuildable
+from .raycluster.model import Json, parse_spec
+from .raycluster.schema import schema_problems
+from .raycluster.validation import Problem, problems
 
 
 def check(manifest: Json) -> tuple[Problem, ...]:

@@ -16,12 +16,12 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from .health import Health
-from .model import Key, RayCluster
+from .objects.views import PodView
 from .queue import WorkQueue
+from .raycluster.model import Key, RayCluster
 from .reconciler import Stores
 from .scaling import RayView
 from .status import ERROR, RECOVERY, RUNNING, UPDATING
-from .views import PodView
 
 PHASES = (UPDATING, RUNNING, RECOVERY, ERROR)
 # A cluster may have any number of types; what is beyond these is told as one.

@@ -15,9 +15,9 @@ from autoscaler.model import NodeStatus, RayNode
 from autoscaler.scheduler import removable
 
 from .actions import DeletePod, DrainPod, RetirePod
-from .model import ClusterSpec
+from .objects.views import PodView
+from .raycluster.model import ClusterSpec
 from .scaling import Fleet, RayView, Scaling
-from .views import PodView
 
 # Workers drained in one pass: each drain may wait for a raylet, and other clusters wait with it.
 MAX_DRAINS = 16

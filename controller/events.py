@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from .api import MERGE_PATCH, Api, ApiError, path_of
-from .model import API_VERSION, KIND, RayCluster, timestamp
+from .raycluster.model import API_VERSION, KIND, RayCluster, timestamp
 
 log = logging.getLogger(__name__)
 

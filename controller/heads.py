@@ -12,9 +12,9 @@ from autoscaler.convert import ReportedState
 from autoscaler.gcs import Credentials, DrainReason, GcsClient, GcsError
 from autoscaler.poller import Poller
 
-from .model import Key
+from .objects.views import PodView
+from .raycluster.model import Key
 from .scaling import RayView
-from .views import PodView
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from autoscaler.convert import ReportedState
 
 from .api import Api, ApiError
 from .heads import Heads
-from .model import Key
+from .objects.views import PodView
+from .raycluster.model import Key
 from .scaling import RayView
-from .views import PodView
 
 NOT_LEADER = "NotLeader"
 

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .blocks import Block
-from .model import ClusterSpec, RayCluster
+from .objects.views import PodView, ServiceView
+from .raycluster.model import ClusterSpec, RayCluster
 from .scaling import RayView
-from .views import PodView, ServiceView
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from autoscaler.provider import ProviderError
 
 from .actions import Action
-from .model import Key, RayCluster
 from .observed import Observed
 from .plan import Plan, make_plan
+from .raycluster.model import Key, RayCluster
 
 
 class Observer:

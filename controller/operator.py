@@ -22,13 +22,13 @@ from .leadership import FencedApi, FencedHeads, Leadership
 from .lease import Election
 from .measured import MeasuredApi, MeasuredGcsClient
 from .metrics import Metrics
-from .model import PLURAL, Key, RayCluster
+from .objects.views import CLUSTER_LABEL, PodView, ServiceView
 from .observed import Settings
 from .queue import NEWS_SECONDS, WorkQueue
+from .raycluster.model import PLURAL, Key, RayCluster
 from .reconciler import DONE, Reconciler, Result, Stores
 from .recorder import Recorder
 from .store import Store, Stored
-from .views import CLUSTER_LABEL, PodView, ServiceView
 from .watch import Watcher
 
 log = logging.getLogger(__name__)

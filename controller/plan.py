@@ -18,10 +18,10 @@ from autoscaler.scheduler import Decision
 
 from .actions import Action, CreatePod, CreateService, DeletePod, PatchService
 from .blocks import next_end
+from .objects.pod import slot_name
+from .objects.service import is_current
+from .objects.views import HEAD, WORKER, PodView
 from .observed import Observed
-from .pods import slot_name
-from .service import is_current
-from .views import HEAD, WORKER, PodView
 from .workers import plan_workers, slots_of
 
 # A head whose kubelet is silent is given up when it does not answer for so long either.

@@ -20,9 +20,9 @@ from autoscaler.provider import (
 )
 
 from .api import Api, ApiError, path_of
-from .model import Key, RayCluster
+from .objects.views import PodView
+from .raycluster.model import Key, RayCluster
 from .store import Store
-from .views import PodView
 
 
 class KubernetesNodeProvider(NodeProvider):

@@ -13,18 +13,18 @@ from .apply import Applied, Applier
 from .blocks import Memory, next_end
 from .events import Events
 from .heads import Heads
-from .model import PLURAL, ClusterSpec, Json, Key, PodType, RayCluster, parse_spec
+from .objects.pod import unbuildable
+from .objects.service import service_name
+from .objects.views import HEAD, PodView, ServiceView
 from .observed import Observed, Settings
 from .observer import Observer
 from .plan import Plan
-from .pods import unbuildable
+from .raycluster.model import PLURAL, ClusterSpec, Json, Key, PodType, RayCluster, parse_spec
+from .raycluster.validation import Problem, problems
 from .reporter import Reporter
-from .service import service_name
 from .status import gives_up_head, report_of, status_of, status_of_untried
 from .store import Store
 from .trial import TRY_AGAIN_SECONDS, Trial, Verdict, ignored, judge, rejections, trial_pod
-from .validation import Problem, problems
-from .views import HEAD, PodView, ServiceView
 
 # A pass creates at most this many pods and then lets other clusters have their turn.
 MAX_CREATES_PER_PASS = 100

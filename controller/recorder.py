@@ -18,10 +18,10 @@ from autoscaler.provider import (
 
 from .actions import Action, CreatePod, DeletePod, RetirePod, summarize
 from .metrics import Metrics
-from .model import Key, RayCluster
 from .observed import Observed
 from .observer import Observer
 from .plan import Plan
+from .raycluster.model import Key, RayCluster
 from .scaling import RayView
 
 MAX_DECISIONS = 50

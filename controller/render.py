@@ -14,11 +14,11 @@ from .actions import CreatePod, CreateService
 from .checks import check
 from .commands import FINE, WRONG_INPUT, command_parser
 from .manifests import ManifestError, cluster_of, read_manifests
-from .model import Json, RayCluster, parse_spec
+from .objects.pod import build_pod
+from .objects.service import build_service
 from .observed import Observed
 from .plan import make_plan
-from .pods import build_pod
-from .service import build_service
+from .raycluster.model import Json, RayCluster, parse_spec
 
 DESCRIPTION = """\
 Prints the objects that the operator creates for a new RayCluster: the head Service, the head pod and minWorkers

@@ -9,13 +9,13 @@ from typing import Any
 from .actions import Action, summarize
 from .api import JSON_PATCH, Api, ApiError, path_of
 from .events import NORMAL, WARNING, Events
-from .model import PLURAL, Json, Key, RayCluster
 from .observed import Observed
 from .overview import heading, overview
 from .plan import Announcement, Plan
+from .raycluster.model import PLURAL, Json, Key, RayCluster
+from .raycluster.validation import Problem
 from .status import REFUSED, RUNNING, status_of_invalid
 from .store import Store
-from .validation import Problem
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from typing import Any
 from prometheus_client.exposition import choose_encoder
 
 from .collector import phase, state_of, waiting
-from .model import Json, RayCluster
 from .operator import Operator
 from .page import ClusterRow, DecisionRow, Page, render
+from .raycluster.model import Json, RayCluster
 from .server import Reply, Route
 
 

@@ -10,9 +10,9 @@ from jsonschema import Draft202012Validator
 
 from autoscaler.model import Demand, Gang, LabelConstraint, Operator, Selector, Shape, Strategy
 
-from .model import Json
-from .schema import problems_by
-from .validation import Problem
+from .raycluster.model import Json
+from .raycluster.schema import problems_by
+from .raycluster.validation import Problem
 
 DEFAULT_POD_SECONDS = 10.0
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from .checks import check
 from .commands import FINE, WRONG_INPUT, command_parser
 from .manifests import ManifestError, cluster_of, read_documents, read_manifests
-from .model import Json, parse_spec
+from .raycluster.model import Json, parse_spec
 from .scenario import scenario_of, scenario_problems
 from .simulation import LAUNCH, REMOVE, Happening, Simulation
 

@@ -16,14 +16,14 @@ from autoscaler.model import QUANTUM, Demand, Gang, NodeStatus, RayNode, RayStat
 from autoscaler.request import Decision
 
 from .actions import CreatePod, DeletePod, RetirePod, TellHead
-from .model import ClusterSpec, PodType, RayCluster
+from .objects.pod import build_pod
+from .objects.service import build_service
+from .objects.views import HEAD, PodView, ServiceView
 from .observed import Observed
 from .plan import make_plan
-from .pods import build_pod
+from .raycluster.model import ClusterSpec, PodType, RayCluster
 from .scaling import RayView, declared_labels, declared_resources
 from .scenario import GangWork, Scenario, Step
-from .service import build_service
-from .views import HEAD, PodView, ServiceView
 
 # No cluster needs so many passes at one moment; if one does, something is wrong with the planner.
 MAX_PASSES = 1_000

@@ -10,14 +10,14 @@ from autoscaler.convert import PendingInstance, ReportedState
 from autoscaler.model import QUANTUM, Demand, Shape
 
 from .actions import Action, CreatePod, CreateService, DrainPod, RetirePod, summarize
-from .model import Json, RayCluster, timestamp
+from .objects.service import service_name
+from .objects.views import HEAD, PodView
 from .observed import Observed
 from .plan import Plan
-from .resources import little_memory, node_resources
+from .raycluster.model import Json, RayCluster, timestamp
+from .raycluster.ray_resources import little_memory, node_resources
+from .raycluster.validation import Problem
 from .scaling import RayView
-from .service import service_name
-from .validation import Problem
-from .views import HEAD, PodView
 
 UPDATING = "Updating"
 RUNNING = "Running"

@@ -9,9 +9,9 @@ from enum import Enum
 from typing import Any
 
 from .api import ApiError
-from .model import ClusterSpec, PodType, RayCluster
-from .pods import build_pod, name_prefix
-from .validation import Problem
+from .objects.pod import build_pod, name_prefix
+from .raycluster.model import ClusterSpec, PodType, RayCluster
+from .raycluster.validation import Problem
 
 # Policies change without a change of the spec.
 TRY_AGAIN_SECONDS = 60.0

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from .checks import check
 from .commands import FINE, WRONG_INPUT, command_parser
 from .manifests import ManifestError, read_manifests
-from .model import Json
+from .raycluster.model import Json
 
 DESCRIPTION = """\
 Checks the RayClusters in manifest files as the API server and the operator would, without either. Each line names

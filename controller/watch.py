@@ -26,7 +26,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from .api import Api, ApiError, path_of
-from .model import PLURAL
+from .raycluster.model import PLURAL
 from .store import Store, Stored
 
 log = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from .actions import Action, CreatePod, DeletePod, TellHead
 from .backoff import QUIET_SECONDS, backoff_seconds
 from .blocks import can_start, next_stuck
 from .departures import Departures, Situation, departures
+from .objects.views import WORKER, PodView
 from .observed import Observed
 from .scaling import Fleet, RayView, Scaling, scale
-from .views import WORKER, PodView
 
 # The scheduler's reasons, as people are told.
 _WHY = {

@@ -11,11 +11,11 @@ from kubernetes import client, config
 
 from autoscaler.provider import Launch, NodeProvider
 from controller.api import Api
-from controller.model import RayCluster, parse_spec
-from controller.pods import build_pod
+from controller.objects.pod import build_pod
+from controller.objects.views import PodView
 from controller.provider import KubernetesNodeProvider
+from controller.raycluster.model import RayCluster, parse_spec
 from controller.store import Store
-from controller.views import PodView
 from tests.conformance.node_provider import NodeProviderContract
 from tests.support.kube import Kube, eventually
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from controller.model import ClusterSpec, Key, RayCluster, config_hash, parse_spec
+from controller.objects.pod import build_pod, slot_name
+from controller.objects.service import build_service
+from controller.objects.views import HEAD, WORKER, PodView, ServiceView
 from controller.observed import Observed
-from controller.pods import build_pod, slot_name
-from controller.service import build_service
-from controller.views import HEAD, WORKER, PodView, ServiceView
+from controller.raycluster.model import ClusterSpec, Key, RayCluster, config_hash, parse_spec
 
 NAMESPACE, NAME, UID = "ray", "example", "cluster-uid"
 NOW = 1_700_000_000.0

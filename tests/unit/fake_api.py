@@ -8,9 +8,9 @@ from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
 from controller.api import JSON_PATCH, Api, ApiError
-from controller.model import RayCluster
+from controller.objects.views import PodView, ServiceView
+from controller.raycluster.model import RayCluster
 from controller.reconciler import Stores
-from controller.views import PodView, ServiceView
 
 from .builders import NOW_TEXT
 

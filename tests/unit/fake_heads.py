@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 
 from autoscaler.convert import ReportedState
 from autoscaler.model import NodeStatus, RayNode, RayState
-from controller.model import Key
+from controller.objects.views import PodView
+from controller.raycluster.model import Key
 from controller.scaling import RayView
-from controller.views import PodView
 
 
 @dataclass

@@ -18,11 +18,11 @@ from controller.actions import (
     RetirePod,
     TellHead,
 )
-from controller.model import ClusterSpec, RayCluster, ServicePort, parse_spec
+from controller.objects.views import HEAD, WORKER, PodView, ServiceView
 from controller.observed import Observed
 from controller.plan import Plan, make_plan
+from controller.raycluster.model import ClusterSpec, RayCluster, ServicePort, parse_spec
 from controller.scaling import RayView
-from controller.views import HEAD, WORKER, PodView, ServiceView
 
 from .builders import NOW, UID, cluster, head_pod, raw_spec, raw_type, service
 

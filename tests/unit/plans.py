@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from controller.actions import CreatePod, DeletePod
-from controller.model import RayCluster, parse_spec
+from controller.objects.pod import slot_name
 from controller.plan import Plan
-from controller.pods import slot_name
+from controller.raycluster.model import RayCluster, parse_spec
 
 from .builders import cluster, head_pod, raw_spec, worker_pod
 

@@ -12,11 +12,11 @@ from autoscaler.model import Demand, RayState, Shape
 from autoscaler.provider import ForbiddenError, InvalidNodeError, ProviderError, QuotaExceededError
 from controller.actions import CreatePod, DeletePod
 from controller.blocks import LOST, Block, Memory
-from controller.model import parse_spec
+from controller.objects.views import PodView
 from controller.plan import make_plan
+from controller.raycluster.model import parse_spec
 from controller.scaling import RayView
 from controller.status import status_of
-from controller.views import PodView
 
 from .builders import NOW, cluster, head_pod, raw_spec, raw_type, seen, worker_pod
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.bootstrap import blocking, head_script, output_files, worker_script
-from controller.model import ClusterSpec, parse_spec
+from controller.objects.entrypoint import blocking, head_script, output_files, worker_script
+from controller.raycluster.model import ClusterSpec, parse_spec
 
 from .builders import raw_spec
 

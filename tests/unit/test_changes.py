@@ -14,11 +14,11 @@ import pytest
 from autoscaler.model import RayState
 from controller.actions import CreatePod, DeletePod, DrainPod, PatchService, RetirePod
 from controller.blocks import Block
-from controller.model import RayCluster, parse_spec
+from controller.objects.views import PodView
 from controller.observed import Observed
 from controller.plan import Plan, make_plan
+from controller.raycluster.model import RayCluster, parse_spec
 from controller.scaling import RayView
-from controller.views import PodView
 
 from .builders import NOW, cluster, pod_config, raw_spec, raw_type, seen, service, worker_pod
 from .fake_heads import node

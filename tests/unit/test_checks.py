@@ -11,8 +11,8 @@ import yaml
 from kubernetes.client import models
 
 from controller.checks import check
-from controller.schema import CRD_FILE
-from controller.validation import problems
+from controller.raycluster.schema import CRD_FILE
+from controller.raycluster.validation import problems
 from tests.support.mistakes import MISTAKES, Mistake
 
 from .builders import raw_cluster, raw_spec
@@ -39,8 +39,8 @@ def test_an_operator_whose_api_server_has_an_older_crd_finds_it_too(name: str) -
 
 
 def test_the_crd_that_is_installed_is_the_one_that_is_checked_with() -> None:
-    """After a change: cp charts/ray/crds/raycluster.yaml controller/"""
-    assert (ROOT / "charts/ray/crds" / CRD_FILE).read_text() == (ROOT / "controller" / CRD_FILE).read_text()
+    """After a change: cp charts/ray/crds/raycluster.yaml controller/raycluster/"""
+    assert (ROOT / "charts/ray/crds" / CRD_FILE).read_text() == (ROOT / "controller/raycluster" / CRD_FILE).read_text()
 
 
 def test_every_mistake_is_told_at_once() -> None:

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from autoscaler.model import RayState
 from controller.collector import MAX_TYPES, ClusterCollector, StateCollector, state_of
 from controller.health import Health
-from controller.model import Key, RayCluster
 from controller.queue import WorkQueue
+from controller.raycluster.model import Key, RayCluster
 from controller.reconciler import Stores
 from controller.scaling import RayView
 from controller.store import Store

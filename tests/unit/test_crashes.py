@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.views import HEAD, WORKER
+from controller.objects.views import HEAD, WORKER
 
 from .builders import raw_spec
 from .world import World

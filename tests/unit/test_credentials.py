@@ -11,7 +11,7 @@ import pytest
 from autoscaler.gcs import Credentials, GcsClient
 from controller.credentials import READ_AGAIN_SECONDS, CredentialFolder
 from controller.heads import PolledHeads
-from controller.model import Key
+from controller.raycluster.model import Key
 from tests.fakes.gcs import FakeGcs
 from tests.support.kube import eventually
 

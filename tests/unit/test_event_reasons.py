@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from controller import blocks, status, views
+from controller import blocks, status
+from controller.objects import views
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where a reason is no text of its own: a block's is its Event's, and so is that of the Ready condition.

@@ -9,12 +9,12 @@ import pytest
 
 from autoscaler.model import NodeStatus, RayNode, RayState
 from controller.actions import CreatePod, DeletePod, DrainPod, RetirePod
+from controller.objects.views import HEAD as HEAD_KIND
+from controller.objects.views import PodView
 from controller.observed import Observed
 from controller.plan import Plan, make_plan
 from controller.scaling import RayView
 from controller.status import status_of
-from controller.views import HEAD as HEAD_KIND
-from controller.views import PodView
 
 from .builders import NOW, cluster, failed, raw_spec, seen
 from .fake_heads import node

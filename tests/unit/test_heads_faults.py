@@ -11,8 +11,8 @@ import pytest
 from autoscaler.gcs import GcsClient
 from controller.actions import CreatePod, DeletePod, DrainPod, RetirePod
 from controller.heads import PolledHeads
-from controller.model import Key, parse_spec
 from controller.plan import make_plan
+from controller.raycluster.model import Key, parse_spec
 from controller.scaling import FRESH_SECONDS, WORTHLESS_SECONDS
 from tests.fakes.gcs import FakeGcs
 from tests.support.kube import eventually

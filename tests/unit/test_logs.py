@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from controller.logs import OWN, QUIET_SECONDS, HumanFormatter, JsonFormatter, Repeats, set_up
-from controller.model import Key
+from controller.raycluster.model import Key
 
 PREFIX = Key("ray", "example").log_prefix
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl"

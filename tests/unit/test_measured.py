@@ -18,7 +18,7 @@ from autoscaler.poller import Poller
 from controller.api import Api, ApiError, path_of
 from controller.measured import Lag, MeasuredApi, MeasuredGcsClient, parts_of
 from controller.metrics import Metrics
-from controller.model import PLURAL
+from controller.raycluster.model import PLURAL
 from tests.fakes.gcs import FakeGcs
 
 

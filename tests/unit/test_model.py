@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.model import DEFAULT_HEAD_START, Key, RayCluster, ServicePort, parse_spec
+from controller.raycluster.model import DEFAULT_HEAD_START, Key, RayCluster, ServicePort, parse_spec
 
 from .builders import raw_cluster, raw_spec, raw_type
 

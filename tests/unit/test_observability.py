@@ -18,8 +18,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from controller.collector import ClusterCollector, StateCollector
 from controller.health import Health
 from controller.metrics import Metrics
-from controller.model import Key
 from controller.queue import WorkQueue
+from controller.raycluster.model import Key
 from controller.reconciler import Stores
 from controller.store import Store
 

@@ -10,8 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.api import Api, ApiError
-from controller.model import Key
 from controller.operator import LeaseAt, Operator
+from controller.raycluster.model import Key
 from controller.reconciler import Reconciler, Result
 from controller.routes import routes
 from controller.server import Reply

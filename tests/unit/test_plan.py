@@ -9,8 +9,8 @@ import pytest
 
 from controller.actions import CreatePod, CreateService, PatchService, TellHead, summarize
 from controller.backoff import backoff_seconds
+from controller.objects.views import PodView
 from controller.plan import Plan, make_plan
-from controller.views import PodView
 
 from .builders import NOW, cluster, failed, raw_spec, raw_type, seen, service, worker_pod
 from .plans import HEAD, SPEC, W0, W1, WELL, changed_pod, created, deleted, slot, with_spec

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.views import HEAD, WORKER
+from controller.objects.views import HEAD, WORKER
 
 from .builders import raw_spec
 from .plan_world import PlanWorld

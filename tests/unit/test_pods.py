@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.bootstrap import head_script, worker_script
-from controller.model import PodType, config_hash, parse_spec
-from controller.pods import build_pod, ray_resources, slot_name, unbuildable
+from controller.objects.entrypoint import head_script, worker_script
+from controller.objects.pod import build_pod, ray_resources, slot_name, unbuildable
+from controller.raycluster.model import PodType, config_hash, parse_spec
 from tests.support.prerequisites import ROOT
 
 from .builders import UID, cluster, pod_config, raw_spec, raw_type

@@ -18,11 +18,11 @@ from autoscaler.provider import (
     TransientError,
 )
 from controller.api import ApiError
-from controller.model import Key, parse_spec
-from controller.pods import build_pod
+from controller.objects.pod import build_pod
+from controller.objects.views import PodView
 from controller.provider import KubernetesNodeProvider, typed
+from controller.raycluster.model import Key, parse_spec
 from controller.store import Store
-from controller.views import PodView
 from tests.conformance.node_provider import A, NodeProviderContract, made
 
 from .builders import NAMESPACE, cluster

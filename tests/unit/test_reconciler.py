@@ -10,8 +10,8 @@ import pytest
 
 from autoscaler.model import Demand, NodeStatus, Shape
 from controller.api import ApiError
+from controller.objects.views import CLUSTER_LABEL, HEAD, KIND_LABEL, WORKER
 from controller.reconciler import MAX_CREATES_PER_PASS, Result
-from controller.views import CLUSTER_LABEL, HEAD, KIND_LABEL, WORKER
 
 from .builders import NAME, NAMESPACE, NOW_TEXT, raw_spec
 from .world import KEY, World, well

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from autoscaler.model import Demand, RayState, Shape
-from controller.views import KIND_LABEL
+from controller.objects.views import KIND_LABEL
 
 from .builders import raw_spec
 from .fake_heads import node

@@ -10,7 +10,7 @@ from autoscaler.model import Demand, RayState, Shape
 from autoscaler.provider import ForbiddenError, QuotaExceededError, TransientError
 from controller.actions import Action, CreatePod, DeletePod, RetirePod
 from controller.metrics import Metrics
-from controller.model import Key
+from controller.raycluster.model import Key
 from controller.recorder import MAX_DECISIONS, Recorder, refusal, termination
 from controller.scaling import RayView
 

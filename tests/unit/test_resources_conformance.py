@@ -9,7 +9,7 @@ import pytest
 from ray._private.accelerators import get_all_accelerator_resource_names
 from ray._private.resource_and_label_spec import ResourceAndLabelSpec
 
-from controller.resources import detect_resources
+from controller.raycluster.ray_resources import detect_resources
 
 
 def seen_by_ray(monkeypatch: pytest.MonkeyPatch, told: dict[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import pytest
 
 from autoscaler.model import Demand, NodeStatus, RayNode, RayState, Shape
 from controller.actions import CreatePod, DeletePod, RetirePod
-from controller.model import parse_spec
 from controller.observed import Observed
 from controller.plan import Plan, make_plan
+from controller.raycluster.model import parse_spec
 from controller.scaling import RayView
 from controller.status import report_of, status_of
 

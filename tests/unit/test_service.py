@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from controller.model import parse_spec
-from controller.service import build_service, is_current, service_name
-from controller.views import ServiceView
+from controller.objects.service import build_service, is_current, service_name
+from controller.objects.views import ServiceView
+from controller.raycluster.model import parse_spec
 
 from .builders import cluster, raw_spec, service
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.model import Demand, Gang, Shape, Strategy
-from controller.model import ClusterSpec, parse_spec
+from controller.raycluster.model import ClusterSpec, parse_spec
 from controller.scenario import GangWork, Scenario, Step, Work
 from controller.simulation import LAUNCH, REMOVE, Happening, Simulation
 

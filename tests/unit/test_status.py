@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from controller.model import RayCluster, parse_spec
+from controller.objects.views import PodView
 from controller.observed import Observed
 from controller.plan import make_plan
+from controller.raycluster.model import RayCluster, parse_spec
+from controller.raycluster.validation import Problem
 from controller.status import gives_up_head, status_of, status_of_invalid
-from controller.validation import Problem
-from controller.views import PodView
 
 from .builders import NOW, NOW_TEXT, cluster, failed, head_pod, raw_spec, raw_type, seen, worker_pod
 

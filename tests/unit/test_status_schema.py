@@ -10,8 +10,8 @@ import yaml
 
 from autoscaler.model import Demand, RayState, Shape
 from controller.blocks import Block
-from controller.model import parse_spec
 from controller.plan import make_plan
+from controller.raycluster.model import parse_spec
 from controller.scaling import RayView
 from controller.status import status_of
 
@@ -46,7 +46,9 @@ def described(schema: Any, path: str = "") -> Iterator[str]:
 
 
 def test_the_status_has_the_fields_that_the_schema_describes() -> None:
-    (version,) = yaml.safe_load(files("controller").joinpath("raycluster.yaml").read_text())["spec"]["versions"]
+    (version,) = yaml.safe_load(files("controller.raycluster").joinpath("raycluster.yaml").read_text())["spec"][
+        "versions"
+    ]
     schema = version["schema"]["openAPIV3Schema"]["properties"]["status"]
     assert set(written(everything())) == set(described(schema))
     conditions = {c["type"] for c in everything()["conditions"]}

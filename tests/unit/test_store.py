@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from controller.model import Key, parse_spec
+from controller.objects.views import PodView
+from controller.raycluster.model import Key, parse_spec
 from controller.store import Store
-from controller.views import PodView
 
 from .builders import raw_spec, worker_pod
 

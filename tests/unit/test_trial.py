@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 
 from controller.api import ApiError
+from controller.objects.views import HEAD, WORKER
 from controller.reconciler import Result
 from controller.trial import Verdict, judge
-from controller.views import HEAD, WORKER
 
 from .builders import raw_spec
 from .plans import changed_pod

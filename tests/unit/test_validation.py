@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.model import parse_spec
-from controller.validation import problems
+from controller.raycluster.model import parse_spec
+from controller.raycluster.validation import problems
 
 from .builders import raw_spec, raw_type
 

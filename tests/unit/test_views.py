@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from controller.model import Key, ServicePort
-from controller.views import PodView, ServiceView
+from controller.objects.views import PodView, ServiceView
+from controller.raycluster.model import Key, ServicePort
 
 from .builders import NOW, raw_pod
 

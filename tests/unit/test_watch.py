@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from controller.api import Api, ApiError
-from controller.model import Key, RayCluster
+from controller.objects.views import PodView
+from controller.raycluster.model import Key, RayCluster
 from controller.store import Store
-from controller.views import PodView
 from controller.watch import Backoff, Watcher
 
 from .builders import raw_cluster, raw_pod, raw_spec

@@ -8,10 +8,10 @@ from typing import Any
 
 from autoscaler.model import RayState
 from controller.events import Events
-from controller.model import Key
+from controller.objects.views import KIND_LABEL, WORKER, PodView
+from controller.raycluster.model import Key
 from controller.reconciler import Reconciler, Result, Stores
 from controller.store import Store
-from controller.views import KIND_LABEL, WORKER, PodView
 
 from .builders import NAME, NAMESPACE, NOW, raw_cluster, raw_spec
 from .fake_api import Died, FakeApi, InlineExecutor

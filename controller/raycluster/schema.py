@@ -17,7 +17,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from .model import Json
-from .podschema import schema_of
+from .pod_schema import schema_of
 from .validation import Problem
 
 CRD_FILE = "raycluster.yaml"

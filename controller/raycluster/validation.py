@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .model import DEFAULT_MAX_WORKERS, DEFAULT_SERVICE_PORTS, Json, merge_service_ports, parse_spec
-from .resources import MAX_RESOURCE, QuantityError, detect_resources, node_resources, parse_quantity
+from .ray_resources import MAX_RESOURCE, QuantityError, detect_resources, node_resources, parse_quantity
 
 T = TypeVar("T", bound=Hashable)
 

@@ -8,10 +8,12 @@ import json
 import re
 from typing import Any
 
-from . import bootstrap, probes
-from .model import ClusterSpec, Json, PodType, RayCluster
-from .resources import detect_resources, node_resources
-from .validation import HEAD_COMPONENT_SUFFIX, Problem
+from controller.raycluster.model import ClusterSpec, Json, PodType, RayCluster
+from controller.raycluster.ray_resources import detect_resources, node_resources
+from controller.raycluster.validation import HEAD_COMPONENT_SUFFIX, Problem
+
+from . import entrypoint as bootstrap
+from . import probes
 from .views import (
     ATTEMPT_ANNOTATION,
     CLUSTER_LABEL,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .model import ClusterSpec
+from controller.raycluster.model import ClusterSpec
 
 CLIENT_PORT = 10001
 DASHBOARD_PORT = 8265

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .model import ClusterSpec, RayCluster
-from .validation import HEAD_COMPONENT_SUFFIX
+from controller.raycluster.model import ClusterSpec, RayCluster
+from controller.raycluster.validation import HEAD_COMPONENT_SUFFIX
+
 from .views import CLUSTER_LABEL, COMPONENT_LABEL, ServiceView, owner_reference
 
 

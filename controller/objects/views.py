@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from .model import API_VERSION, KIND, Json, Key, RayCluster, ServicePort
+from controller.raycluster.model import API_VERSION, KIND, Json, Key, RayCluster, ServicePort
 
 # Labels of the legacy operator, which users' selectors rely on.
 CLUSTER_LABEL = "ray-cluster-name"

@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from .model import ClusterSpec, PodType
+from controller.raycluster.model import ClusterSpec, PodType
 
 # The shell functions' names start with "ray_operator": commands of the user's must keep their own meaning.
 HEAD_FILE_DIR = "/etc/ray-operator"

@@ -1,0 +1,1 @@
+"""The RayCluster format: its schema, what is valid, and what its pod types mean to Ray. Pure."""
