@@ -17,18 +17,7 @@ from autoscaler.provider import (
     TransientError,
 )
 
-from .actions import (
-    Action,
-    CreatePod,
-    CreateService,
-    DeletePod,
-    DrainPod,
-    PatchService,
-    RetirePod,
-    TellHead,
-)
 from .api import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
-from .blocks import LASTING
 from .heads import Heads
 from .objects.pod import build_pod
 from .objects.service import build_service, service_name
@@ -40,6 +29,8 @@ from .objects.views import (
     PodView,
     ServiceView,
 )
+from .planning.actions import Action, CreatePod, CreateService, DeletePod, DrainPod, PatchService, RetirePod, TellHead
+from .planning.blocked_types import LASTING
 from .provider import KubernetesNodeProvider, node_of, typed
 from .raycluster.model import ClusterSpec, Key, RayCluster
 from .store import Store

@@ -17,10 +17,10 @@ from prometheus_client.registry import Collector
 
 from .health import Health
 from .objects.views import PodView
+from .planning.scale_up import RayView
 from .queue import WorkQueue
 from .raycluster.model import Key, RayCluster
 from .reconciler import Stores
-from .scaling import RayView
 from .status import ERROR, RECOVERY, RUNNING, UPDATING
 
 PHASES = (UPDATING, RUNNING, RECOVERY, ERROR)

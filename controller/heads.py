@@ -13,8 +13,8 @@ from autoscaler.gcs import Credentials, DrainReason, GcsClient, GcsError
 from autoscaler.poller import Poller
 
 from .objects.views import PodView
+from .planning.scale_up import RayView
 from .raycluster.model import Key
-from .scaling import RayView
 
 log = logging.getLogger(__name__)
 

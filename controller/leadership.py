@@ -16,8 +16,8 @@ from autoscaler.convert import ReportedState
 from .api import Api, ApiError
 from .heads import Heads
 from .objects.views import PodView
+from .planning.scale_up import RayView
 from .raycluster.model import Key
-from .scaling import RayView
 
 NOT_LEADER = "NotLeader"
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from autoscaler.provider import ProviderError
 
-from .actions import Action
-from .observed import Observed
-from .plan import Plan, make_plan
+from .planning.actions import Action
+from .planning.observed import Observed
+from .planning.plan import Plan, make_plan
 from .raycluster.model import Key, RayCluster
 
 

@@ -23,7 +23,7 @@ from .lease import Election
 from .measured import MeasuredApi, MeasuredGcsClient
 from .metrics import Metrics
 from .objects.views import CLUSTER_LABEL, PodView, ServiceView
-from .observed import Settings
+from .planning.observed import Settings
 from .queue import NEWS_SECONDS, WorkQueue
 from .raycluster.model import PLURAL, Key, RayCluster
 from .reconciler import DONE, Reconciler, Result, Stores

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from .commands import COMMANDS, overview
 from .logs import FORMATS
-from .observed import Settings
+from .planning.observed import Settings
 from .server import Tls
 
 T = TypeVar("T")

@@ -8,9 +8,9 @@ from datetime import datetime, timezone
 
 from autoscaler.model import QUANTUM, Demand, RayState
 
-from .observed import Observed
-from .plan import Plan
-from .scaling import own_resources
+from .planning.observed import Observed
+from .planning.plan import Plan
+from .planning.scale_up import own_resources
 
 MAX_LINES = 10
 

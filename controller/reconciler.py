@@ -7,18 +7,18 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
-from .actions import Action, CreatePod, CreateService, DrainPod, RetirePod
 from .api import Api, ApiError, path_of
 from .apply import Applied, Applier
-from .blocks import Memory, next_end
 from .events import Events
 from .heads import Heads
 from .objects.pod import unbuildable
 from .objects.service import service_name
 from .objects.views import HEAD, PodView, ServiceView
-from .observed import Observed, Settings
 from .observer import Observer
-from .plan import Plan
+from .planning.actions import Action, CreatePod, CreateService, DrainPod, RetirePod
+from .planning.blocked_types import Memory, next_end
+from .planning.observed import Observed, Settings
+from .planning.plan import Plan
 from .raycluster.model import PLURAL, ClusterSpec, Json, Key, PodType, RayCluster, parse_spec
 from .raycluster.validation import Problem, problems
 from .reporter import Reporter

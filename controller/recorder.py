@@ -16,13 +16,13 @@ from autoscaler.provider import (
     QuotaExceededError,
 )
 
-from .actions import Action, CreatePod, DeletePod, RetirePod, summarize
 from .metrics import Metrics
-from .observed import Observed
 from .observer import Observer
-from .plan import Plan
+from .planning.actions import Action, CreatePod, DeletePod, RetirePod, summarize
+from .planning.observed import Observed
+from .planning.plan import Plan
+from .planning.scale_up import RayView
 from .raycluster.model import Key, RayCluster
-from .scaling import RayView
 
 MAX_DECISIONS = 50
 

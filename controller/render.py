@@ -10,14 +10,14 @@ from typing import Any
 
 import yaml
 
-from .actions import CreatePod, CreateService
 from .checks import check
 from .commands import FINE, WRONG_INPUT, command_parser
 from .manifests import ManifestError, cluster_of, read_manifests
 from .objects.pod import build_pod
 from .objects.service import build_service
-from .observed import Observed
-from .plan import make_plan
+from .planning.actions import CreatePod, CreateService
+from .planning.observed import Observed
+from .planning.plan import make_plan
 from .raycluster.model import Json, RayCluster, parse_spec
 
 DESCRIPTION = """\

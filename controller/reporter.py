@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .actions import Action, summarize
 from .api import JSON_PATCH, Api, ApiError, path_of
 from .events import NORMAL, WARNING, Events
-from .observed import Observed
 from .overview import heading, overview
-from .plan import Announcement, Plan
+from .planning.actions import Action, summarize
+from .planning.observed import Observed
+from .planning.plan import Announcement, Plan
 from .raycluster.model import PLURAL, Json, Key, RayCluster
 from .raycluster.validation import Problem
 from .status import REFUSED, RUNNING, status_of_invalid

@@ -9,15 +9,15 @@ from typing import Any
 from autoscaler.convert import PendingInstance, ReportedState
 from autoscaler.model import QUANTUM, Demand, Shape
 
-from .actions import Action, CreatePod, CreateService, DrainPod, RetirePod, summarize
 from .objects.service import service_name
 from .objects.views import HEAD, PodView
-from .observed import Observed
-from .plan import Plan
+from .planning.actions import Action, CreatePod, CreateService, DrainPod, RetirePod, summarize
+from .planning.observed import Observed
+from .planning.plan import Plan
+from .planning.scale_up import RayView
 from .raycluster.model import Json, RayCluster, timestamp
 from .raycluster.ray_resources import little_memory, node_resources
 from .raycluster.validation import Problem
-from .scaling import RayView
 
 UPDATING = "Updating"
 RUNNING = "Running"

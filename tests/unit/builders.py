@@ -9,7 +9,7 @@ from typing import Any
 from controller.objects.pod import build_pod, slot_name
 from controller.objects.service import build_service
 from controller.objects.views import HEAD, WORKER, PodView, ServiceView
-from controller.observed import Observed
+from controller.planning.observed import Observed
 from controller.raycluster.model import ClusterSpec, Key, RayCluster, config_hash, parse_spec
 
 NAMESPACE, NAME, UID = "ray", "example", "cluster-uid"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from autoscaler.convert import ReportedState
 from autoscaler.model import NodeStatus, RayNode, RayState
 from controller.objects.views import PodView
+from controller.planning.scale_up import RayView
 from controller.raycluster.model import Key
-from controller.scaling import RayView
 
 
 @dataclass

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autoscaler.model import Demand, NodeStatus, RayNode, RayState, Shape
-from controller.actions import (
+from controller.objects.views import HEAD, WORKER, PodView, ServiceView
+from controller.planning.actions import (
     Action,
     CreatePod,
     CreateService,
@@ -18,11 +19,10 @@ from controller.actions import (
     RetirePod,
     TellHead,
 )
-from controller.objects.views import HEAD, WORKER, PodView, ServiceView
-from controller.observed import Observed
-from controller.plan import Plan, make_plan
+from controller.planning.observed import Observed
+from controller.planning.plan import Plan, make_plan
+from controller.planning.scale_up import RayView
 from controller.raycluster.model import ClusterSpec, RayCluster, ServicePort, parse_spec
-from controller.scaling import RayView
 
 from .builders import NOW, UID, cluster, head_pod, raw_spec, raw_type, service
 

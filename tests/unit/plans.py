@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.actions import CreatePod, DeletePod
 from controller.objects.pod import slot_name
-from controller.plan import Plan
+from controller.planning.actions import CreatePod, DeletePod
+from controller.planning.plan import Plan
 from controller.raycluster.model import RayCluster, parse_spec
 
 from .builders import cluster, head_pod, raw_spec, worker_pod

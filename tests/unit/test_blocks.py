@@ -10,12 +10,12 @@ import pytest
 
 from autoscaler.model import Demand, RayState, Shape
 from autoscaler.provider import ForbiddenError, InvalidNodeError, ProviderError, QuotaExceededError
-from controller.actions import CreatePod, DeletePod
-from controller.blocks import LOST, Block, Memory
 from controller.objects.views import PodView
-from controller.plan import make_plan
+from controller.planning.actions import CreatePod, DeletePod
+from controller.planning.blocked_types import LOST, Block, Memory
+from controller.planning.plan import make_plan
+from controller.planning.scale_up import RayView
 from controller.raycluster.model import parse_spec
-from controller.scaling import RayView
 from controller.status import status_of
 
 from .builders import NOW, cluster, head_pod, raw_spec, raw_type, seen, worker_pod

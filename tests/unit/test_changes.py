@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from autoscaler.model import RayState
-from controller.actions import CreatePod, DeletePod, DrainPod, PatchService, RetirePod
-from controller.blocks import Block
 from controller.objects.views import PodView
-from controller.observed import Observed
-from controller.plan import Plan, make_plan
+from controller.planning.actions import CreatePod, DeletePod, DrainPod, PatchService, RetirePod
+from controller.planning.blocked_types import Block
+from controller.planning.observed import Observed
+from controller.planning.plan import Plan, make_plan
+from controller.planning.scale_up import RayView
 from controller.raycluster.model import RayCluster, parse_spec
-from controller.scaling import RayView
 
 from .builders import NOW, cluster, pod_config, raw_spec, raw_type, seen, service, worker_pod
 from .fake_heads import node

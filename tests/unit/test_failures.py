@@ -8,12 +8,12 @@ from typing import NamedTuple
 import pytest
 
 from autoscaler.model import NodeStatus, RayNode, RayState
-from controller.actions import CreatePod, DeletePod, DrainPod, RetirePod
 from controller.objects.views import HEAD as HEAD_KIND
 from controller.objects.views import PodView
-from controller.observed import Observed
-from controller.plan import Plan, make_plan
-from controller.scaling import RayView
+from controller.planning.actions import CreatePod, DeletePod, DrainPod, RetirePod
+from controller.planning.observed import Observed
+from controller.planning.plan import Plan, make_plan
+from controller.planning.scale_up import RayView
 from controller.status import status_of
 
 from .builders import NOW, cluster, failed, raw_spec, seen

@@ -9,11 +9,11 @@ import grpc
 import pytest
 
 from autoscaler.gcs import GcsClient
-from controller.actions import CreatePod, DeletePod, DrainPod, RetirePod
 from controller.heads import PolledHeads
-from controller.plan import make_plan
+from controller.planning.actions import CreatePod, DeletePod, DrainPod, RetirePod
+from controller.planning.plan import make_plan
+from controller.planning.scale_up import FRESH_SECONDS, WORTHLESS_SECONDS
 from controller.raycluster.model import Key, parse_spec
-from controller.scaling import FRESH_SECONDS, WORTHLESS_SECONDS
 from tests.fakes.gcs import FakeGcs
 from tests.support.kube import eventually
 

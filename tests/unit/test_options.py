@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.observed import Settings
 from controller.options import Options, parse
+from controller.planning.observed import Settings
 from controller.server import Tls
 
 

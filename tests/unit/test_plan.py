@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from controller.actions import CreatePod, CreateService, PatchService, TellHead, summarize
-from controller.backoff import backoff_seconds
 from controller.objects.views import PodView
-from controller.plan import Plan, make_plan
+from controller.planning.actions import CreatePod, CreateService, PatchService, TellHead, summarize
+from controller.planning.backoff import backoff_seconds
+from controller.planning.plan import Plan, make_plan
 
 from .builders import NOW, cluster, failed, raw_spec, raw_type, seen, service, worker_pod
 from .plans import HEAD, SPEC, W0, W1, WELL, changed_pod, created, deleted, slot, with_spec
@@ -176,7 +176,7 @@ def test_a_taken_name_is_passed_over() -> None:
 
 
 def test_colliding_slot_names_are_each_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.plan.slot_name", lambda cluster, pod_type, ordinal: f"slot-{ordinal // 3}")
+    monkeypatch.setattr("controller.planning.plan.slot_name", lambda cluster, pod_type, ordinal: f"slot-{ordinal // 3}")
     assert [name for _, name, _ in created(make_plan(seen()))] == ["slot-0", "slot-1", "slot-2"]
 
 

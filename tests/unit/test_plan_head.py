@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from controller.actions import CreatePod
-from controller.plan import make_plan
+from controller.planning.actions import CreatePod
+from controller.planning.plan import make_plan
 
 from .builders import NOW, cluster, failed, head_pod, raw_spec, seen, worker_pod
 from .plans import HEAD, SPEC, W0, W1, WELL, changed_pod, created, deleted, slot, with_spec

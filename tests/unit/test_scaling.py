@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from autoscaler.model import Demand, NodeStatus, RayNode, RayState, Shape
-from controller.actions import CreatePod, DeletePod, RetirePod
-from controller.observed import Observed
-from controller.plan import Plan, make_plan
+from controller.planning.actions import CreatePod, DeletePod, RetirePod
+from controller.planning.observed import Observed
+from controller.planning.plan import Plan, make_plan
+from controller.planning.scale_up import RayView
 from controller.raycluster.model import parse_spec
-from controller.scaling import RayView
 from controller.status import report_of, status_of
 
 from .builders import NOW, cluster, failed, head_pod, raw_spec, raw_type, seen, worker_pod

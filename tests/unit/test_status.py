@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from controller.objects.views import PodView
-from controller.observed import Observed
-from controller.plan import make_plan
+from controller.planning.observed import Observed
+from controller.planning.plan import make_plan
 from controller.raycluster.model import RayCluster, parse_spec
 from controller.raycluster.validation import Problem
 from controller.status import gives_up_head, status_of, status_of_invalid

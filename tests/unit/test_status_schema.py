@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from autoscaler.model import Demand, RayState, Shape
-from controller.blocks import Block
-from controller.plan import make_plan
+from controller.planning.blocked_types import Block
+from controller.planning.plan import make_plan
+from controller.planning.scale_up import RayView
 from controller.raycluster.model import parse_spec
-from controller.scaling import RayView
 from controller.status import status_of
 
 from .builders import NOW, cluster, head_pod, raw_spec, seen

@@ -12,10 +12,9 @@ from functools import cached_property
 
 from autoscaler.model import QUANTUM, NodeStatus, NodeType, RayNode, RayState
 from autoscaler.scheduler import Decision, Existing, Request, schedule
-
-from .objects.pod import ray_resources
-from .objects.views import PodView
-from .raycluster.model import ClusterSpec, PodType
+from controller.objects.pod import ray_resources
+from controller.objects.views import PodView
+from controller.raycluster.model import ClusterSpec, PodType
 
 # Older answers of a head are no ground to remove anything.
 FRESH_SECONDS = 5.0

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .blocks import Block
-from .objects.views import PodView, ServiceView
-from .raycluster.model import ClusterSpec, RayCluster
-from .scaling import RayView
+from controller.objects.views import PodView, ServiceView
+from controller.raycluster.model import ClusterSpec, RayCluster
+
+from .blocked_types import Block
+from .scale_up import RayView
 
 
 @dataclass(frozen=True)

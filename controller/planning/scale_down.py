@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from autoscaler.model import NodeStatus, RayNode
 from autoscaler.scheduler import removable
+from controller.objects.views import PodView
+from controller.raycluster.model import ClusterSpec
 
 from .actions import DeletePod, DrainPod, RetirePod
-from .objects.views import PodView
-from .raycluster.model import ClusterSpec
-from .scaling import Fleet, RayView, Scaling
+from .scale_up import Fleet, RayView, Scaling
 
 # Workers drained in one pass: each drain may wait for a raylet, and other clusters wait with it.
 MAX_DRAINS = 16

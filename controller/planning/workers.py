@@ -10,14 +10,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoscaler.scheduler import Decision
+from controller.objects.views import WORKER, PodView
 
 from .actions import Action, CreatePod, DeletePod, TellHead
 from .backoff import QUIET_SECONDS, backoff_seconds
-from .blocks import can_start, next_stuck
-from .departures import Departures, Situation, departures
-from .objects.views import WORKER, PodView
+from .blocked_types import can_start, next_stuck
 from .observed import Observed
-from .scaling import Fleet, RayView, Scaling, scale
+from .scale_down import Departures, Situation, departures
+from .scale_up import Fleet, RayView, Scaling, scale
 
 # The scheduler's reasons, as people are told.
 _WHY = {

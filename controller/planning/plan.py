@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autoscaler.scheduler import Decision
+from controller.objects.pod import slot_name
+from controller.objects.service import is_current
+from controller.objects.views import HEAD, WORKER, PodView
 
 from .actions import Action, CreatePod, CreateService, DeletePod, PatchService
-from .blocks import next_end
-from .objects.pod import slot_name
-from .objects.service import is_current
-from .objects.views import HEAD, WORKER, PodView
+from .blocked_types import next_end
 from .observed import Observed
 from .workers import plan_workers, slots_of
 

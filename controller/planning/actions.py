@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .objects.views import PodView, ServiceView
-from .raycluster.model import PodType
+from controller.objects.views import PodView, ServiceView
+from controller.raycluster.model import PodType
 
 
 @dataclass(frozen=True)
