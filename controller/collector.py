@@ -21,7 +21,7 @@ from .planning.scale_up import RayView
 from .queue import WorkQueue
 from .raycluster.model import Key, RayCluster
 from .reconciler import Stores
-from .status import ERROR, RECOVERY, RUNNING, UPDATING
+from .status.cluster_status import ERROR, RECOVERY, RUNNING, UPDATING
 
 PHASES = (UPDATING, RUNNING, RECOVERY, ERROR)
 # A cluster may have any number of types; what is beyond these is told as one.

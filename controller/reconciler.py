@@ -22,7 +22,7 @@ from .planning.plan import Plan
 from .raycluster.model import PLURAL, ClusterSpec, Json, Key, PodType, RayCluster, parse_spec
 from .raycluster.validation import Problem, problems
 from .reporter import Reporter
-from .status import gives_up_head, report_of, status_of, status_of_untried
+from .status.cluster_status import gives_up_head, report_of, status_of, status_of_untried
 from .store import Store
 from .trial import TRY_AGAIN_SECONDS, Trial, Verdict, ignored, judge, rejections, trial_pod
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from .api import JSON_PATCH, Api, ApiError, path_of
 from .events import NORMAL, WARNING, Events
-from .overview import heading, overview
 from .planning.actions import Action, summarize
 from .planning.observed import Observed
 from .planning.plan import Announcement, Plan
 from .raycluster.model import PLURAL, Json, Key, RayCluster
 from .raycluster.validation import Problem
-from .status import REFUSED, RUNNING, status_of_invalid
+from .status.autoscaler_log import heading, overview
+from .status.cluster_status import REFUSED, RUNNING, status_of_invalid
 from .store import Store
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from controller.planning.actions import CreatePod, DeletePod, DrainPod, RetirePo
 from controller.planning.observed import Observed
 from controller.planning.plan import Plan, make_plan
 from controller.planning.scale_up import RayView
-from controller.status import status_of
+from controller.status.cluster_status import status_of
 
 from .builders import NOW, cluster, failed, raw_spec, seen
 from .fake_heads import node

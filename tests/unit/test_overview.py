@@ -6,10 +6,10 @@ import math
 from dataclasses import replace
 
 from autoscaler.model import Demand, Gang, NodeStatus, RayState, Shape, Strategy
-from controller.overview import MAX_LINES, heading, overview
 from controller.planning.blocked_types import Block
 from controller.planning.plan import make_plan
 from controller.planning.scale_up import RayView
+from controller.status.autoscaler_log import MAX_LINES, heading, overview
 
 from .builders import NOW, failed, head_pod, seen, worker_pod
 from .fake_heads import node

@@ -13,7 +13,7 @@ from controller.planning.observed import Observed
 from controller.planning.plan import Plan, make_plan
 from controller.planning.scale_up import RayView
 from controller.raycluster.model import parse_spec
-from controller.status import report_of, status_of
+from controller.status.cluster_status import report_of, status_of
 
 from .builders import NOW, cluster, failed, head_pod, raw_spec, raw_type, seen, worker_pod
 from .fake_heads import node

@@ -13,7 +13,7 @@ from controller.planning.blocked_types import Block
 from controller.planning.plan import make_plan
 from controller.planning.scale_up import RayView
 from controller.raycluster.model import parse_spec
-from controller.status import status_of
+from controller.status.cluster_status import status_of
 
 from .builders import NOW, cluster, head_pod, raw_spec, seen
 

@@ -8,16 +8,15 @@ from typing import Any
 
 from autoscaler.convert import PendingInstance, ReportedState
 from autoscaler.model import QUANTUM, Demand, Shape
-
-from .objects.service import service_name
-from .objects.views import HEAD, PodView
-from .planning.actions import Action, CreatePod, CreateService, DrainPod, RetirePod, summarize
-from .planning.observed import Observed
-from .planning.plan import Plan
-from .planning.scale_up import RayView
-from .raycluster.model import Json, RayCluster, timestamp
-from .raycluster.ray_resources import little_memory, node_resources
-from .raycluster.validation import Problem
+from controller.objects.service import service_name
+from controller.objects.views import HEAD, PodView
+from controller.planning.actions import Action, CreatePod, CreateService, DrainPod, RetirePod, summarize
+from controller.planning.observed import Observed
+from controller.planning.plan import Plan
+from controller.planning.scale_up import RayView
+from controller.raycluster.model import Json, RayCluster, timestamp
+from controller.raycluster.ray_resources import little_memory, node_resources
+from controller.raycluster.validation import Problem
 
 UPDATING = "Updating"
 RUNNING = "Running"

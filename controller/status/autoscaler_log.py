@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 
 from autoscaler.model import QUANTUM, Demand, RayState
-
-from .planning.observed import Observed
-from .planning.plan import Plan
-from .planning.scale_up import own_resources
+from controller.planning.observed import Observed
+from controller.planning.plan import Plan
+from controller.planning.scale_up import own_resources
 
 MAX_LINES = 10
 

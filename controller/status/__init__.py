@@ -1,0 +1,1 @@
+"""The status of one RayCluster, from what is observed and planned. Pure."""
