@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from .commands import COMMANDS, run_command
+from .cli.commands import COMMANDS, run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
-from .commands import COMMANDS, overview
+from .cli.commands import COMMANDS, overview
 from .logs import FORMATS
 from .planning.observed import Settings
 from .server import Tls

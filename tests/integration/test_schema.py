@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.checks import check
+from controller.cli.checks import check
 from tests.integration.test_lifecycle import WORKER, launched
 from tests.support.chart import one, render
 from tests.support.kube import Kube, KubectlError, eventually

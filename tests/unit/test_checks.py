@@ -10,7 +10,7 @@ import pytest
 import yaml
 from kubernetes.client import models
 
-from controller.checks import check
+from controller.cli.checks import check
 from controller.raycluster.schema import CRD_FILE
 from controller.raycluster.validation import problems
 from tests.support.mistakes import MISTAKES, Mistake

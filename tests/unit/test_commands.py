@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.commands import COMMANDS
+from controller.cli.commands import COMMANDS
 from controller.main import main
 
 ROOT = Path(__file__).resolve().parents[2]

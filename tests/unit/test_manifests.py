@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from controller.manifests import ManifestError, Manifests, read_manifests
+from controller.cli.manifests import ManifestError, Manifests, read_manifests
 
 CLUSTER = "apiVersion: cluster.ray.io/v1\nkind: RayCluster\nmetadata: {name: NAME}\n"
 

@@ -10,8 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from controller.manifests import cluster_of
-from controller.render import objects_of
+from controller.cli.manifests import cluster_of
+from controller.cli.render import objects_of
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = [p for p in sorted((ROOT / "manifests").rglob("*.yaml")) if p.parent.name != "crd"]

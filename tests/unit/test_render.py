@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from controller.cli.manifests import NO_UID
 from controller.main import main
-from controller.manifests import NO_UID
 
 from .builders import raw_cluster, raw_spec
 

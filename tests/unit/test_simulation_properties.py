@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.model import Demand, Gang, Shape, Strategy
+from controller.cli.scenario import GangWork, Scenario, Step, Work
+from controller.cli.simulation import LAUNCH, REMOVE, Happening, Simulation
 from controller.raycluster.model import ClusterSpec, parse_spec
-from controller.scenario import GangWork, Scenario, Step, Work
-from controller.simulation import LAUNCH, REMOVE, Happening, Simulation
 
 from .builders import cluster, pod_config, raw_spec
 

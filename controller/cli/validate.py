@@ -9,10 +9,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from controller.raycluster.model import Json
+
 from .checks import check
 from .commands import FINE, WRONG_INPUT, command_parser
 from .manifests import ManifestError, read_manifests
-from .raycluster.model import Json
 
 DESCRIPTION = """\
 Checks the RayClusters in manifest files as the API server and the operator would, without either. Each line names

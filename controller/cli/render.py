@@ -10,15 +10,16 @@ from typing import Any
 
 import yaml
 
+from controller.objects.pod import build_pod
+from controller.objects.service import build_service
+from controller.planning.actions import CreatePod, CreateService
+from controller.planning.observed import Observed
+from controller.planning.plan import make_plan
+from controller.raycluster.model import Json, RayCluster, parse_spec
+
 from .checks import check
 from .commands import FINE, WRONG_INPUT, command_parser
 from .manifests import ManifestError, cluster_of, read_manifests
-from .objects.pod import build_pod
-from .objects.service import build_service
-from .planning.actions import CreatePod, CreateService
-from .planning.observed import Observed
-from .planning.plan import make_plan
-from .raycluster.model import Json, RayCluster, parse_spec
 
 DESCRIPTION = """\
 Prints the objects that the operator creates for a new RayCluster: the head Service, the head pod and minWorkers

@@ -11,10 +11,11 @@ from dataclasses import asdict
 from itertools import pairwise
 from typing import Any, TypeVar
 
+from controller.raycluster.model import Json, parse_spec
+
 from .checks import check
 from .commands import FINE, WRONG_INPUT, command_parser
 from .manifests import ManifestError, cluster_of, read_documents, read_manifests
-from .raycluster.model import Json, parse_spec
 from .scenario import scenario_of, scenario_problems
 from .simulation import LAUNCH, REMOVE, Happening, Simulation
 

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field, replace
 
 from autoscaler.model import QUANTUM, Demand, Gang, NodeStatus, RayNode, RayState, Shape, Strategy
 from autoscaler.request import Decision
+from controller.objects.pod import build_pod
+from controller.objects.service import build_service
+from controller.objects.views import HEAD, PodView, ServiceView
+from controller.planning.actions import CreatePod, DeletePod, RetirePod, TellHead
+from controller.planning.observed import Observed
+from controller.planning.plan import make_plan
+from controller.planning.scale_up import RayView, declared_labels, declared_resources
+from controller.raycluster.model import ClusterSpec, PodType, RayCluster
 
-from .objects.pod import build_pod
-from .objects.service import build_service
-from .objects.views import HEAD, PodView, ServiceView
-from .planning.actions import CreatePod, DeletePod, RetirePod, TellHead
-from .planning.observed import Observed
-from .planning.plan import make_plan
-from .planning.scale_up import RayView, declared_labels, declared_resources
-from .raycluster.model import ClusterSpec, PodType, RayCluster
 from .scenario import GangWork, Scenario, Step
 
 # No cluster needs so many passes at one moment; if one does, something is wrong with the planner.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from controller.objects.pod import unbuildable
+from controller.raycluster.model import Json, parse_spec
+from controller.raycluster.schema import schema_problems
+from controller.raycluster.validation import Problem, problems
+
 from .manifests import cluster_of
-from .objects.pod import unbuildable
-from .raycluster.model import Json, parse_spec
-from .raycluster.schema import schema_problems
-from .raycluster.validation import Problem, problems
 
 
 def check(manifest: Json) -> tuple[Problem, ...]:

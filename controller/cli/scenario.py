@@ -9,10 +9,9 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from autoscaler.model import Demand, Gang, LabelConstraint, Operator, Selector, Shape, Strategy
-
-from .raycluster.model import Json
-from .raycluster.schema import problems_by
-from .raycluster.validation import Problem
+from controller.raycluster.model import Json
+from controller.raycluster.schema import problems_by
+from controller.raycluster.validation import Problem
 
 DEFAULT_POD_SECONDS = 10.0
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from .raycluster.model import API_VERSION, GROUP, KIND, Json, RayCluster
+from controller.raycluster.model import API_VERSION, GROUP, KIND, Json, RayCluster
 
 # Stands for a uid that is known only once the API server has given it; no real object has it.
 NO_UID = "00000000-0000-0000-0000-000000000000"

@@ -1,0 +1,1 @@
+"""The commands that read files and need no Kubernetes: validate, render, simulate."""
