@@ -17,8 +17,9 @@ from autoscaler.provider import (
     TransientError,
 )
 
-from .api import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
 from .heads import Heads
+from .kube.client import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
+from .kube.store import Store
 from .objects.pod import build_pod
 from .objects.service import build_service, service_name
 from .objects.views import (
@@ -33,7 +34,6 @@ from .planning.actions import Action, CreatePod, CreateService, DeletePod, Drain
 from .planning.blocked_types import LASTING
 from .provider import KubernetesNodeProvider, node_of, typed
 from .raycluster.model import ClusterSpec, Key, RayCluster
-from .store import Store
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from .health import Health
+from .kube.workqueue import WorkQueue
 from .objects.views import PodView
 from .planning.scale_up import RayView
-from .queue import WorkQueue
 from .raycluster.model import Key, RayCluster
 from .reconciler import Stores
 from .status.cluster_status import ERROR, RECOVERY, RUNNING, UPDATING

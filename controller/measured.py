@@ -12,7 +12,7 @@ from autoscaler.convert import ReportedState
 from autoscaler.gcs import Credentials, DrainAnswer, DrainReason, GcsClient, GcsError
 from autoscaler.model import RayState
 
-from .api import Api, ApiError
+from .kube.client import Api, ApiError
 from .metrics import Metrics
 
 # Writes of which the watch has not told yet; older ones are forgotten.

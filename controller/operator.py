@@ -12,24 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .api import Api, ApiError
 from .collector import ClusterCollector, StateCollector
 from .credentials import CredentialFolder
-from .events import WARNING, Events
 from .heads import PolledHeads
 from .health import Health, Loop
-from .leadership import FencedApi, FencedHeads, Leadership
-from .lease import Election
+from .kube.client import Api, ApiError
+from .kube.election import Election
+from .kube.events import WARNING, Events
+from .kube.leadership import FencedApi, FencedHeads, Leadership
+from .kube.store import Store, Stored
+from .kube.watch import Watcher
+from .kube.workqueue import NEWS_SECONDS, WorkQueue
 from .measured import MeasuredApi, MeasuredGcsClient
 from .metrics import Metrics
 from .objects.views import CLUSTER_LABEL, PodView, ServiceView
 from .planning.observed import Settings
-from .queue import NEWS_SECONDS, WorkQueue
 from .raycluster.model import PLURAL, Key, RayCluster
 from .reconciler import DONE, Reconciler, Result, Stores
 from .recorder import Recorder
-from .store import Store, Stored
-from .watch import Watcher
 
 log = logging.getLogger(__name__)
 

@@ -19,10 +19,10 @@ from autoscaler.provider import (
     TransientError,
 )
 
-from .api import Api, ApiError, path_of
+from .kube.client import Api, ApiError, path_of
+from .kube.store import Store
 from .objects.views import PodView
 from .raycluster.model import Key, RayCluster
-from .store import Store
 
 
 class KubernetesNodeProvider(NodeProvider):

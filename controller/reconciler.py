@@ -7,10 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
-from .api import Api, ApiError, path_of
 from .apply import Applied, Applier
-from .events import Events
 from .heads import Heads
+from .kube.client import Api, ApiError, path_of
+from .kube.events import Events
+from .kube.store import Store
 from .objects.pod import unbuildable
 from .objects.service import service_name
 from .objects.views import HEAD, PodView, ServiceView
@@ -23,7 +24,6 @@ from .raycluster.model import PLURAL, ClusterSpec, Json, Key, PodType, RayCluste
 from .raycluster.validation import Problem, problems
 from .reporter import Reporter
 from .status.cluster_status import gives_up_head, report_of, status_of, status_of_untried
-from .store import Store
 from .trial import TRY_AGAIN_SECONDS, Trial, Verdict, ignored, judge, rejections, trial_pod
 
 # A pass creates at most this many pods and then lets other clusters have their turn.

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .api import JSON_PATCH, Api, ApiError, path_of
-from .events import NORMAL, WARNING, Events
+from .kube.client import JSON_PATCH, Api, ApiError, path_of
+from .kube.events import NORMAL, WARNING, Events
+from .kube.store import Store
 from .planning.actions import Action, summarize
 from .planning.observed import Observed
 from .planning.plan import Announcement, Plan
@@ -15,7 +16,6 @@ from .raycluster.model import PLURAL, Json, Key, RayCluster
 from .raycluster.validation import Problem
 from .status.autoscaler_log import heading, overview
 from .status.cluster_status import REFUSED, RUNNING, status_of_invalid
-from .store import Store
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from uuid import uuid4
 
-from .api import Api
+from .kube.client import Api
 from .logs import set_up
 from .operator import LeaseAt, Operator
 from .options import Options, parse

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from .api import ApiError
+from .kube.client import ApiError
 from .objects.pod import build_pod, name_prefix
 from .raycluster.model import ClusterSpec, PodType, RayCluster
 from .raycluster.validation import Problem

@@ -10,12 +10,12 @@ import pytest
 from kubernetes import client, config
 
 from autoscaler.provider import Launch, NodeProvider
-from controller.api import Api
+from controller.kube.client import Api
+from controller.kube.store import Store
 from controller.objects.pod import build_pod
 from controller.objects.views import PodView
 from controller.provider import KubernetesNodeProvider
 from controller.raycluster.model import RayCluster, parse_spec
-from controller.store import Store
 from tests.conformance.node_provider import NodeProviderContract
 from tests.support.kube import Kube, eventually
 

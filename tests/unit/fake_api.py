@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
-from controller.api import JSON_PATCH, Api, ApiError
+from controller.kube.client import JSON_PATCH, Api, ApiError
 from controller.objects.views import PodView, ServiceView
 from controller.raycluster.model import RayCluster
 from controller.reconciler import Stores

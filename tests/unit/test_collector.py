@@ -11,11 +11,11 @@ from prometheus_client import CollectorRegistry
 from autoscaler.model import RayState
 from controller.collector import MAX_TYPES, ClusterCollector, StateCollector, state_of
 from controller.health import Health
+from controller.kube.store import Store
+from controller.kube.workqueue import WorkQueue
 from controller.planning.scale_up import RayView
-from controller.queue import WorkQueue
 from controller.raycluster.model import Key, RayCluster
 from controller.reconciler import Stores
-from controller.store import Store
 
 from .builders import NAME, NAMESPACE, cluster, head_pod, seen, worker_pod
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from controller.api import Api, ApiError
-from controller.events import NORMAL, REPEAT_SECONDS, WARNING, Events
+from controller.kube.client import Api, ApiError
+from controller.kube.events import NORMAL, REPEAT_SECONDS, WARNING, Events
 
 from .builders import NOW, NOW_TEXT, UID, cluster
 

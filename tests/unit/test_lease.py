@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from controller.api import Api, ApiError
-from controller.leadership import NOT_LEADER, FencedApi, FencedHeads, Leadership
-from controller.lease import DEADLINE_SECONDS, LEASE_SECONDS, LOOK_SECONDS, RENEW_SECONDS, Election
+from controller.kube.client import Api, ApiError
+from controller.kube.election import DEADLINE_SECONDS, LEASE_SECONDS, LOOK_SECONDS, RENEW_SECONDS, Election
+from controller.kube.leadership import NOT_LEADER, FencedApi, FencedHeads, Leadership
 
 from .fake_heads import FakeHeads
 

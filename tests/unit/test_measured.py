@@ -15,7 +15,7 @@ from autoscaler.convert import ReportedState
 from autoscaler.gcs import DrainReason, GcsError
 from autoscaler.model import NodeStatus, RayState
 from autoscaler.poller import Poller
-from controller.api import Api, ApiError, path_of
+from controller.kube.client import Api, ApiError, path_of
 from controller.measured import Lag, MeasuredApi, MeasuredGcsClient, parts_of
 from controller.metrics import Metrics
 from controller.raycluster.model import PLURAL

@@ -17,11 +17,11 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from controller.collector import ClusterCollector, StateCollector
 from controller.health import Health
+from controller.kube.store import Store
+from controller.kube.workqueue import WorkQueue
 from controller.metrics import Metrics
-from controller.queue import WorkQueue
 from controller.raycluster.model import Key
 from controller.reconciler import Stores
-from controller.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/observability.md").read_text()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.api import Api, ApiError
+from controller.kube.client import Api, ApiError
 from controller.operator import LeaseAt, Operator
 from controller.raycluster.model import Key
 from controller.reconciler import Reconciler, Result

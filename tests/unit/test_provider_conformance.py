@@ -17,12 +17,12 @@ from autoscaler.provider import (
     ProviderError,
     TransientError,
 )
-from controller.api import ApiError
+from controller.kube.client import ApiError
+from controller.kube.store import Store
 from controller.objects.pod import build_pod
 from controller.objects.views import PodView
 from controller.provider import KubernetesNodeProvider, typed
 from controller.raycluster.model import Key, parse_spec
-from controller.store import Store
 from tests.conformance.node_provider import A, NodeProviderContract, made
 
 from .builders import NAMESPACE, cluster

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.queue import NEWS_SECONDS, RETRY_LIMIT_SECONDS, WorkQueue
+from controller.kube.workqueue import NEWS_SECONDS, RETRY_LIMIT_SECONDS, WorkQueue
 
 
 class Clock:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.model import Demand, NodeStatus, Shape
-from controller.api import ApiError
+from controller.kube.client import ApiError
 from controller.objects.views import CLUSTER_LABEL, HEAD, KIND_LABEL, WORKER
 from controller.reconciler import MAX_CREATES_PER_PASS, Result
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from controller.kube.store import Store
 from controller.objects.views import PodView
 from controller.raycluster.model import Key, parse_spec
-from controller.store import Store
 
 from .builders import raw_spec, worker_pod
 
@@ -164,7 +164,7 @@ def test_a_pod_that_loses_its_label_and_gets_it_back_is_there_again(store: Store
 
 
 def test_the_memory_of_what_is_gone_is_bounded(store: Store[PodView], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.store.MAX_GONE", 2)
+    monkeypatch.setattr("controller.kube.store.MAX_GONE", 2)
     for number in range(5):
         store.deleted(at(20, uid=f"uid-{number}"), "")
     store.watched(at(10, uid="uid-4"), "")

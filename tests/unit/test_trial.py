@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from controller.api import ApiError
+from controller.kube.client import ApiError
 from controller.objects.views import HEAD, WORKER
 from controller.reconciler import Result
 from controller.trial import Verdict, judge

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from controller.api import Api, ApiError
+from controller.kube.client import Api, ApiError
+from controller.kube.store import Store
+from controller.kube.watch import Backoff, Watcher
 from controller.objects.views import PodView
 from controller.raycluster.model import Key, RayCluster
-from controller.store import Store
-from controller.watch import Backoff, Watcher
 
 from .builders import raw_cluster, raw_pod, raw_spec
 

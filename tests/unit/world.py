@@ -7,11 +7,11 @@ from collections import Counter
 from typing import Any
 
 from autoscaler.model import RayState
-from controller.events import Events
+from controller.kube.events import Events
+from controller.kube.store import Store
 from controller.objects.views import KIND_LABEL, WORKER, PodView
 from controller.raycluster.model import Key
 from controller.reconciler import Reconciler, Result, Stores
-from controller.store import Store
 
 from .builders import NAME, NAMESPACE, NOW, raw_cluster, raw_spec
 from .fake_api import Died, FakeApi, InlineExecutor

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
-from .raycluster.model import Key
+from controller.raycluster.model import Key
 
 
 class Stored(Protocol):

@@ -25,8 +25,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from .api import Api, ApiError, path_of
-from .raycluster.model import PLURAL
+from controller.raycluster.model import PLURAL
+
+from .client import Api, ApiError, path_of
 from .store import Store, Stored
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from .api import MERGE_PATCH, Api, ApiError, path_of
-from .raycluster.model import API_VERSION, KIND, RayCluster, timestamp
+from controller.raycluster.model import API_VERSION, KIND, RayCluster, timestamp
+
+from .client import MERGE_PATCH, Api, ApiError, path_of
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from autoscaler.convert import ReportedState
+from controller.heads import Heads
+from controller.objects.views import PodView
+from controller.planning.scale_up import RayView
+from controller.raycluster.model import Key
 
-from .api import Api, ApiError
-from .heads import Heads
-from .objects.views import PodView
-from .planning.scale_up import RayView
-from .raycluster.model import Key
+from .client import Api, ApiError
 
 NOT_LEADER = "NotLeader"
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from .api import Api, ApiError
+from .client import Api, ApiError
 from .leadership import Leadership, steady_clock
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import orjson
 import urllib3
 from kubernetes import client, config
 
-from .raycluster.model import API_VERSION, PLURAL
+from controller.raycluster.model import API_VERSION, PLURAL
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
