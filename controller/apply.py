@@ -17,7 +17,7 @@ from autoscaler.provider import (
     TransientError,
 )
 
-from .heads import Heads
+from .heads.polled import Heads
 from .kube.client import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
 from .kube.store import Store
 from .objects.pod import build_pod

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .collector import ClusterCollector, StateCollector
-from .credentials import CredentialFolder
-from .heads import PolledHeads
+from .heads.credentials import CredentialFolder
+from .heads.polled import PolledHeads
 from .health import Health, Loop
 from .kube.client import Api, ApiError
 from .kube.election import Election

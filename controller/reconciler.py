@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
 from .apply import Applied, Applier
-from .heads import Heads
+from .heads.polled import Heads
 from .kube.client import Api, ApiError, path_of
 from .kube.events import Events
 from .kube.store import Store

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from autoscaler.convert import ReportedState
-from controller.heads import Heads
+from controller.heads.polled import Heads
 from controller.objects.views import PodView
 from controller.planning.scale_up import RayView
 from controller.raycluster.model import Key

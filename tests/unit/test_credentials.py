@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from autoscaler.gcs import Credentials, GcsClient
-from controller.credentials import READ_AGAIN_SECONDS, CredentialFolder
-from controller.heads import PolledHeads
+from controller.heads.credentials import READ_AGAIN_SECONDS, CredentialFolder
+from controller.heads.polled import PolledHeads
 from controller.raycluster.model import Key
 from tests.fakes.gcs import FakeGcs
 from tests.support.kube import eventually

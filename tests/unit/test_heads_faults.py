@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from autoscaler.gcs import GcsClient
-from controller.heads import PolledHeads
+from controller.heads.polled import PolledHeads
 from controller.planning.actions import CreatePod, DeletePod, DrainPod, RetirePod
 from controller.planning.plan import make_plan
 from controller.planning.scale_up import FRESH_SECONDS, WORTHLESS_SECONDS

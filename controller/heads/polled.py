@@ -11,10 +11,9 @@ from typing import Protocol
 from autoscaler.convert import ReportedState
 from autoscaler.gcs import Credentials, DrainReason, GcsClient, GcsError
 from autoscaler.poller import Poller
-
-from .objects.views import PodView
-from .planning.scale_up import RayView
-from .raycluster.model import Key
+from controller.objects.views import PodView
+from controller.planning.scale_up import RayView
+from controller.raycluster.model import Key
 
 log = logging.getLogger(__name__)
 
