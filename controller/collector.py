@@ -20,7 +20,7 @@ from .kube.workqueue import WorkQueue
 from .objects.views import PodView
 from .planning.scale_up import RayView
 from .raycluster.model import Key, RayCluster
-from .reconciler import Stores
+from .reconcile.reconciler import Stores
 from .status.cluster_status import ERROR, RECOVERY, RUNNING, UPDATING
 
 PHASES = (UPDATING, RUNNING, RECOVERY, ERROR)

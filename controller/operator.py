@@ -28,7 +28,7 @@ from .metrics import Metrics
 from .objects.views import CLUSTER_LABEL, PodView, ServiceView
 from .planning.observed import Settings
 from .raycluster.model import PLURAL, Key, RayCluster
-from .reconciler import DONE, Reconciler, Result, Stores
+from .reconcile.reconciler import DONE, Reconciler, Result, Stores
 from .recorder import Recorder
 
 log = logging.getLogger(__name__)

@@ -17,12 +17,12 @@ from autoscaler.provider import (
 )
 
 from .metrics import Metrics
-from .observer import Observer
 from .planning.actions import Action, CreatePod, DeletePod, RetirePod, summarize
 from .planning.observed import Observed
 from .planning.plan import Plan
 from .planning.scale_up import RayView
 from .raycluster.model import Key, RayCluster
+from .reconcile.hooks import Observer
 
 MAX_DECISIONS = 50
 

@@ -14,8 +14,8 @@ from controller.kube.client import Api
 from controller.kube.store import Store
 from controller.objects.pod import build_pod
 from controller.objects.views import PodView
-from controller.provider import KubernetesNodeProvider
 from controller.raycluster.model import RayCluster, parse_spec
+from controller.reconcile.pod_provider import KubernetesNodeProvider
 from tests.conformance.node_provider import NodeProviderContract
 from tests.support.kube import Kube, eventually
 

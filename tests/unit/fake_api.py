@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from controller.kube.client import JSON_PATCH, Api, ApiError
 from controller.objects.views import PodView, ServiceView
 from controller.raycluster.model import RayCluster
-from controller.reconciler import Stores
+from controller.reconcile.reconciler import Stores
 
 from .builders import NOW_TEXT
 

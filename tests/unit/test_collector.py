@@ -15,7 +15,7 @@ from controller.kube.store import Store
 from controller.kube.workqueue import WorkQueue
 from controller.planning.scale_up import RayView
 from controller.raycluster.model import Key, RayCluster
-from controller.reconciler import Stores
+from controller.reconcile.reconciler import Stores
 
 from .builders import NAME, NAMESPACE, cluster, head_pod, seen, worker_pod
 

@@ -21,7 +21,7 @@ from controller.kube.store import Store
 from controller.kube.workqueue import WorkQueue
 from controller.metrics import Metrics
 from controller.raycluster.model import Key
-from controller.reconciler import Stores
+from controller.reconcile.reconciler import Stores
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/observability.md").read_text()

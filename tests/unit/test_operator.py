@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from controller.kube.client import Api, ApiError
 from controller.operator import LeaseAt, Operator
 from controller.raycluster.model import Key
-from controller.reconciler import Reconciler, Result
+from controller.reconcile.reconciler import Reconciler, Result
 from controller.routes import routes
 from controller.server import Reply
 from tests.support.kube import eventually

@@ -21,8 +21,8 @@ from controller.kube.client import ApiError
 from controller.kube.store import Store
 from controller.objects.pod import build_pod
 from controller.objects.views import PodView
-from controller.provider import KubernetesNodeProvider, typed
 from controller.raycluster.model import Key, parse_spec
+from controller.reconcile.pod_provider import KubernetesNodeProvider, typed
 from tests.conformance.node_provider import A, NodeProviderContract, made
 
 from .builders import NAMESPACE, cluster

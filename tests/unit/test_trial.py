@@ -8,8 +8,8 @@ import pytest
 
 from controller.kube.client import ApiError
 from controller.objects.views import HEAD, WORKER
-from controller.reconciler import Result
-from controller.trial import Verdict, judge
+from controller.reconcile.dry_run import Verdict, judge
+from controller.reconcile.reconciler import Result
 
 from .builders import raw_spec
 from .plans import changed_pod

@@ -11,7 +11,7 @@ from controller.kube.events import Events
 from controller.kube.store import Store
 from controller.objects.views import KIND_LABEL, WORKER, PodView
 from controller.raycluster.model import Key
-from controller.reconciler import Reconciler, Result, Stores
+from controller.reconcile.reconciler import Reconciler, Result, Stores
 
 from .builders import NAME, NAMESPACE, NOW, raw_cluster, raw_spec
 from .fake_api import Died, FakeApi, InlineExecutor

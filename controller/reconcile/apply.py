@@ -16,13 +16,12 @@ from autoscaler.provider import (
     ProviderError,
     TransientError,
 )
-
-from .heads.polled import Heads
-from .kube.client import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
-from .kube.store import Store
-from .objects.pod import build_pod
-from .objects.service import build_service, service_name
-from .objects.views import (
+from controller.heads.polled import Heads
+from controller.kube.client import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
+from controller.kube.store import Store
+from controller.objects.pod import build_pod
+from controller.objects.service import build_service, service_name
+from controller.objects.views import (
     DRAIN_BY_ANNOTATION,
     DRAIN_REASON_ANNOTATION,
     HEAD_IP_ANNOTATION,
@@ -30,10 +29,20 @@ from .objects.views import (
     PodView,
     ServiceView,
 )
-from .planning.actions import Action, CreatePod, CreateService, DeletePod, DrainPod, PatchService, RetirePod, TellHead
-from .planning.blocked_types import LASTING
-from .provider import KubernetesNodeProvider, node_of, typed
-from .raycluster.model import ClusterSpec, Key, RayCluster
+from controller.planning.actions import (
+    Action,
+    CreatePod,
+    CreateService,
+    DeletePod,
+    DrainPod,
+    PatchService,
+    RetirePod,
+    TellHead,
+)
+from controller.planning.blocked_types import LASTING
+from controller.raycluster.model import ClusterSpec, Key, RayCluster
+
+from .pod_provider import KubernetesNodeProvider, node_of, typed
 
 log = logging.getLogger(__name__)
 

@@ -18,11 +18,10 @@ from autoscaler.provider import (
     QuotaExceededError,
     TransientError,
 )
-
-from .kube.client import Api, ApiError, path_of
-from .kube.store import Store
-from .objects.views import PodView
-from .raycluster.model import Key, RayCluster
+from controller.kube.client import Api, ApiError, path_of
+from controller.kube.store import Store
+from controller.objects.views import PodView
+from controller.raycluster.model import Key, RayCluster
 
 
 class KubernetesNodeProvider(NodeProvider):

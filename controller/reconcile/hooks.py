@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoscaler.provider import ProviderError
-
-from .planning.actions import Action
-from .planning.observed import Observed
-from .planning.plan import Plan, make_plan
-from .raycluster.model import Key, RayCluster
+from controller.planning.actions import Action
+from controller.planning.observed import Observed
+from controller.planning.plan import Plan, make_plan
+from controller.raycluster.model import Key, RayCluster
 
 
 class Observer:

@@ -7,24 +7,25 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
+from controller.heads.polled import Heads
+from controller.kube.client import Api, ApiError, path_of
+from controller.kube.events import Events
+from controller.kube.store import Store
+from controller.objects.pod import unbuildable
+from controller.objects.service import service_name
+from controller.objects.views import HEAD, PodView, ServiceView
+from controller.planning.actions import Action, CreatePod, CreateService, DrainPod, RetirePod
+from controller.planning.blocked_types import Memory, next_end
+from controller.planning.observed import Observed, Settings
+from controller.planning.plan import Plan
+from controller.raycluster.model import PLURAL, ClusterSpec, Json, Key, PodType, RayCluster, parse_spec
+from controller.raycluster.validation import Problem, problems
+from controller.status.cluster_status import gives_up_head, report_of, status_of, status_of_untried
+
 from .apply import Applied, Applier
-from .heads.polled import Heads
-from .kube.client import Api, ApiError, path_of
-from .kube.events import Events
-from .kube.store import Store
-from .objects.pod import unbuildable
-from .objects.service import service_name
-from .objects.views import HEAD, PodView, ServiceView
-from .observer import Observer
-from .planning.actions import Action, CreatePod, CreateService, DrainPod, RetirePod
-from .planning.blocked_types import Memory, next_end
-from .planning.observed import Observed, Settings
-from .planning.plan import Plan
-from .raycluster.model import PLURAL, ClusterSpec, Json, Key, PodType, RayCluster, parse_spec
-from .raycluster.validation import Problem, problems
+from .dry_run import TRY_AGAIN_SECONDS, Trial, Verdict, ignored, judge, rejections, trial_pod
+from .hooks import Observer
 from .reporter import Reporter
-from .status.cluster_status import gives_up_head, report_of, status_of, status_of_untried
-from .trial import TRY_AGAIN_SECONDS, Trial, Verdict, ignored, judge, rejections, trial_pod
 
 # A pass creates at most this many pods and then lets other clusters have their turn.
 MAX_CREATES_PER_PASS = 100

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from .kube.client import ApiError
-from .objects.pod import build_pod, name_prefix
-from .raycluster.model import ClusterSpec, PodType, RayCluster
-from .raycluster.validation import Problem
+from controller.kube.client import ApiError
+from controller.objects.pod import build_pod, name_prefix
+from controller.raycluster.model import ClusterSpec, PodType, RayCluster
+from controller.raycluster.validation import Problem
 
 # Policies change without a change of the spec.
 TRY_AGAIN_SECONDS = 60.0

@@ -6,16 +6,16 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .kube.client import JSON_PATCH, Api, ApiError, path_of
-from .kube.events import NORMAL, WARNING, Events
-from .kube.store import Store
-from .planning.actions import Action, summarize
-from .planning.observed import Observed
-from .planning.plan import Announcement, Plan
-from .raycluster.model import PLURAL, Json, Key, RayCluster
-from .raycluster.validation import Problem
-from .status.autoscaler_log import heading, overview
-from .status.cluster_status import REFUSED, RUNNING, status_of_invalid
+from controller.kube.client import JSON_PATCH, Api, ApiError, path_of
+from controller.kube.events import NORMAL, WARNING, Events
+from controller.kube.store import Store
+from controller.planning.actions import Action, summarize
+from controller.planning.observed import Observed
+from controller.planning.plan import Announcement, Plan
+from controller.raycluster.model import PLURAL, Json, Key, RayCluster
+from controller.raycluster.validation import Problem
+from controller.status.autoscaler_log import heading, overview
+from controller.status.cluster_status import REFUSED, RUNNING, status_of_invalid
 
 log = logging.getLogger(__name__)
 

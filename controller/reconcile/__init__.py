@@ -1,0 +1,1 @@
+"""One pass over one RayCluster: observe, plan, apply, report."""
