@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .collector import ClusterCollector, StateCollector
 from .heads.credentials import CredentialFolder
 from .heads.polled import PolledHeads
-from .health import Health, Loop
 from .kube.client import Api, ApiError
 from .kube.election import Election
 from .kube.events import WARNING, Events
@@ -23,13 +21,15 @@ from .kube.leadership import FencedApi, FencedHeads, Leadership
 from .kube.store import Store, Stored
 from .kube.watch import Watcher
 from .kube.workqueue import NEWS_SECONDS, WorkQueue
-from .measured import MeasuredApi, MeasuredGcsClient
-from .metrics import Metrics
+from .monitoring.collectors import ClusterCollector, StateCollector
+from .monitoring.health import Health, Loop
+from .monitoring.instrumented import MeasuredApi, MeasuredGcsClient
+from .monitoring.metrics import Metrics
+from .monitoring.pass_metrics import Recorder
 from .objects.views import CLUSTER_LABEL, PodView, ServiceView
 from .planning.observed import Settings
 from .raycluster.model import PLURAL, Key, RayCluster
 from .reconcile.reconciler import DONE, Reconciler, Result, Stores
-from .recorder import Recorder
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from .cli.commands import COMMANDS, overview
 from .logs import FORMATS
+from .monitoring.http_server import Tls
 from .planning.observed import Settings
-from .server import Tls
 
 T = TypeVar("T")
 

@@ -13,10 +13,10 @@ from uuid import uuid4
 
 from .kube.client import Api
 from .logs import set_up
+from .monitoring.http_server import Server
+from .monitoring.routes import routes
 from .operator import LeaseAt, Operator
 from .options import Options, parse
-from .routes import routes
-from .server import Server
 
 log = logging.getLogger("controller")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.health import Health
+from controller.monitoring.health import Health
 
 
 class Clock:

@@ -16,8 +16,8 @@ from autoscaler.gcs import DrainReason, GcsError
 from autoscaler.model import NodeStatus, RayState
 from autoscaler.poller import Poller
 from controller.kube.client import Api, ApiError, path_of
-from controller.measured import Lag, MeasuredApi, MeasuredGcsClient, parts_of
-from controller.metrics import Metrics
+from controller.monitoring.instrumented import Lag, MeasuredApi, MeasuredGcsClient, parts_of
+from controller.monitoring.metrics import Metrics
 from controller.raycluster.model import PLURAL
 from tests.fakes.gcs import FakeGcs
 

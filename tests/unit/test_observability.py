@@ -15,11 +15,11 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from controller.collector import ClusterCollector, StateCollector
-from controller.health import Health
 from controller.kube.store import Store
 from controller.kube.workqueue import WorkQueue
-from controller.metrics import Metrics
+from controller.monitoring.collectors import ClusterCollector, StateCollector
+from controller.monitoring.health import Health
+from controller.monitoring.metrics import Metrics
 from controller.raycluster.model import Key
 from controller.reconcile.reconciler import Stores
 

@@ -10,11 +10,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.kube.client import Api, ApiError
+from controller.monitoring.http_server import Reply
+from controller.monitoring.routes import routes
 from controller.operator import LeaseAt, Operator
 from controller.raycluster.model import Key
 from controller.reconcile.reconciler import Reconciler, Result
-from controller.routes import routes
-from controller.server import Reply
 from tests.support.kube import eventually
 
 from .builders import NAME, NAMESPACE, raw_cluster

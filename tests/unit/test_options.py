@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from controller.monitoring.http_server import Tls
 from controller.options import Options, parse
 from controller.planning.observed import Settings
-from controller.server import Tls
 
 
 def test_by_default_all_namespaces_are_looked_after() -> None:

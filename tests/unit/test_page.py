@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from controller.page import MAX_CLUSTERS, MAX_TEXT, ClusterRow, DecisionRow, Page, render
+from controller.monitoring.status_page import MAX_CLUSTERS, MAX_TEXT, ClusterRow, DecisionRow, Page, render
 
 ROW = ClusterRow(
     namespace="ray",

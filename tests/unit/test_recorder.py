@@ -8,11 +8,11 @@ import pytest
 
 from autoscaler.model import Demand, RayState, Shape
 from autoscaler.provider import ForbiddenError, QuotaExceededError, TransientError
-from controller.metrics import Metrics
+from controller.monitoring.metrics import Metrics
+from controller.monitoring.pass_metrics import MAX_DECISIONS, Recorder, refusal, termination
 from controller.planning.actions import Action, CreatePod, DeletePod, RetirePod
 from controller.planning.scale_up import RayView
 from controller.raycluster.model import Key
-from controller.recorder import MAX_DECISIONS, Recorder, refusal, termination
 
 from .builders import NAME, NAMESPACE, NOW, cluster, head_pod, seen, worker_pod
 from .fake_heads import node

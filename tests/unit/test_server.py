@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from controller import server as module
-from controller.server import Reply, Server, Tls
+from controller.monitoring import http_server as module
+from controller.monitoring.http_server import Reply, Server, Tls
 from tests.support.kube import eventually
 
 

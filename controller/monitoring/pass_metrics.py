@@ -15,14 +15,14 @@ from autoscaler.provider import (
     ProviderError,
     QuotaExceededError,
 )
+from controller.planning.actions import Action, CreatePod, DeletePod, RetirePod, summarize
+from controller.planning.observed import Observed
+from controller.planning.plan import Plan
+from controller.planning.scale_up import RayView
+from controller.raycluster.model import Key, RayCluster
+from controller.reconcile.hooks import Observer
 
 from .metrics import Metrics
-from .planning.actions import Action, CreatePod, DeletePod, RetirePod, summarize
-from .planning.observed import Observed
-from .planning.plan import Plan
-from .planning.scale_up import RayView
-from .raycluster.model import Key, RayCluster
-from .reconcile.hooks import Observer
 
 MAX_DECISIONS = 50
 

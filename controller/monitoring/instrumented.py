@@ -11,8 +11,8 @@ from typing import Any
 from autoscaler.convert import ReportedState
 from autoscaler.gcs import Credentials, DrainAnswer, DrainReason, GcsClient, GcsError
 from autoscaler.model import RayState
+from controller.kube.client import Api, ApiError
 
-from .kube.client import Api, ApiError
 from .metrics import Metrics
 
 # Writes of which the watch has not told yet; older ones are forgotten.

@@ -10,11 +10,12 @@ from typing import Any
 
 from prometheus_client.exposition import choose_encoder
 
-from .collector import phase, state_of, waiting
-from .operator import Operator
-from .page import ClusterRow, DecisionRow, Page, render
-from .raycluster.model import Json, RayCluster
-from .server import Reply, Route
+from controller.operator import Operator
+from controller.raycluster.model import Json, RayCluster
+
+from .collectors import phase, state_of, waiting
+from .http_server import Reply, Route
+from .status_page import ClusterRow, DecisionRow, Page, render
 
 
 def routes(operator: Operator, namespaces: tuple[str, ...]) -> Mapping[str, Route]:

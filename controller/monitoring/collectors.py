@@ -15,13 +15,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from controller.kube.workqueue import WorkQueue
+from controller.objects.views import PodView
+from controller.planning.scale_up import RayView
+from controller.raycluster.model import Key, RayCluster
+from controller.reconcile.reconciler import Stores
+from controller.status.cluster_status import ERROR, RECOVERY, RUNNING, UPDATING
+
 from .health import Health
-from .kube.workqueue import WorkQueue
-from .objects.views import PodView
-from .planning.scale_up import RayView
-from .raycluster.model import Key, RayCluster
-from .reconcile.reconciler import Stores
-from .status.cluster_status import ERROR, RECOVERY, RUNNING, UPDATING
 
 PHASES = (UPDATING, RUNNING, RECOVERY, ERROR)
 # A cluster may have any number of types; what is beyond these is told as one.
