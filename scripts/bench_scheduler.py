@@ -21,7 +21,7 @@ from types import FrameType
 from ray_schedulers import prepare_v1, prepare_v2
 
 from autoscaler.model import QUANTUM, Demand, Gang, LabelConstraint, NodeType, Operator, Selector, Shape, Strategy
-from autoscaler.scheduler import Existing, Request, schedule
+from autoscaler.scheduling.scheduler import Existing, Request, schedule
 
 RESULT = Path(__file__).parent.parent / "build" / "bench" / "scheduler.json"
 LIMIT = 0.5

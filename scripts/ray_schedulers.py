@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoscaler.model import QUANTUM, Demand, Gang, Operator, Shape, Strategy
-from autoscaler.scheduler import Request
+from autoscaler.scheduling.scheduler import Request
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from autoscaler.model import QUANTUM, Demand, Gang, NodeStatus, RayNode, RayState, Shape, Strategy
-from autoscaler.request import Decision
+from autoscaler.scheduling.request import Decision
 from controller.objects.pod import build_pod
 from controller.objects.service import build_service
 from controller.objects.views import HEAD, PodView, ServiceView

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from autoscaler.scheduler import Decision
+from autoscaler.scheduling.scheduler import Decision
 from controller.objects.pod import slot_name
 from controller.objects.service import is_current
 from controller.objects.views import HEAD, WORKER, PodView

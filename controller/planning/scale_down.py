@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoscaler.model import NodeStatus, RayNode
-from autoscaler.scheduler import removable
+from autoscaler.scheduling.scheduler import removable
 from controller.objects.views import PodView
 from controller.raycluster.model import ClusterSpec
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from autoscaler.model import QUANTUM, NodeStatus, NodeType, RayNode, RayState
-from autoscaler.scheduler import Decision, Existing, Request, schedule
+from autoscaler.scheduling.scheduler import Decision, Existing, Request, schedule
 from controller.objects.pod import ray_resources
 from controller.objects.views import PodView
 from controller.raycluster.model import ClusterSpec, PodType

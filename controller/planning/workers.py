@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from autoscaler.scheduler import Decision
+from autoscaler.scheduling.scheduler import Decision
 from controller.objects.views import WORKER, PodView
 
 from .actions import Action, CreatePod, DeletePod, TellHead

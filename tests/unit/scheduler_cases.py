@@ -6,7 +6,7 @@ from dataclasses import replace
 from random import Random
 
 from autoscaler.model import QUANTUM, Demand, Gang, LabelConstraint, NodeType, Operator, Selector, Shape, Strategy
-from autoscaler.scheduler import Existing, Request
+from autoscaler.scheduling.scheduler import Existing, Request
 
 HEAD_TYPE = "head"
 ZONES = ("a", "b", "c")

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from autoscaler.limits import at_once
 from autoscaler.model import QUANTUM, Demand, Gang, LabelConstraint, NodeType, Operator, Selector, Shape, Strategy
-from autoscaler.packing import Candidate, Profile, place
-from autoscaler.scheduler import Decision, Existing, Request, removable, schedule
-from autoscaler.scoring import Utilisation
-from autoscaler.wants import Choice, Want, Wants
+from autoscaler.scheduling.demand_index import Choice, Want, Wants
+from autoscaler.scheduling.limits import at_once
+from autoscaler.scheduling.packing import Candidate, Profile, place
+from autoscaler.scheduling.scheduler import Decision, Existing, Request, removable, schedule
+from autoscaler.scheduling.scoring import Utilisation
 
 
 def node_type(

@@ -25,7 +25,7 @@ import pytest
 from ray_schedulers import Outcome, prepare_v2
 
 from autoscaler.model import Demand, Gang, Shape, Strategy
-from autoscaler.scheduler import Decision, Request, schedule
+from autoscaler.scheduling.scheduler import Decision, Request, schedule
 
 from .scheduler_cases import random_request
 

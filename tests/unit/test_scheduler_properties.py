@@ -11,12 +11,12 @@ from unittest.mock import patch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoscaler import planner
 from autoscaler.model import QUANTUM, Demand, Gang, LabelConstraint, NodeType, Operator, Selector, Shape, Strategy
-from autoscaler.packing import Candidate, Profile, place
-from autoscaler.scheduler import Decision, Existing, Request, removable, schedule
-from autoscaler.scoring import Utilisation
-from autoscaler.wants import Choice, Want, Wants
+from autoscaler.scheduling import packing_pass as planner
+from autoscaler.scheduling.demand_index import Choice, Want, Wants
+from autoscaler.scheduling.packing import Candidate, Profile, place
+from autoscaler.scheduling.scheduler import Decision, Existing, Request, removable, schedule
+from autoscaler.scheduling.scoring import Utilisation
 
 from .scheduler_cases import permuted, random_request
 

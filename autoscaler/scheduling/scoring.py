@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .demand_index import Taken, Wants
 from .packing import Profile, Score
-from .wants import Taken, Wants
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from functools import reduce
 from operator import and_, or_
 
+from autoscaler.model import LabelConstraint, Operator, Selector, Shape
+
+from .budget import Work
 from .capacity import Space
-from .model import LabelConstraint, Operator, Selector, Shape
+from .demand_index import Choice, Vector
 from .packing import Profile
-from .wants import Choice, Vector
-from .work import Work
 
 Labels = tuple[tuple[str, str], ...]
 ANYWHERE = (Choice(),)

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from .model import NodeType
+from autoscaler.model import NodeType
 
 # Legacy: so many workers of a type may be on their way at once, however few run.
 UPSCALING_FLOOR = 5

@@ -9,16 +9,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from autoscaler.model import Demand, NodeType, Shape
+
 from . import gangs
+from .budget import Work
 from .capacity import Pool, Space
+from .demand_index import Choice, Want, Wants
+from .feasibility import Places
 from .limits import Limits, at_once
-from .model import Demand, NodeType, Shape
 from .packing import Candidate, Pick, Profile, Scorer, place
-from .places import Places
 from .request import Existing, Request
 from .scoring import Utilisation, Volume
-from .wants import Choice, Want, Wants
-from .work import Work
 
 # The order in which nodes are filled. Those on their way come after those that run, and of them first those that the
 # minimum asks for: so the next round finds last round's launches in the order in which it chose them.

@@ -10,8 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from .model import Demand, Gang, Selector, Shape, Strategy, in_order
-from .wants import Choice, Want
+from autoscaler.model import Demand, Gang, Selector, Shape, Strategy, in_order
+
+from .demand_index import Choice, Want
 
 Shapes = tuple[tuple[Shape, int], ...]
 

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import le
 
-from .model import QUANTUM, Shape
+from autoscaler.model import QUANTUM, Shape
+
+from .budget import Work
+from .demand_index import Vector
 from .packing import Candidate, Pick, Profile
-from .wants import Vector
-from .work import Work
 
 # Every Ray node has one of each resource that starts so, listed or not; Ray uses them to limit replicas per node.
 IMPLICIT = "node:__internal_implicit_resource_"

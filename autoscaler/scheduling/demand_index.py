@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import le
 from typing import NamedTuple
 
-from .model import Selector, Shape
-from .work import Work
+from autoscaler.model import Selector, Shape
+
+from .budget import Work
 
 Vector = tuple[int, ...]
 # What one node takes: (rank, how many) pairs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .model import Demand, Gang, NodeType
+from autoscaler.model import Demand, Gang, NodeType
 
 
 @dataclass(frozen=True)

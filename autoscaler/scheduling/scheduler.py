@@ -14,9 +14,10 @@ from itertools import compress
 from operator import not_
 from typing import NamedTuple
 
+from autoscaler.model import Demand, Gang, Shape, Strategy, in_order
+
 from .gangs import Group
-from .model import Demand, Gang, Shape, Strategy, in_order
-from .planner import MIN_WORKERS, Manner, Planner, World, least
+from .packing_pass import MIN_WORKERS, Manner, Planner, World, least
 from .request import Decision, Existing, Request
 
 __all__ = ["Decision", "Existing", "Request", "removable", "schedule"]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
-from .wants import Taken, Vector, Wants
+from .demand_index import Taken, Vector, Wants
 
 # More candidates than these are not ranked by what each would take, but filled in the order given.
 RANKED = 64

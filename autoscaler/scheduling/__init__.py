@@ -1,0 +1,1 @@
+"""Bin-packing: demand, nodes, node types and limits to launches. Pure."""
