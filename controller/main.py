@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given and given[0] in COMMANDS:
         return _answer(given[0], given[1:])
     # A command answers at once: it does not wait for all that the operator needs.
-    from .serve import serve  # noqa: PLC0415
+    from .run import serve  # noqa: PLC0415
 
     return serve(given)
 

@@ -21,9 +21,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from autoscaler.gcs import GcsClient  # noqa: E402
+from autoscaler.gcs.client import GcsClient  # noqa: E402
+from autoscaler.gcs.poller import Poller  # noqa: E402
 from autoscaler.model import Demand, Shape  # noqa: E402
-from autoscaler.poller import Poller  # noqa: E402
 from tests.fakes.gcs import FakeGcs  # noqa: E402
 
 RESULT = ROOT / "build" / "bench" / "poller.json"

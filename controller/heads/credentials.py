@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from autoscaler.gcs import Credentials
+from autoscaler.gcs.client import Credentials
 
 log = logging.getLogger(__name__)
 

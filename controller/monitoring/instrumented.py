@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from autoscaler.convert import ReportedState
-from autoscaler.gcs import Credentials, DrainAnswer, DrainReason, GcsClient, GcsError
+from autoscaler.gcs.client import Credentials, DrainAnswer, DrainReason, GcsClient, GcsError
+from autoscaler.gcs.convert import ReportedState
 from autoscaler.model import RayState
 from controller.kube.client import Api, ApiError
 

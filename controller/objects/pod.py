@@ -12,8 +12,7 @@ from controller.raycluster.model import ClusterSpec, Json, PodType, RayCluster
 from controller.raycluster.ray_resources import detect_resources, node_resources
 from controller.raycluster.validation import HEAD_COMPONENT_SUFFIX, Problem
 
-from . import entrypoint as bootstrap
-from . import probes
+from . import entrypoint, probes
 from .views import (
     ATTEMPT_ANNOTATION,
     CLUSTER_LABEL,
@@ -136,7 +135,7 @@ def _pod_spec(given: dict[str, Any], spec: ClusterSpec, pod_type: PodType, is_he
     given.setdefault("automountServiceAccountToken", False)
     given.setdefault("enableServiceLinks", False)
     container.pop("args", None)
-    script = bootstrap.head_script(spec) if is_head else bootstrap.worker_script(spec, pod_type)
+    script = entrypoint.head_script(spec) if is_head else entrypoint.worker_script(spec, pod_type)
     # Kubernetes would put a variable's value in the place of $(NAME), and $ in that of $$, before the shell sees them.
     container["command"] = ["/bin/bash", "-c", script.replace("$", "$$")]
     container["env"] = _env(container.get("env") or [], spec, pod_type, is_head)

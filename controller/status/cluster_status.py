@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autoscaler.convert import PendingInstance, ReportedState
+from autoscaler.gcs.convert import PendingInstance, ReportedState
 from autoscaler.model import QUANTUM, Demand, Shape
 from controller.objects.service import service_name
 from controller.objects.views import HEAD, PodView

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 
-from autoscaler.convert import FailedInstance, PendingInstance, ReportedState
-from autoscaler.gcs import DrainReason, GcsClient
+from autoscaler.gcs.client import DrainReason, GcsClient
+from autoscaler.gcs.convert import FailedInstance, PendingInstance, ReportedState
 from autoscaler.model import Demand, LabelConstraint, NodeStatus, Operator, RayNode, RayState, Selector, Shape, Strategy
 
 PATIENCE_SECONDS = 30.0

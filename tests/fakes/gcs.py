@@ -10,10 +10,10 @@ from typing import Any
 
 import grpc
 
-from autoscaler.convert import HEAD_RESOURCE, NODE_ID_BYTES, fill_constraint, fill_gang, fill_request
-from autoscaler.gcs import SERVICE
+from autoscaler.gcs.client import SERVICE
+from autoscaler.gcs.convert import HEAD_RESOURCE, NODE_ID_BYTES, fill_constraint, fill_gang, fill_request
+from autoscaler.gcs.protos import autoscaler_pb2
 from autoscaler.model import Demand, Gang, NodeStatus
-from autoscaler.protos import autoscaler_pb2
 
 STATUS_NUMBER = {NodeStatus.RUNNING: 1, NodeStatus.DEAD: 2, NodeStatus.IDLE: 3, NodeStatus.DRAINING: 4}
 NO_LONGER_IDLE = "The node to be idle terminated is no longer idle."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autoscaler.gcs import GcsClient
+from autoscaler.gcs.client import GcsClient
 from autoscaler.model import NodeStatus
 from tests.conformance.gcs import RayHead, RayHeadContract, eventually, has, node
 from tests.support.ray_head import RealHead

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from autoscaler.convert import ReportedState
+from autoscaler.gcs.convert import ReportedState
 from autoscaler.model import NodeStatus, RayNode, RayState
 from controller.objects.views import PodView
 from controller.planning.scale_up import RayView

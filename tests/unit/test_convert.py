@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler import convert
-from autoscaler.convert import (
+from autoscaler.gcs import convert
+from autoscaler.gcs.convert import (
     ImplausibleAnswerError,
     ReportedState,
     essence,
@@ -21,6 +21,8 @@ from autoscaler.convert import (
     fill_request,
     ray_state,
 )
+from autoscaler.gcs.protos import autoscaler_pb2 as pb
+from autoscaler.gcs.protos import common_pb2
 from autoscaler.model import (
     Demand,
     Gang,
@@ -33,8 +35,6 @@ from autoscaler.model import (
     Shape,
     Strategy,
 )
-from autoscaler.protos import autoscaler_pb2 as pb
-from autoscaler.protos import common_pb2
 
 RUNNING, DEAD, IDLE, DRAINING = 1, 2, 3, 4
 GROUP = "0123456789abcdef" * 2 + "0123"

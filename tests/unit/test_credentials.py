@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autoscaler.gcs import Credentials, GcsClient
+from autoscaler.gcs.client import Credentials, GcsClient
 from controller.heads.credentials import READ_AGAIN_SECONDS, CredentialFolder
 from controller.heads.polled import PolledHeads
 from controller.raycluster.model import Key

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from autoscaler.convert import ReportedState
-from autoscaler.gcs import MAX_MESSAGE_CHARACTERS, Credentials, DrainReason, GcsClient, GcsError
+from autoscaler.gcs.client import MAX_MESSAGE_CHARACTERS, Credentials, DrainReason, GcsClient, GcsError
+from autoscaler.gcs.convert import ReportedState
+from autoscaler.gcs.protos import autoscaler_pb2
 from autoscaler.model import Demand, NodeStatus, RayState, Shape
-from autoscaler.protos import autoscaler_pb2
 from tests.fakes.gcs import FakeGcs
 
 NODE = b"n" * 28
@@ -115,7 +115,7 @@ def test_an_answer_beyond_grpcs_own_limit_arrives(head: FakeGcs, client: GcsClie
 def test_an_answer_beyond_our_limit_is_invalid(
     head: FakeGcs, client: GcsClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autoscaler.gcs._CHANNEL_OPTIONS", (("grpc.max_receive_message_length", 10_000),))
+    monkeypatch.setattr("autoscaler.gcs.client._CHANNEL_OPTIONS", (("grpc.max_receive_message_length", 10_000),))
     head.nodes["example-head"].node_activity.append("x" * 20_000)
     assert refused(client).kind == "invalid"
 

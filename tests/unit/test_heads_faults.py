@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import grpc
 import pytest
 
-from autoscaler.gcs import GcsClient
+from autoscaler.gcs.client import GcsClient
 from controller.heads.polled import PolledHeads
 from controller.planning.actions import CreatePod, DeletePod, DrainPod, RetirePod
 from controller.planning.plan import make_plan

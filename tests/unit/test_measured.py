@@ -11,10 +11,10 @@ from typing import Any
 import grpc
 import pytest
 
-from autoscaler.convert import ReportedState
-from autoscaler.gcs import DrainReason, GcsError
+from autoscaler.gcs.client import DrainReason, GcsError
+from autoscaler.gcs.convert import ReportedState
+from autoscaler.gcs.poller import Poller
 from autoscaler.model import NodeStatus, RayState
-from autoscaler.poller import Poller
 from controller.kube.client import Api, ApiError, path_of
 from controller.monitoring.instrumented import Lag, MeasuredApi, MeasuredGcsClient, parts_of
 from controller.monitoring.metrics import Metrics

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from autoscaler.gcs import Credentials, GcsClient, GcsError
+from autoscaler.gcs.client import Credentials, GcsClient, GcsError
+from autoscaler.gcs.poller import BUSY, IDLE, Poller, Snapshot, is_news, on_grid, pause
 from autoscaler.model import Demand, Gang, NodeStatus, RayNode, RayState, Shape, Strategy
-from autoscaler.poller import BUSY, IDLE, Poller, Snapshot, is_news, on_grid, pause
 from tests.fakes.gcs import FakeGcs
 
 EMPTY = RayState("session", 0.0, ())

@@ -17,9 +17,10 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from autoscaler.convert import essence
-from autoscaler.gcs import Credentials, GcsError
 from autoscaler.model import NodeStatus, RayState
+
+from .client import Credentials, GcsError
+from .convert import essence
 
 logger = logging.getLogger(__name__)
 

@@ -24,9 +24,10 @@ from typing import Any, Literal, TypeVar
 import grpc
 import grpc.aio
 
-from autoscaler.convert import NODE_ID_BYTES, ImplausibleAnswerError, ReportedState, fill_report, ray_state
 from autoscaler.model import RayState
-from autoscaler.protos import autoscaler_pb2
+
+from .convert import NODE_ID_BYTES, ImplausibleAnswerError, ReportedState, fill_report, ray_state
+from .protos import autoscaler_pb2
 
 T = TypeVar("T")
 ErrorKind = Literal["unreachable", "unauthenticated", "timeout", "invalid"]

@@ -1,0 +1,1 @@
+"""Talks to the GCS of Ray heads: state, drains and reports, over gRPC."""
