@@ -171,8 +171,8 @@ def _pull_period(spec: ClusterSpec) -> int:
 def _mount_head_file(pod_spec: dict[str, Any], container: dict[str, Any]) -> None:
     """Show the worker its own head annotation as a file: no DNS, no API access, no init container."""
     field = {"fieldPath": f"metadata.annotations['{HEAD_IP_ANNOTATION}']"}
-    items = [{"path": bootstrap.HEAD_FILE_NAME, "fieldRef": field}]
+    items = [{"path": entrypoint.HEAD_FILE_NAME, "fieldRef": field}]
     pod_spec.setdefault("volumes", []).append({"name": HEAD_VOLUME, "downwardAPI": {"items": items}})
     container.setdefault("volumeMounts", []).append(
-        {"name": HEAD_VOLUME, "mountPath": bootstrap.HEAD_FILE_DIR, "readOnly": True}
+        {"name": HEAD_VOLUME, "mountPath": entrypoint.HEAD_FILE_DIR, "readOnly": True}
     )

@@ -12,12 +12,12 @@ import yaml
 
 from controller.cli.checks import check
 from tests.integration.test_lifecycle import WORKER, launched
+from tests.support.builders import raw_cluster
 from tests.support.chart import one, render
 from tests.support.kube import Kube, KubectlError, eventually
 from tests.support.mistakes import MISTAKES
 from tests.support.operator import OperatorProcess
 from tests.support.prerequisites import ROOT
-from tests.unit.builders import raw_cluster
 
 CRD = ROOT / "charts/ray/crds/raycluster.yaml"
 

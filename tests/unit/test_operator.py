@@ -15,11 +15,10 @@ from controller.monitoring.routes import routes
 from controller.operator import LeaseAt, Operator
 from controller.raycluster.model import Key
 from controller.reconcile.reconciler import Reconciler, Result
+from tests.fakes.api import FakeApi
+from tests.support.builders import NAME, NAMESPACE, raw_cluster
 from tests.support.kube import eventually
-
-from .builders import NAME, NAMESPACE, raw_cluster
-from .fake_api import FakeApi
-from .test_lease import LeaseApi
+from tests.unit.kube.test_election import LeaseApi
 
 
 class Watched(FakeApi):

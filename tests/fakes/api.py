@@ -1,0 +1,202 @@
+"""A small API server in memory: names are unique, versions grow, preconditions and quota hold, deletion takes time."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from typing import Any, TypeVar
+
+from controller.kube.client import JSON_PATCH, Api, ApiError
+from controller.objects.views import PodView, ServiceView
+from controller.raycluster.model import RayCluster
+from controller.reconcile.reconciler import Stores
+from tests.support.builders import NOW_TEXT
+
+R = TypeVar("R")
+Path = tuple[str, str, str]
+Write = tuple[str, str]
+CONVERT: dict[str, Callable[[Any], Any]] = {
+    "rayclusters": RayCluster.from_object,
+    "pods": PodView.from_object,
+    "services": ServiceView.from_object,
+}
+
+
+class Died(BaseException):
+    """The process that made the request was killed right after the API server had carried it out."""
+
+
+class InlineExecutor(Executor):
+    """Runs everything at once, in the caller's thread and in order."""
+
+    def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
+        future: Future[R] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class FakeApi(Api):
+    """``log`` is what a watch would tell. ``writes`` counts what changed something, as (method, resource)."""
+
+    def __init__(self, pod_quota: int | None = None) -> None:
+        self.objects: dict[Path, dict[str, Any]] = {}
+        self.log: list[tuple[str, str, dict[str, Any]]] = []
+        self.writes: list[Write] = []
+        self.events: list[dict[str, Any]] = []
+        self.trials: list[dict[str, Any]] = []
+        # Names of the pods that were asked for, made or not.
+        self.tries: list[str] = []
+        self.pod_quota = pod_quota
+        self.refuse: Callable[[str, str, str], ApiError | None] = lambda *_: None
+        self.dies_after: int | None = None
+        self.version = 100
+
+    def request(
+        self, method: str, path: str, query: Any = None, body: Any = None, content_type: str = "application/json"
+    ) -> dict[str, Any]:
+        parts = path.split("/namespaces/")[1].split("/")
+        namespace, resource, name, sub = (*parts, "", "")[:4]
+        trial = bool(query and "dryRun" in query)
+        if trial:
+            self.trials.append(copy.deepcopy(body))
+        if error := self.refuse(method, resource, name or body["metadata"].get("name", "trial")):
+            raise error
+        if trial:
+            return copy.deepcopy(dict(body))
+        if resource == "events":
+            self.events.append(body)
+            return {}
+        key = (resource, namespace, name)
+        if method == "POST":
+            return self._create(resource, namespace, copy.deepcopy(body))
+        if key not in self.objects:
+            raise ApiError(404, "NotFound", f'{resource} "{name}" not found')
+        if method == "DELETE":
+            return self._delete(key, body)
+        if method == "PATCH":
+            return self._patch(key, body, content_type, sub)
+        return copy.deepcopy(self.objects[key])
+
+    def names(self, resource: str) -> list[str]:
+        """Names of what exists and is not being deleted."""
+        return sorted(o["metadata"]["name"] for o in self.of(resource) if "deletionTimestamp" not in o["metadata"])
+
+    def of(self, resource: str) -> Iterator[dict[str, Any]]:
+        """Every object of a resource."""
+        yield from [obj for (kind, _, _), obj in self.objects.items() if kind == resource]
+
+    def put(self, resource: str, obj: dict[str, Any]) -> dict[str, Any]:
+        """What a user, the scheduler or a kubelet writes; not counted as a write of the operator's."""
+        path = (resource, obj["metadata"]["namespace"], obj["metadata"]["name"])
+        old = self.objects.get(path)
+        metadata = obj["metadata"]
+        metadata.setdefault("uid", f"uid-{self.version}")
+        metadata.setdefault("creationTimestamp", NOW_TEXT)
+        if resource == "rayclusters":
+            changed = old is None or old["spec"] != obj["spec"]
+            metadata["generation"] = (old["metadata"]["generation"] if old else 0) + (1 if changed else 0)
+        self._keep("MODIFIED" if old else "ADDED", path, obj)
+        return copy.deepcopy(self.objects[path])
+
+    def remove(self, resource: str, namespace: str, name: str) -> None:
+        """The object is gone for good."""
+        gone = self.objects.pop((resource, namespace, name))
+        self.version += 1
+        gone["metadata"]["resourceVersion"] = str(self.version)
+        self.log.append(("DELETED", resource, copy.deepcopy(gone)))
+
+    def listed(self, stores: Stores) -> None:
+        """What a fresh watcher does first."""
+        for resource, store in _stores(stores).items():
+            store.replace([CONVERT[resource](copy.deepcopy(o)) for o in self.of(resource)], self.version, "")
+
+    def deliver(self, stores: Stores, start: int = 0) -> int:
+        """What a watch tells, from some place of the log. Returns where it ends."""
+        for kind, resource, obj in self.log[start:]:
+            store = _stores(stores)[resource]
+            view = CONVERT[resource](copy.deepcopy(obj))
+            (store.deleted if kind == "DELETED" else store.watched)(view, "")
+        return len(self.log)
+
+    def _create(self, resource: str, namespace: str, obj: dict[str, Any]) -> dict[str, Any]:
+        name = obj["metadata"]["name"]
+        if resource == "pods":
+            self.tries.append(name)
+        if (resource, namespace, name) in self.objects:
+            raise ApiError(409, "AlreadyExists", f'{resource} "{name}" already exists')
+        if resource == "pods" and self.pod_quota is not None and sum(1 for _ in self.of("pods")) >= self.pod_quota:
+            raise ApiError(403, "Forbidden", f'pods "{name}" is forbidden: exceeded quota: small')
+        obj["metadata"]["namespace"] = namespace
+        return self._written("POST", resource, self.put(resource, obj))
+
+    def _delete(self, key: Path, options: Any) -> dict[str, Any]:
+        metadata = self.objects[key]["metadata"]
+        wanted = ((options or {}).get("preconditions") or {}).get("uid")
+        if wanted and wanted != metadata["uid"]:
+            raise ApiError(409, "Conflict", "Precondition failed: UID in precondition does not match")
+        if "deletionTimestamp" in metadata:
+            return copy.deepcopy(self.objects[key])
+        self._keep("MODIFIED", key, {**self.objects[key], "metadata": {**metadata, "deletionTimestamp": NOW_TEXT}})
+        return self._written("DELETE", key[0], copy.deepcopy(self.objects[key]))
+
+    def _patch(self, key: Path, patch: Any, content_type: str, sub: str) -> dict[str, Any]:
+        obj = copy.deepcopy(self.objects[key])
+        before = copy.deepcopy(obj)
+        if content_type == JSON_PATCH:
+            for operation in patch:
+                _json_patch(obj, operation)
+        else:
+            _merge(obj, patch)
+        if obj["metadata"]["uid"] != before["metadata"]["uid"]:
+            raise ApiError(422, "Invalid", "metadata.uid: Invalid value: field is immutable")
+        if obj["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]:
+            raise ApiError(409, "Conflict", "the object has been modified")
+        if sub == "status":
+            obj = {**before, "status": obj["status"]}
+        if obj == before:
+            return obj
+        self._keep("MODIFIED", key, obj)
+        return self._written("PATCH", key[0], copy.deepcopy(self.objects[key]))
+
+    def _keep(self, kind: str, path: Path, obj: dict[str, Any]) -> None:
+        self.version += 1
+        kept = copy.deepcopy(obj)
+        kept["metadata"]["resourceVersion"] = str(self.version)
+        self.objects[path] = kept
+        self.log.append((kind, path[0], copy.deepcopy(kept)))
+
+    def _written(self, method: str, resource: str, answer: dict[str, Any]) -> dict[str, Any]:
+        self.writes.append((method, resource))
+        if self.dies_after is not None and len(self.writes) >= self.dies_after:
+            self.dies_after = None
+            raise Died
+        return answer
+
+
+def _stores(stores: Stores) -> dict[str, Any]:
+    return {"rayclusters": stores.clusters, "pods": stores.pods, "services": stores.services}
+
+
+def _merge(target: dict[str, Any], patch: dict[str, Any]) -> None:
+    for name, value in patch.items():
+        if isinstance(value, dict) and isinstance(target.get(name), dict):
+            _merge(target[name], value)
+        elif value is None:
+            target.pop(name, None)
+        else:
+            target[name] = value
+
+
+def _json_patch(obj: dict[str, Any], operation: dict[str, Any]) -> None:
+    *parents, last = operation["path"].strip("/").split("/")
+    for name in parents:
+        obj = obj[name]
+    if operation["op"] == "test":
+        if obj.get(last) != operation["value"]:
+            raise ApiError(422, "Invalid", "the server rejected our request due to an error in our request")
+    else:
+        obj[last] = copy.deepcopy(operation["value"])

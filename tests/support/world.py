@@ -1,0 +1,143 @@
+"""A whole small Kubernetes around the reconciler: the kubelets and the garbage collector are played by the test."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from typing import Any
+
+from autoscaler.model import RayState
+from controller.kube.events import Events
+from controller.kube.store import Store
+from controller.objects.views import KIND_LABEL, WORKER, PodView
+from controller.raycluster.model import Key
+from controller.reconcile.reconciler import Reconciler, Result, Stores
+from tests.fakes.api import Died, FakeApi, InlineExecutor
+from tests.fakes.heads import FakeHeads, node
+from tests.support.builders import NAME, NAMESPACE, NOW, raw_cluster, raw_spec
+
+KEY = Key(NAMESPACE, NAME)
+
+
+class World:
+    """One operator process after another over one API server."""
+
+    def __init__(self, spec: dict[str, Any] | None = None) -> None:
+        self.api = FakeApi()
+        self.now = NOW
+        self.deaths = 0
+        self.heads = FakeHeads()
+        # Whether workers that run and know their head are Ray nodes, idle since a moment ago.
+        self.joins = True
+        self.notified: list[Key] = []
+        self.user(spec or raw_spec())
+        self.boot()
+
+    def boot(self) -> None:
+        """A new process: it knows nothing but what it lists."""
+        self.stores = Stores(*(Store(self._cluster_of, self.notified.append) for _ in range(3)))
+        self.api.listed(self.stores)
+        self.told = len(self.api.log)
+        events = Events(self.api, lambda: self.now)
+        self.reconciler = Reconciler(
+            self.api, self.stores, events, self.heads, InlineExecutor(), clock=lambda: self.now
+        )
+
+    @staticmethod
+    def _cluster_of(obj: Any) -> Key:
+        found: Key = getattr(obj, "cluster", obj.key)
+        return found
+
+    def user(self, spec: dict[str, Any]) -> None:
+        """kubectl apply."""
+        old = self.api.objects.get(("rayclusters", *KEY))
+        obj = {**copy.deepcopy(old), "spec": spec} if old else raw_cluster(spec)
+        self.api.put("rayclusters", obj)
+
+    def tell(self) -> None:
+        """The watch catches up."""
+        self.told = self.api.deliver(self.stores, self.told)
+
+    def kubelet(self) -> None:
+        """What is terminating goes, what is new runs."""
+        for pod in list(self.api.of("pods")):
+            name = pod["metadata"]["name"]
+            if "deletionTimestamp" in pod["metadata"]:
+                self.api.remove("pods", NAMESPACE, name)
+            elif "status" not in pod:
+                number = len(self.api.log)
+                status = {
+                    "phase": "Running",
+                    "podIP": f"10.0.{number // 250}.{number % 250}",
+                    "conditions": [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")],
+                }
+                self.api.put("pods", {**pod, "status": status})
+
+    def ray(self) -> None:
+        """The head answers: workers that run and know it have joined."""
+        head = self.heads.head
+        if not self.joins or head is None:
+            return
+        views = [PodView.from_object(p) for p in self.api.of("pods")]
+        nodes = [
+            node(number, p.name, p.node_type, idle=1.0)
+            for number, p in enumerate(views, start=1)
+            if p.kind == WORKER and p.phase == "Running" and p.head_uid == head.uid and not p.deleting
+        ]
+        self.heads.state = RayState("s", 0.0, tuple(nodes))
+
+    def step(self) -> Result:
+        """One pass; a process that dies in it is replaced and tries again."""
+        while True:
+            try:
+                return self.reconciler.reconcile(KEY)
+            except Died:
+                self.deaths += 1
+                self.boot()
+
+    def settle(self) -> None:
+        """Everybody works until nothing changes any more."""
+        for _ in range(30):
+            version = self.api.version
+            self.tell()
+            self.ray()
+            result = self.step()
+            self.kubelet()
+            # All that is left to wait for is somebody's idle time.
+            done = result.look_again_in is None or result.look_again_in > 200
+            if not done:
+                self.now += result.look_again_in or 0.0
+            elif self.api.version == version:
+                return
+        raise AssertionError("it never settles")
+
+    def pod(self, kind: str) -> dict[str, Any]:
+        """The first pod of a kind."""
+        return next(p for p in self.api.of("pods") if p["metadata"]["labels"][KIND_LABEL] == kind)
+
+    def fail(self, kind: str) -> None:
+        """The pod's container ends."""
+        pod = self.pod(kind)
+        self.api.put("pods", {**pod, "status": {"phase": "Failed", "reason": "Evicted", "message": "disk full"}})
+
+    @property
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.api.objects["rayclusters", NAMESPACE, NAME].get("status", {})
+        return found
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        """A condition of the cluster."""
+        return next(c for c in self.status["conditions"] if c["type"] == kind)
+
+    def reasons(self) -> Counter[str]:
+        """How often each kind of Event was posted."""
+        return Counter(e["reason"] for e in self.api.events)
+
+
+def well(spec: dict[str, Any] | None = None) -> World:
+    """A cluster that runs, with its counters at zero."""
+    world = World(spec)
+    world.settle()
+    world.api.writes.clear()
+    world.api.events.clear()
+    return world

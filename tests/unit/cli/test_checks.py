@@ -1,0 +1,93 @@
+"""What is said about a RayCluster before a Kubernetes sees it."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes.client import models
+
+from controller.cli.checks import check
+from controller.raycluster.schema import CRD_FILE
+from controller.raycluster.validation import problems
+from tests.support.builders import raw_cluster, raw_spec
+from tests.support.mistakes import MISTAKES, Mistake
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_good_clusters_are_fine() -> None:
+    assert check(raw_cluster()) == ()
+    assert check(yaml.safe_load((ROOT / "manifests/example_cluster.yaml").read_text())) == ()
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_told_once_with_its_place_and_its_remedy(mistake: Mistake) -> None:
+    (found,) = check(mistake.made_in(raw_cluster()))
+    assert found.path == mistake.path
+    assert mistake.words in found.message
+
+
+@pytest.mark.parametrize("name", [name for name, mistake in MISTAKES.items() if mistake.operator])
+def test_an_operator_whose_api_server_has_an_older_crd_finds_it_too(name: str) -> None:
+    bad = MISTAKES[name].made_in(raw_cluster())
+    assert problems(bad["metadata"]["name"], bad["spec"])
+
+
+def test_the_crd_that_is_installed_is_the_one_that_is_checked_with() -> None:
+    """After a change: cp charts/ray/crds/raycluster.yaml controller/raycluster/"""
+    assert (ROOT / "charts/ray/crds" / CRD_FILE).read_text() == (ROOT / "controller/raycluster" / CRD_FILE).read_text()
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    bad = raw_cluster(raw_spec(idleTimeoutMinutes="5", maxWorker=1))
+    bad["spec"]["podTypes"][1] |= {"minWorkers": -1, "rayResources": {"a": -1}}
+    assert {p.path for p in check(bad)} == {
+        "spec.idleTimeoutMinutes",
+        "spec.maxWorker",
+        "spec.podTypes[1].rayResources.a",
+        "spec.podTypes[1].minWorkers",
+    }
+
+
+MODERN_POD: dict[str, Any] = yaml.safe_load((ROOT / "tests/support/modern_pod.yaml").read_text())
+
+
+def test_the_modern_pod_has_every_field_that_pods_have_today() -> None:
+    """What a next release of Kubernetes brings has to be added to it."""
+    spec = MODERN_POD["spec"]
+    assert set(models.V1PodSpec.attribute_map.values()) - set(spec) == set()
+    assert set(models.V1Container.attribute_map.values()) - set(spec["containers"][0]) == set()
+
+
+def test_every_field_of_a_modern_pod_is_known() -> None:
+    modern = raw_cluster()
+    modern["spec"]["podTypes"][1]["podConfig"] = copy.deepcopy(MODERN_POD)
+    assert check(modern) == ()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "path"),
+    [
+        ({"apiVersion": "cluster.ray.io/v1", "kind": "RayCluster"}, "metadata"),
+        ({**raw_cluster(), "metadata": {}}, "metadata.name"),
+        ({**raw_cluster(), "metadata": None}, "metadata"),
+        ({**raw_cluster(), "metadata": {"name": ["a"]}}, "metadata.name"),
+        ({**raw_cluster(), "apiVersion": "cluster.ray.io/v2"}, "apiVersion"),
+        ({**raw_cluster(), "spec": None}, "spec"),
+        ({**raw_cluster(), "spec": []}, "spec"),
+    ],
+)
+def test_an_object_out_of_shape_is_told_not_raised(manifest: dict[str, Any], path: str) -> None:
+    assert path in [p.path for p in check(manifest)]
+
+
+def test_what_kubectl_prints_can_be_checked() -> None:
+    """With uid, status and managed fields."""
+    stored = raw_cluster(
+        uid="u", resourceVersion="7", managedFields=[{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}]
+    )
+    assert check({**stored, "status": {"phase": "Running"}}) == ()

@@ -1,0 +1,72 @@
+"""What ``ray-operator render`` prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controller.cli.manifests import NO_UID
+from controller.main import main
+from tests.support.builders import raw_cluster, raw_spec
+
+
+def render(folder: Path, obj: dict[str, Any], *options: str) -> int:
+    path = folder / "cluster.yaml"
+    path.write_text(json.dumps(obj))
+    return main(["render", str(path), *options])
+
+
+def test_service_head_and_minimum_workers_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert render(tmp_path, raw_cluster()) == 0
+    objects = list(yaml.safe_load_all(capsys.readouterr().out))
+    assert [o["kind"] for o in objects] == ["Service", "Pod", "Pod", "Pod"]
+    assert [o["metadata"]["labels"].get("ray-node-type") for o in objects[1:]] == ["head", "worker", "worker"]
+    assert {o["metadata"]["ownerReferences"][0]["uid"] for o in objects} == {NO_UID}
+    assert len({o["metadata"]["name"] for o in objects}) == 4
+
+
+def test_programs_are_printed_line_by_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    render(tmp_path, raw_cluster())
+    assert "\n      ray_operator_node() {\n" in capsys.readouterr().out
+
+
+def test_json_is_a_list_that_kubectl_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    render(tmp_path, raw_cluster(), "--output", "json")
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["apiVersion"], printed["kind"], len(printed["items"])) == ("v1", "List", 4)
+
+
+def test_the_namespace_is_the_manifests_then_the_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def namespaces(obj: dict[str, Any], *options: str) -> set[str]:
+        render(tmp_path, obj, "-o", "json", *options)
+        return {o["metadata"]["namespace"] for o in json.loads(capsys.readouterr().out)["items"]}
+
+    without = raw_cluster()
+    del without["metadata"]["namespace"]
+    assert namespaces(without) == {"default"}
+    assert namespaces(without, "-n", "other") == {"other"}
+    assert namespaces(raw_cluster(), "-n", "other") == {"ray"}
+
+
+def test_a_known_uid_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    render(tmp_path, raw_cluster(uid="cluster-uid"))
+    said = capsys.readouterr().out
+    assert "uid: cluster-uid" in said and NO_UID not in said
+
+
+def test_a_cluster_that_cannot_run_is_not_rendered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert render(tmp_path, raw_cluster(raw_spec(headPodType="nobody"))) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "cluster.yaml: spec.headPodType: 'nobody'" in printed.err
+
+
+def test_a_file_without_a_ray_cluster_is_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert render(tmp_path, {"kind": "Service"}) == 1
+    assert "holds no RayCluster" in capsys.readouterr().err
+    assert main(["render", str(tmp_path / "nothing.yaml")]) == 1
+    assert "nothing.yaml: cannot be read" in capsys.readouterr().err

@@ -1,0 +1,203 @@
+"""What ``ray-operator simulate`` says: the operator's own planner over simulated pods and work."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import guide
+import pytest
+import yaml
+
+from controller.main import main
+from tests.support.builders import pod_config, raw_cluster, raw_spec
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def worker(name: str, least: int = 0, most: int = 10, **resources: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "minWorkers": least,
+        "maxWorkers": most,
+        "rayResources": resources or {"CPU": 1},
+        "podConfig": pod_config(),
+    }
+
+
+def cluster(*workers: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    head = {"name": "head-node", "rayResources": {"CPU": 0}, "podConfig": pod_config("ray-head-")}
+    return raw_cluster(raw_spec(podTypes=[head, *workers], **{"idleTimeoutMinutes": 1, **fields}))
+
+
+def simulate(folder: Path, obj: Any, demand: Any, *options: str) -> int:
+    (folder / "cluster.yaml").write_text(yaml.safe_dump(obj))
+    (folder / "demand.yaml").write_text(yaml.safe_dump(demand))
+    return main(["simulate", str(folder / "cluster.yaml"), str(folder / "demand.yaml"), *options])
+
+
+def tasks(count: int, seconds: float | None = 60, at: float = 0, **more: Any) -> dict[str, Any]:
+    ends = {} if seconds is None else {"seconds": seconds}
+    return {"at": at, "tasks": [{"resources": {"CPU": 1}, "count": count, **ends, **more}]}
+
+
+@pytest.fixture
+def happen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Simulates, and gives each happening as one line of text."""
+
+    def run(obj: Any, *steps: dict[str, Any], **more: Any) -> list[str]:
+        assert simulate(tmp_path, obj, {"steps": list(steps), **more}, "-o", "json") == 0
+        events = json.loads(capsys.readouterr().out)["events"]
+        return [f"{e['at']:g} {e['what']} {e['count']} {e['subject']}: {e['workers']}" for e in events]
+
+    return run
+
+
+def test_tasks_bring_workers_which_go_after_the_idle_timeout(happen: Any) -> None:
+    assert happen(cluster(worker("w")), tasks(3, at=5), podSeconds=20) == [
+        "5 launch 3 w: 3",
+        "25 join 3 w: 3",
+        "145 remove 3 w: 0",
+    ]
+
+
+def test_workers_of_the_heads_type_are_shown_and_the_head_is_not(happen: Any) -> None:
+    of = cluster()
+    of["spec"]["podTypes"][0] |= {"rayResources": {"CPU": 1}, "maxWorkers": 3}
+    assert happen(of, tasks(3), podSeconds=20) == [
+        "0 launch 2 head-node: 2",
+        "20 join 2 head-node: 2",
+        "140 remove 2 head-node: 0",
+    ]
+
+
+def test_what_the_bounds_hold_back_waits_and_gets_its_turn(happen: Any) -> None:
+    assert happen(cluster(worker("w", most=1)), tasks(2)) == [
+        "0 launch 1 w: 1",
+        "0 wait 1 {CPU: 1}: 1",
+        "10 join 1 w: 1",
+        "190 remove 1 w: 0",
+    ]
+
+
+def test_speed_holds_back_tasks_until_some_have_joined(happen: Any) -> None:
+    lines = happen(cluster(worker("w", most=100), maxWorkers=100), tasks(20))
+    launches = [line for line in lines if " launch " in line]
+    assert launches == ["0 launch 5 w: 5", "10 launch 5 w: 10", "20 launch 10 w: 20"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "launched"), [("PACK", 1), ("SPREAD", 1), ("STRICT_PACK", 1), ("STRICT_SPREAD", 2)]
+)
+def test_placement_groups_are_held_and_let_go(happen: Any, strategy: str, launched: int) -> None:
+    group = {"strategy": strategy, "bundles": [{"CPU": 1}, {"CPU": 1}], "seconds": 30}
+    assert happen(cluster(worker("w", CPU=2)), {"at": 0, "placementGroups": [group]}) == [
+        f"0 launch {launched} w: {launched}",
+        f"10 join {launched} w: {launched}",
+        f"100 remove {launched} w: 0",
+    ]
+
+
+def test_requested_resources_stay_until_they_are_taken_back(happen: Any) -> None:
+    ask = {"at": 0, "requestResources": [{"resources": {"CPU": 1}, "count": 2}]}
+    assert happen(cluster(worker("w")), ask, {"at": 500, "requestResources": []}) == [
+        "0 launch 2 w: 2",
+        "10 join 2 w: 2",
+        "500 remove 2 w: 0",
+    ]
+
+
+def test_labels_and_custom_resources_choose_the_type(happen: Any) -> None:
+    types = worker("a"), worker("b", CPU=1, gadget=1)
+    lines = happen(
+        cluster(*types),
+        tasks(1, None, labelSelector={"ray.io/node-group": "a"}),
+        {"at": 100, "tasks": [{"resources": {"gadget": 1}}]},
+        {"at": 200, "tasks": [{"resources": {"GPU": 1}}]},
+    )
+    assert lines == [
+        "0 launch 1 a: 1",
+        "10 join 1 a: 1",
+        "100 launch 1 b: 2",
+        "110 join 1 b: 2",
+        "200 never 1 {GPU: 1}: 2",
+    ]
+
+
+def test_minimum_workers_stay_and_the_end_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    demand = {"steps": [tasks(2, at=100)]}
+    assert simulate(tmp_path, cluster(worker("w", 1)), demand) == 0
+    assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
+        "TIME WHAT COUNT OF WHY WORKERS",
+        "0s launch 1 w minWorkers 1",
+        "10s join 1 w - 1",
+        "100s launch 1 w waiting work 2",
+        "110s join 1 w - 2",
+        "220s remove 1 w it has been idle for 1 minute 1",
+        "",
+        "2 launched, 1 removed, at most 2 workers at once, 1 left; 5.7 worker-minutes",
+    ]
+    assert simulate(tmp_path, cluster(worker("w", 1)), demand, "--until", "50", "-o", "json") == 0
+    summary = json.loads(capsys.readouterr().out)["summary"]
+    assert summary == {
+        "launched": 1,
+        "removed": 0,
+        "peakWorkers": 1,
+        "workersLeft": 1,
+        "stillWaiting": 0,
+        "workerSeconds": 10.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("demand", "said"),
+    [
+        ({"steps": [{"at": 0, "task": []}]}, "demand.yaml: steps[0].task: is no field; did you mean tasks?"),
+        ({"steps": []}, "demand.yaml: steps: is empty; at least 1 is needed"),
+        ({"step": []}, "demand.yaml: step: is no field; did you mean steps?"),
+        ({"steps": [{"at": -1}]}, "demand.yaml: steps[0].at: -1 is less than 0"),
+        ({"steps": [{"at": "0"}]}, 'demand.yaml: steps[0].at: "0" is not a number'),
+        (
+            {"steps": [{"at": 0, "tasks": [{"count": 1}]}]},
+            "demand.yaml: steps[0].tasks[0].resources: is missing",
+        ),
+        (
+            {"steps": [{"at": 0, "placementGroups": [{"strategy": "PAKC", "bundles": [{"CPU": 1}]}]}]},
+            'steps[0].placementGroups[0].strategy: "PAKC" is none of PACK, SPREAD, STRICT_PACK, STRICT_SPREAD',
+        ),
+        ([], "demand.yaml: is no demand file"),
+    ],
+)
+def test_a_typo_in_the_demand_gets_one_clear_message(
+    demand: Any, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert simulate(tmp_path, cluster(worker("w")), demand) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "" and said in printed.err
+    assert "Traceback" not in printed.err
+
+
+def test_a_wrong_or_missing_cluster_gets_one_clear_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    demand = {"steps": [tasks(1)]}
+    wrong = cluster(worker("w"), headPodType="nobody")
+    assert simulate(tmp_path, wrong, demand) == 1
+    assert "cluster.yaml: spec.headPodType: 'nobody'" in capsys.readouterr().err
+    assert simulate(tmp_path, {"kind": "Service"}, demand) == 1
+    assert "cluster.yaml: holds no RayCluster; one is needed" in capsys.readouterr().err
+    assert main(["simulate", str(tmp_path / "none.yaml"), str(tmp_path / "demand.yaml")]) == 1
+    assert "none.yaml: cannot be read" in capsys.readouterr().err
+    assert main(["simulate", "-", "-"]) == 1
+    assert "both files" in capsys.readouterr().err
+
+
+def test_what_the_guide_to_autoscaling_shows_is_what_is_printed() -> None:
+    """Its console blocks that need no Kubernetes."""
+    commands = guide.parse((ROOT / "docs/autoscaling.md").read_text())
+    shown = [c for c in commands if c.text.startswith("ray-operator simulate")]
+    assert shown
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    for command in shown:
+        guide.Runner(ROOT, environment, print).run(command)

@@ -1,0 +1,92 @@
+"""What ``ray-operator validate`` prints and returns."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from controller.main import main
+from tests.support.builders import raw_cluster, raw_spec
+
+BAD = raw_cluster(raw_spec(headPodType="haed-node"))
+
+
+def write(folder: Path, *objects: dict[str, Any], name: str = "cluster.yaml") -> str:
+    path = folder / name
+    path.write_text("\n---\n".join(json.dumps(o) for o in objects))
+    return str(path)
+
+
+def test_a_good_file_is_fine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", write(tmp_path, raw_cluster())]) == 0
+    assert capsys.readouterr() == ("", "1 RayCluster checked: nothing is wrong\n")
+
+
+def test_a_problem_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, BAD)
+    assert main(["validate", path]) == 1
+    said = capsys.readouterr()
+    remedy = "use one of head-node, worker-node"
+    assert said.out == f"{path}: spec.headPodType: 'haed-node' is not the name of a pod type; {remedy}\n"
+    assert said.err == "1 RayCluster checked: 1 problem\n"
+
+
+def test_of_several_clusters_the_wrong_one_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = {**BAD, "metadata": {"name": "other"}}
+    path = write(tmp_path, raw_cluster(), {"kind": "Service", "metadata": {"name": "s"}}, other)
+    assert main(["validate", path]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{path}: RayCluster other: spec.headPodType: ")
+    assert f"{path}: note: skipped Service s\n" in said.err
+    assert said.err.endswith("2 RayClusters checked: 1 problem\n")
+
+
+def test_every_file_is_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1\n")
+    empty = write(tmp_path, {"kind": "Service"}, name="empty.yaml")
+    missing = str(tmp_path / "missing.yaml")
+    assert main(["validate", missing, str(broken), empty, write(tmp_path, BAD)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{missing}: cannot be read: No such file or directory"
+    assert lines[1].startswith(f"{broken}: is not YAML: line 2, column 1: ")
+    assert lines[2] == f"{empty}: holds no RayCluster"
+    assert "headPodType" in lines[3] and len(lines) == 4
+
+
+def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(json.dumps(BAD).encode())))
+    assert main(["validate", "-"]) == 1
+    assert capsys.readouterr().out.startswith("stdin: spec.headPodType: ")
+
+
+def test_json_is_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, BAD, {"kind": "Service", "metadata": {"name": "s"}})
+    assert main(["validate", "--output", "json", path]) == 1
+    said = json.loads(capsys.readouterr().out)
+    (problem,) = said["problems"]
+    assert (problem["file"], problem["cluster"], problem["path"]) == (path, "example", "spec.headPodType")
+    assert said["checked"] == ["example"]
+    assert [n["message"] for n in said["notes"]] == ["skipped Service s"]
+
+
+@pytest.mark.parametrize(
+    ("terminal", "no_color", "coloured"), [(True, "", True), (True, "1", False), (False, "", False)]
+)
+def test_colour_is_for_terminals_that_want_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool, no_color: str, coloured: bool
+) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+    screen = Screen()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("NO_COLOR", no_color)
+    main(["validate", write(tmp_path, BAD)])
+    assert ("\033[31m" in screen.getvalue()) is coloured

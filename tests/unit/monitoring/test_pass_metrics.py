@@ -1,0 +1,158 @@
+"""What a pass leaves in the metrics: actions by reason, and how long people waited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autoscaler.model import Demand, RayState, Shape
+from autoscaler.provider import ForbiddenError, QuotaExceededError, TransientError
+from controller.monitoring.metrics import Metrics
+from controller.monitoring.pass_metrics import MAX_DECISIONS, Recorder, refusal, termination
+from controller.planning.actions import Action, CreatePod, DeletePod, RetirePod
+from controller.planning.scale_up import RayView
+from controller.raycluster.model import Key
+from tests.fakes.heads import node
+from tests.support.builders import NAME, NAMESPACE, NOW, cluster, head_pod, seen, worker_pod
+
+
+class Recorded:
+    """A recorder, its clock, and passes over one cluster."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.metrics = Metrics()
+        self.recorder = Recorder(self.metrics, lambda: self.now, lambda: NOW + self.now)
+
+    def look(self, *nodes: str, waiting: int = 0, age: float = 0.0, pods: Any = ()) -> None:
+        """A pass in which the head names these nodes and so much waiting work."""
+        demands = (Demand(Shape.of({"CPU": 1}), waiting),) if waiting else ()
+        state = RayState("s", 0.0, tuple(node(i, n, "worker-node") for i, n in enumerate(nodes)), demands)
+        self.recorder.plan(seen([head_pod(SPEC), *pods], ray=RayView(state, "head-uid", age)))
+
+    def make(self, *names: str, pod_type: int = 1) -> None:
+        """Pods are created."""
+        self.recorder.applied(cluster(), [CreatePod(SPEC.pod_types[pod_type], name) for name in names], [])
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"ray_operator_{name}", labels)
+
+
+SPEC = seen().spec
+
+
+@pytest.fixture
+def recorded() -> Recorded:
+    return Recorded()
+
+
+def test_from_waiting_work_to_a_pod_counts_from_the_answer_that_showed_it_first(recorded: Recorded) -> None:
+    recorded.look(waiting=3, age=0.5)
+    recorded.now += 2
+    recorded.look(waiting=4)
+    recorded.make("w1", "w2")
+    assert recorded.value("demand_to_pod_seconds_sum") == 2.5
+    recorded.now += 10
+    recorded.look(waiting=4)
+    recorded.make("w3")
+    assert recorded.value("demand_to_pod_seconds_count") == 1
+
+
+def test_work_that_found_room_by_itself_is_no_wait_and_the_next_one_counts_anew(recorded: Recorded) -> None:
+    recorded.look(waiting=3)
+    recorded.now += 50
+    recorded.look()
+    recorded.look(waiting=1)
+    recorded.now += 1
+    recorded.make("w1")
+    assert recorded.value("demand_to_pod_seconds_sum") == 1
+
+
+def test_pods_without_waiting_work_and_heads_are_no_answer_to_demand(recorded: Recorded) -> None:
+    recorded.look()
+    recorded.make("w1")
+    recorded.look(waiting=1)
+    recorded.make("head", pod_type=0)
+    assert recorded.value("demand_to_pod_seconds_count") == 0
+
+
+def test_from_a_pod_to_its_ray_node(recorded: Recorded) -> None:
+    w1, w2 = worker_pod(SPEC), worker_pod(SPEC, 1)
+    recorded.look()
+    recorded.make(w1.name, w2.name)
+    recorded.now += 4
+    recorded.look(w1.name, pods=[w1, w2])
+    recorded.now += 3
+    recorded.look(w1.name, w2.name, age=1.0, pods=[w1, w2])
+    recorded.look(w1.name, w2.name, pods=[w1, w2])
+    assert recorded.value("pod_to_ray_node_seconds_count") == 2
+    assert recorded.value("pod_to_ray_node_seconds_sum") == 4 + 6
+
+
+def test_a_pod_that_never_became_a_node_is_forgotten_with_it(recorded: Recorded) -> None:
+    recorded.look()
+    recorded.make("w1")
+    recorded.look()
+    recorded.look("w1")
+    assert recorded.value("pod_to_ray_node_seconds_count") == 0
+
+
+def test_actions_are_counted_by_reason_and_refusals_by_kind(recorded: Recorded) -> None:
+    pod = worker_pod(SPEC)
+    done: list[Action] = [
+        CreatePod(SPEC.pod_types[0], "h"),
+        CreatePod(SPEC.pod_types[1], "w1"),
+        CreatePod(SPEC.pod_types[1], "w2", attempt=1),
+        DeletePod(pod, "it ended (Error, exit code 1)"),
+        RetirePod(pod, b"", "it has been idle for 5 minutes"),
+    ]
+    recorded.recorder.applied(cluster(), done, [QuotaExceededError("exceeded quota: small")])
+    assert recorded.value("launches_total", reason="head") == 1
+    assert recorded.value("launches_total", reason="worker") == 1
+    assert recorded.value("launches_total", reason="replacement") == 1
+    assert recorded.value("terminations_total", reason="ended") == 1
+    assert recorded.value("terminations_total", reason="idle") == 1
+    assert recorded.value("refused_actions_total", reason="quota") == 1
+
+
+def test_refusals_have_few_labels() -> None:
+    assert [refusal(e) for e in (ForbiddenError("x"), TransientError("y"))] == ["forbidden", "no_answer"]
+
+
+def test_the_last_decisions_are_kept_the_newest_first_and_not_for_ever(recorded: Recorded) -> None:
+    for number in range(MAX_DECISIONS + 5):
+        recorded.now = float(number)
+        recorded.make("w1")
+    decisions = recorded.recorder.decisions()
+    assert len(decisions) == MAX_DECISIONS
+    assert (decisions[0].at, decisions[0].cluster) == (NOW + MAX_DECISIONS + 4, Key(NAMESPACE, NAME))
+    assert decisions[0].what == "created 1 pod: 1 worker-node"
+
+
+def test_nothing_is_kept_of_a_cluster_that_is_gone(recorded: Recorded) -> None:
+    recorded.look(waiting=1)
+    recorded.recorder.forget(cluster().key)
+    recorded.now += 5
+    recorded.make("w1")
+    assert recorded.value("demand_to_pod_seconds_count") == 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "label"),
+    [
+        ("it ended (OOMKilled)", "ended"),
+        ("its node is lost", "node_lost"),
+        ("its head is gone", "head_lost"),
+        ("another head is live", "duplicate_head"),
+        ("headPodType is now big", "spec_changed"),
+        ("the head's pod type or start commands changed", "spec_changed"),
+        ("the pod type small or its start commands changed", "spec_changed"),
+        ("the pod type small is no longer a worker type", "spec_changed"),
+        ("it has been idle for 5 minutes", "idle"),
+        ("there are more workers than maxWorkers allows, and it is idle", "above_maximum"),
+        ("something new", "other"),
+    ],
+)
+def test_each_reason_for_a_deletion_has_a_label(reason: str, label: str) -> None:
+    assert termination(reason) == label

@@ -1,0 +1,314 @@
+"""The program of a Ray container, run for real by bash, with a ``ray`` that writes down what is asked of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from controller.objects.entrypoint import blocking, head_script, output_files, worker_script
+from controller.raycluster.model import ClusterSpec, parse_spec
+from tests.support.builders import raw_spec
+
+LIMIT = 20
+FAKE_RAY = """\
+#!/bin/bash
+echo "ray $* [$RAY_HEAD_IP]" >> "$RAY_LOG"
+[ "$*" != "--version" ] || exit 0
+case "$RAY_DOES" in
+  stay) trap 'echo "terminated" >> "$RAY_LOG"; exit 7' TERM; echo up; sleep 600 & wait ;;
+  linger) trap 'read -r < gate; echo "terminated" >> "$RAY_LOG"; exit 7' TERM; echo up; sleep 600 & wait ;;
+  *) exit "$RAY_DOES" ;;
+esac
+"""
+
+
+class Container:
+    """Where a script runs: a directory, a ``ray`` and a process group of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.log = directory / "ray.log"
+        ray = directory / "ray"
+        ray.write_text(FAKE_RAY)
+        ray.chmod(0o755)
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def start(self, script: str, ray_does: str = "0", path: str | None = None) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            # A shell cannot trap what was ignored when it started, as it is in a background job.
+            ["env", "--default-signal=INT", "/bin/bash", "-c", script],
+            env={
+                "PATH": path or f"{self.directory}:{os.environ['PATH']}",
+                "HOME": str(self.directory),
+                "RAY_LOG": str(self.log),
+                "RAY_DOES": ray_does,
+            },
+            cwd=self.directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # The script signals its whole process group; in a container that is the container.
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def run(self, script: str, ray_does: str = "0") -> tuple[int, str]:
+        """The exit code and what was said on stderr."""
+        process = self.start(script, ray_does)
+        _, said = process.communicate(timeout=LIMIT)
+        return process.returncode, said
+
+    def asked(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+    def end(self) -> None:
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with process:
+                process.wait(LIMIT)
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Iterator[Container]:
+    made = Container(tmp_path)
+    yield made
+    made.end()
+
+
+def spec_of(
+    head: Sequence[str] = ("ray start --head",), worker: Sequence[str] = ("ray start",), setup: Sequence[str] = ()
+) -> ClusterSpec:
+    spec = parse_spec(raw_spec(headStartRayCommands=list(head), workerStartRayCommands=list(worker)))
+    return replace(spec, pod_types=tuple(replace(t, setup_commands=tuple(setup)) for t in spec.pod_types))
+
+
+def wait_for_line(process: subprocess.Popen[str], text: str, stream: str = "stdout") -> None:
+    pipe = getattr(process, stream)
+    for line in pipe:
+        if text in line:
+            return
+    raise AssertionError(f"the program never said {text!r}")
+
+
+@pytest.mark.parametrize("code", [0, 1, 42])
+def test_the_container_ends_when_ray_ends_with_rays_exit_code(container: Container, code: int) -> None:
+    found, said = container.run(head_script(spec_of()), str(code))
+    assert found == code
+    assert container.asked() == ["ray start --block --head []"]
+    if code:
+        assert f"ray-operator: start command 1 failed with exit code {code}: ray start --block --head" in said
+
+
+def test_ray_stop_is_left_out_and_other_commands_run_in_order(container: Container) -> None:
+    container.run(head_script(spec_of(["ray stop", "echo first >> $RAY_LOG", "ulimit -n 64; ray start --head"])))
+    assert container.asked() == ["first", "ray start --block --head []"]
+
+
+def test_output_that_goes_to_a_file_is_shown_too(container: Container) -> None:
+    """While Ray runs, and to the last line when it ends; the file has it as well."""
+    file = container.directory / "raylogs"
+    script = head_script(spec_of([f"ray start --head --a=1 &> {file}"]))
+    process = container.start(script, "stay")
+    wait_for_line(process, "up")
+    file.write_text(file.read_text() + "last\n")
+    process.terminate()
+    shown, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == 7
+    assert shown.splitlines()[-1] == "last"
+    assert file.read_text() == "up\nlast\n"
+
+
+def test_what_was_said_before_an_early_end_is_shown(container: Container) -> None:
+    """Ray that fails at once says why, in the file."""
+    file = container.directory / "raylogs"
+    process = container.start(head_script(spec_of([f"echo why >> {file}; ray start --head >> {file} 2>&1"])), "3")
+    shown, _ = process.communicate(timeout=LIMIT)
+    assert (process.returncode, shown) == (3, "why\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        ("ray start --head &> /tmp/raylogs", ["/tmp/raylogs"]),
+        ("ulimit -n 65536; ray start --head > /tmp/a 2>/tmp/b", ["/tmp/a", "/tmp/b"]),
+        ("ray start --head >>/tmp/a 2>&1", ["/tmp/a"]),
+        ("ray start --head >& /tmp/a; echo 1>/tmp/a", ["/tmp/a"]),
+        ("ray start --head > /dev/null 2> /proc/1/fd/2", []),
+        ("ray start --head > $HOME/log", []),
+        ("ray start --head | tee /tmp/a", []),
+        ("echo > /tmp/a", []),
+    ],
+)
+def test_output_files_are_those_of_ray_start_that_can_be_named(command: str, files: list[str]) -> None:
+    assert output_files([command]) == files
+
+
+def test_set_up_runs_before_ray_and_what_it_exports_stays(container: Container) -> None:
+    container.run(head_script(spec_of(["ray start --head $EXTRA"], setup=["export EXTRA='--a b'", "cd /"])))
+    assert container.asked() == ["ray start --block --head --a b []"]
+
+
+def test_a_ray_that_only_login_shells_have_on_their_path_is_found(container: Container) -> None:
+    """And what else is there, pip for one. The file may print what it likes."""
+    lines = ("case $- in *i*) ;; *) return ;; esac", "echo welcome", f"PATH={container.directory}:$PATH")
+    (container.directory / ".bashrc").write_text("\n".join(lines))
+    (container.directory / ".bash_profile").write_text(". ~/.bashrc")
+    process = container.start(head_script(spec_of(setup=["ray --version"])), path="/usr/bin:/bin")
+    assert process.wait(LIMIT) == 0
+    assert container.asked() == ["ray --version []", "ray start --block --head []"]
+
+
+def test_a_failed_set_up_command_ends_the_container_and_names_itself(container: Container) -> None:
+    code, said = container.run(head_script(spec_of(setup=["true", "echo \"it's\" 'broken' >&2; (exit 3)"])))
+    assert code == 3
+    assert "ray-operator: setup command 2 failed with exit code 3: echo \"it's\" 'broken' >&2; (exit 3)" in said
+    assert container.asked() == []
+
+
+@pytest.mark.parametrize(
+    "command", ["ray start --head > out.log 2>&1", "ray start --head | cat", "sh -c 'ray start --head'"]
+)
+def test_redirections_pipes_and_quotes_keep_their_meaning(container: Container, command: str) -> None:
+    code, _ = container.run(head_script(spec_of([command])))
+    assert (code, container.asked()) == (0, ["ray start --block --head []"])
+
+
+def test_programs_called_like_words_of_the_script_are_still_the_users(container: Container) -> None:
+    """Node.js is called node."""
+    for name in ("node", "run", "say"):
+        program = container.directory / name
+        program.write_text(f'#!/bin/bash\necho "real {name}" >> "$RAY_LOG"\n')
+        program.chmod(0o755)
+    container.run(head_script(spec_of(setup=["node app.js", "run", "say hello"])))
+    assert container.asked()[:3] == ["real node", "real run", "real say"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_termination_reaches_ray_and_the_container_ends_after_it(container: Container, number: int) -> None:
+    process = container.start(head_script(spec_of()), "stay")
+    wait_for_line(process, "up")
+    process.send_signal(number)
+    assert process.wait(LIMIT) == 7
+    assert container.asked()[-1] == "terminated"
+
+
+def test_termination_during_set_up_ends_the_container(container: Container) -> None:
+    process = container.start(head_script(spec_of(setup=["echo busy; sleep 600"])))
+    wait_for_line(process, "busy")
+    process.terminate()
+    assert process.wait(LIMIT) == 143
+    assert container.asked() == []
+
+
+def test_ray_started_in_the_background_by_the_user_is_still_waited_for(container: Container) -> None:
+    process = container.start(head_script(spec_of(["ray start --head & echo started"])), "stay")
+    wait_for_line(process, "up")
+    process.terminate()
+    process.wait(LIMIT)
+    assert container.asked()[-1] == "terminated"
+
+
+@pytest.mark.parametrize("command", ["ray start --head", "ray start --head & echo started"])
+def test_a_ray_that_takes_its_time_to_end_is_given_it(container: Container, command: str) -> None:
+    os.mkfifo(container.directory / "gate")
+    process = container.start(head_script(spec_of([command])), "linger")
+    wait_for_line(process, "up")
+    process.terminate()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.3)
+    (container.directory / "gate").write_text("go\n")
+    process.wait(LIMIT)
+    assert container.asked()[-1] == "terminated"
+
+
+def test_a_program_that_leaves_ray_behind_as_a_daemon_keeps_the_container_up(container: Container) -> None:
+    process = container.start(head_script(spec_of(["echo daemon is up"])))
+    wait_for_line(process, "daemon is up")
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.3)
+    process.terminate()
+    assert process.wait(LIMIT) == 143
+
+
+def worker(container: Container, port: int, seconds: int = LIMIT, start: str = "ray start") -> str:
+    spec = spec_of([f"ray start --head --port={port}"], [start])
+    return worker_script(
+        spec, spec.worker_types[0], head_file=str(container.directory / "head ip"), wait_seconds=seconds
+    )
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        yield made
+
+
+def test_a_worker_waits_for_the_heads_address_and_port_and_exports_it(
+    container: Container, listener: socket.socket
+) -> None:
+    port = listener.getsockname()[1]
+    process = container.start(worker(container, port, start=f"ray start --address=$RAY_HEAD_IP:{port}"))
+    wait_for_line(process, "waiting for the head's address", "stderr")
+    assert container.asked() == []
+    (container.directory / "head ip").write_text("127.0.0.1")
+    wait_for_line(process, "the head answers", "stderr")
+    assert process.wait(LIMIT) == 0
+    assert container.asked() == [f"ray start --block --address=127.0.0.1:{port} [127.0.0.1]"]
+
+
+def test_a_worker_that_knows_its_head_waits_for_its_port(container: Container) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    (container.directory / "head ip").write_text("127.0.0.1")
+    process = container.start(worker(container, port))
+    wait_for_line(process, f"the head is 127.0.0.1, waiting for its port {port}", "stderr")
+    with socket.create_server(("127.0.0.1", port)):
+        wait_for_line(process, "the head answers", "stderr")
+    assert process.wait(LIMIT) == 0
+
+
+def test_a_worker_without_a_head_gives_up_after_a_bound(container: Container) -> None:
+    code, said = container.run(worker(container, 1, seconds=0))
+    assert code == 1
+    assert "no head address after 0 s, giving up" in said
+    (container.directory / "head ip").write_text("127.0.0.1")
+    code, said = container.run(worker(container, 1, seconds=0))
+    assert code == 1
+    assert "no answer after 0 s, giving up" in said
+    assert container.asked() == []
+
+
+def test_a_waiting_worker_can_be_terminated(container: Container) -> None:
+    process = container.start(worker(container, 1))
+    wait_for_line(process, "waiting for the head's address", "stderr")
+    process.terminate()
+    assert process.wait(LIMIT) == 143
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["ray stop", "ray start --head"], ["ray start --block --head"]),
+        (["ray stop --force;", "  ray  stop -f ", "ray start"], ["ray start --block"]),
+        (["ray stop; ray start"], ["ray stop; ray start --block"]),
+        (["ulimit -n 65536; ray  start --head >/x 2>&1"], ["ulimit -n 65536; ray start --block --head >/x 2>&1"]),
+        (["ray start --head --block"], ["ray start --head --block"]),
+        (["ray start --head", "ray start --address=x"], ["ray start --head", "ray start --block --address=x"]),
+        (["ray start", "echo after"], ["ray start --block", "echo after"]),
+        (["/start.sh"], ["/start.sh"]),
+        ([], []),
+    ],
+)
+def test_the_last_ray_start_stays_in_the_foreground(given: list[str], expected: list[str]) -> None:
+    commands = tuple(given)
+    assert blocking(commands) == expected

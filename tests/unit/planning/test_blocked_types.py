@@ -1,0 +1,198 @@
+"""Which pod types are set aside, for how long, and what brings them back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from autoscaler.model import Demand, RayState, Shape
+from autoscaler.provider import ForbiddenError, InvalidNodeError, ProviderError, QuotaExceededError
+from controller.objects.views import PodView
+from controller.planning.actions import CreatePod, DeletePod
+from controller.planning.blocked_types import LOST, Block, Memory
+from controller.planning.plan import make_plan
+from controller.planning.scale_up import RayView
+from controller.raycluster.model import parse_spec
+from controller.status.cluster_status import status_of
+from tests.support.builders import NOW, cluster, head_pod, raw_spec, raw_type, seen, worker_pod
+
+CPU = Shape.of({"CPU": 1})
+RAW = raw_spec(0, podTypes=[raw_type("head-node", "ray-head-"), raw_type("first", maxWorkers=5), raw_type("second")])
+SPEC = parse_spec(RAW)
+HASHES = SPEC.current_hashes
+GRACE = 30.0
+
+
+def pending(since: float = NOW - GRACE, stuck: str = "Unschedulable", **fields: Any) -> PodView:
+    """A worker of the first type that waits for room, or for its image."""
+    pod = worker_pod(SPEC, 0, "first", phase="Pending", ready=False, started_at=since)
+    return replace(pod, **{"stuck": stuck, "stuck_since": since, "problem": f"{stuck}: says who", **fields})
+
+
+def look(memory: Memory, *pods: PodView, now: float = NOW) -> Memory:
+    return memory.look(pods, HASHES, now, GRACE)
+
+
+@pytest.mark.parametrize(
+    ("pod", "blocked"),
+    [
+        pytest.param(pending(), True, id="no room for longer than the grace time"),
+        pytest.param(pending(since=NOW - 29), False, id="no room, but not for long"),
+        pytest.param(pending(stuck="ImageMissing", since=0.0), True, id="no image, at once"),
+        pytest.param(pending(stuck="ConfigMissing", since=0.0), True, id="a Secret is missing"),
+        pytest.param(pending(stuck=""), False, id="it just starts"),
+        pytest.param(pending(deleting=True), False, id="it is on its way out"),
+        pytest.param(pending(config_hash="old"), False, id="it is of an earlier configuration"),
+    ],
+)
+def test_a_type_whose_pod_cannot_start_is_set_aside(pod: PodView, blocked: bool) -> None:
+    assert ("first" in look(Memory(), pod).active(NOW)) == blocked
+
+
+def test_a_block_names_its_cause_and_lasts_as_long_as_the_pod_is_stuck() -> None:
+    memory = look(Memory(), pending())
+    assert memory.active(NOW)["first"].reason == "Unschedulable"
+    assert memory.active(NOW)["first"].message == "Unschedulable: says who"
+    later = look(memory, pending(), now=NOW + 3600)
+    assert later.active(NOW + 3600)["first"].since == NOW
+
+
+def test_a_pod_that_starts_after_all_ends_the_block_at_once() -> None:
+    memory = look(Memory(), pending())
+    assert look(memory, pending(stuck="", phase="Running")).active(NOW) == {}
+
+
+def test_after_its_stuck_pods_were_deleted_a_type_is_tried_again_ever_later() -> None:
+    memory, now, waits = Memory(), NOW, []
+    for _ in range(6):
+        memory = look(memory, pending(), now=now)
+        memory = look(memory, now=now)
+        waits.append(memory.active(now)["first"].until - now)
+        now += waits[-1]
+        assert memory.active(now) == {}
+    assert waits == [30, 60, 120, 240, 300, 300]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (QuotaExceededError("used up"), "QuotaExceeded"),
+        (ForbiddenError("no"), "Forbidden"),
+        (InvalidNodeError("bad"), "Invalid"),
+    ],
+)
+def test_a_refused_type_is_tried_again_after_seconds_that_double_to_half_a_minute(
+    error: ProviderError, reason: str
+) -> None:
+    memory, now, waits = Memory(), NOW, []
+    for _ in range(7):
+        memory = memory.tried((), {"first": error}, HASHES, now)
+        block = memory.active(now)["first"]
+        assert (block.reason, block.message, block.since) == (reason, str(error), NOW)
+        waits.append(block.until - now)
+        now += waits[-1]
+        memory = look(memory, now=now)
+        assert memory.active(now) == {}
+    assert waits == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_a_success_forgives_earlier_refusals_and_a_refusal_beside_it_counts() -> None:
+    refused = {"first": QuotaExceededError("used up")}
+    memory = Memory().tried((), refused, HASHES, NOW)
+    assert memory.tried(("first",), {}, HASHES, NOW).active(NOW) == {}
+    assert memory.tried(("first",), refused, HASHES, NOW).active(NOW)["first"].attempts == 1
+
+
+def test_whoever_changes_the_type_does_not_wait_for_the_block_of_the_broken_one() -> None:
+    memory = look(Memory(), pending())
+    changed = {**HASHES, "first": {"another"}}
+    assert memory.look([], changed, NOW, GRACE).active(NOW) == {}
+
+
+def test_pods_that_others_delete_young_are_made_again_ever_later_and_our_own_deletes_are_no_loss() -> None:
+    memory, now, waits = Memory(), NOW, []
+    for number in range(5):
+        pod = worker_pod(SPEC, number, "first", uid=f"u{number}", started_at=now)
+        memory = look(look(memory, pod, now=now), now=now)
+        waits.append(memory.losses["first"].until - now)
+        now += waits[-1]
+    assert waits == [0, 5, 10, 20, 40]
+    ours = look(Memory(), worker_pod(SPEC, 0, "first", uid="u", started_at=NOW)).removed({"u"})
+    assert look(ours).losses == {}
+
+
+def test_an_old_pod_that_is_deleted_is_no_loss_and_many_at_once_are_one() -> None:
+    assert look(look(Memory(), worker_pod(SPEC, 0, "first", started_at=NOW - 601))).losses == {}
+    young = [worker_pod(SPEC, n, "first", uid=f"u{n}", started_at=NOW) for n in range(9)]
+    loss = look(look(Memory(), *young)).losses["first"]
+    assert (loss.attempts, loss.reason) == (1, LOST)
+    assert loss.message.startswith("9 pods were deleted by somebody else")
+
+
+def answer(waiting: int) -> RayView:
+    return RayView(RayState("s", 0.0, (), (Demand(CPU, waiting),)), "head-uid", 0.0)
+
+
+STUCK = Block("Unschedulable", "no room", NOW, math.inf)
+
+
+def test_demand_goes_to_the_next_type_and_the_stuck_pod_that_nobody_needs_goes() -> None:
+    of = cluster(RAW)
+    plan = make_plan(seen([head_pod(SPEC), pending()], of, ray=answer(1), blocks={"first": STUCK}))
+    assert [a.pod_type.name for a in plan.actions if isinstance(a, CreatePod)] == ["second"]
+    assert [a.reason for a in plan.actions if isinstance(a, DeletePod)] == [
+        "it cannot start (Unschedulable), and nothing waits for it"
+    ]
+
+
+def test_a_stuck_pod_that_alone_could_serve_is_kept_and_the_status_says_what_it_waits_for() -> None:
+    """Whoever adds machines for pods that find no room has to see one."""
+    raw = raw_spec(0, podTypes=[raw_type("head-node", "ray-head-"), raw_type("first", maxWorkers=5)])
+    of = cluster(raw)
+    observed = seen([head_pod(parse_spec(raw)), pending()], of, ray=answer(1), blocks={"first": STUCK})
+    plan = make_plan(observed)
+    assert plan.actions == ()
+    status = status_of(observed, plan)
+    assert status["blockedTypes"] == [
+        {"name": "first", "reason": "Unschedulable", "message": "no room", "since": "2023-11-14T22:13:20Z"}
+    ]
+    (met,) = (c for c in status["conditions"] if c["type"] == "DemandMet")
+    assert (met["status"], met["reason"]) == ("False", "Blocked")
+    assert "first" in met["message"]
+
+
+@pytest.mark.parametrize(("reason", "made"), [("Unschedulable", 2), ("ImageMissing", 0)])
+def test_all_that_only_a_stuck_type_could_serve_is_shown_to_who_adds_machines(reason: str, made: int) -> None:
+    """More pods make a cluster grow; they do not make an image appear."""
+    raw = raw_spec(0, podTypes=[raw_type("head-node", "ray-head-"), raw_type("first", maxWorkers=5)])
+    block = Block(reason, "why", NOW, math.inf)
+    plan = make_plan(seen([head_pod(parse_spec(raw)), pending()], cluster(raw), ray=answer(3), blocks={"first": block}))
+    assert [type(a) for a in plan.actions] == [CreatePod] * made
+
+
+def test_the_minimum_of_a_blocked_type_waits_and_counts_against_the_clusters_maximum() -> None:
+    types = [raw_type("head-node", "ray-head-"), raw_type("first", minWorkers=1, maxWorkers=5), raw_type("second")]
+    of = cluster(raw_spec(0, maxWorkers=2, podTypes=types))
+    observed = seen([head_pod(parse_spec(of.spec)), pending()], of, ray=answer(9), blocks={"first": STUCK})
+    assert [a.pod_type.name for a in make_plan(observed).actions if isinstance(a, CreatePod)] == ["second"]
+    assert not [a for a in make_plan(observed).actions if isinstance(a, DeletePod)]
+
+
+def test_a_refused_type_is_not_asked_for_until_its_time_and_then_it_is() -> None:
+    of = cluster(raw_spec(0, podTypes=[raw_type("head-node", "ray-head-"), raw_type("first", minWorkers=2)]))
+    head = head_pod(parse_spec(of.spec))
+    block = {"first": Block("QuotaExceeded", "used up", NOW, NOW + 8)}
+    plan = make_plan(seen([head], of, blocks=block))
+    assert (plan.actions, plan.look_again_at) == ((), NOW + 8)
+    assert len(make_plan(seen([head], of)).actions) == 2
+
+
+@pytest.mark.parametrize(("reason", "made"), [("QuotaExceeded", 0), (LOST, 0), ("ImageMissing", 1)])
+def test_a_head_is_held_back_by_refusals_and_losses_alone(reason: str, made: int) -> None:
+    """A head that was stuck and is gone: somebody has mended something."""
+    of = cluster(raw_spec(0))
+    plan = make_plan(seen([], of, blocks={"head-node": Block(reason, "why", NOW, NOW + 8)}))
+    assert len([a for a in plan.actions if isinstance(a, CreatePod)]) == made

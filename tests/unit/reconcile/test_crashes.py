@@ -1,0 +1,61 @@
+"""The operator may be killed after any single write: nobody can tell from what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from controller.objects.views import HEAD, WORKER
+from tests.support.builders import raw_spec
+from tests.support.world import World
+
+
+def lose_head(world: World) -> None:
+    world.fail(HEAD)
+
+
+def lose_worker(world: World) -> None:
+    world.fail(WORKER)
+
+
+def change_head(world: World) -> None:
+    world.user(raw_spec(headStartRayCommands=["ray start --head -v"]))
+
+
+def change_workers(world: World) -> None:
+    world.user(raw_spec(workers=3, workerStartRayCommands=["ray start -v"]))
+
+
+def nothing(world: World) -> None:
+    """Just the first start."""
+
+
+STORIES = [nothing, lose_head, lose_worker, change_head, change_workers]
+
+
+def play(story: Callable[[World], None], dies_after: int | None) -> World:
+    world = World()
+    if story is not nothing:
+        world.settle()
+        world.api.writes.clear()
+    story(world)
+    world.api.dies_after = dies_after
+    world.settle()
+    return world
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_dying_after_any_write_changes_neither_the_end_nor_the_number_of_creates_and_deletes(
+    story: Callable[[World], None],
+) -> None:
+    """The process is killed after each write in turn; a new one that knows nothing takes over."""
+    expected = play(story, None)
+    for number in range(1, len(expected.api.writes) + 1):
+        world = play(story, number)
+        assert world.deaths == 1
+        for kind in (("POST", "pods"), ("DELETE", "pods"), ("POST", "services")):
+            assert world.api.writes.count(kind) == expected.api.writes.count(kind), (number, kind)
+        assert len(world.api.names("pods")) == len(expected.api.names("pods"))
+        for field in ("phase", "autoscalerRetries", "podTypes", "readyWorkers", "observedGeneration"):
+            assert world.status[field] == expected.status[field], (number, field)
