@@ -26,7 +26,8 @@ from .monitoring.health import Health, Loop
 from .monitoring.instrumented import MeasuredApi, MeasuredGcsClient
 from .monitoring.metrics import Metrics
 from .monitoring.pass_metrics import Recorder
-from .objects.views import CLUSTER_LABEL, PodView, ServiceView
+from .objects.labels import CLUSTER_LABEL
+from .objects.views import PodView, ServiceView
 from .planning.observed import Settings
 from .raycluster.model import PLURAL, Key, RayCluster
 from .reconcile.reconciler import DONE, Reconciler, Result, Stores

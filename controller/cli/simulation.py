@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 
 from autoscaler.model import QUANTUM, Demand, Gang, NodeStatus, RayNode, RayState, Shape, Strategy
 from autoscaler.scheduling.request import Decision
+from controller.objects.labels import HEAD
 from controller.objects.pod import build_pod
 from controller.objects.service import build_service
-from controller.objects.views import HEAD, PodView, ServiceView
+from controller.objects.views import PodView, ServiceView
 from controller.planning.actions import CreatePod, DeletePod, RetirePod, TellHead
 from controller.planning.observed import Observed
 from controller.planning.plan import make_plan

@@ -10,15 +10,16 @@ from typing import Any
 
 from controller.raycluster.model import ClusterSpec, Json, PodType, RayCluster
 from controller.raycluster.ray_resources import detect_resources, node_resources
-from controller.raycluster.validation import HEAD_COMPONENT_SUFFIX, Problem
+from controller.raycluster.validation import Problem
 
 from . import entrypoint, probes
-from .views import (
+from .labels import (
     ATTEMPT_ANNOTATION,
     CLUSTER_LABEL,
     COMPONENT_LABEL,
     CONFIG_ANNOTATION,
     HEAD,
+    HEAD_COMPONENT_SUFFIX,
     HEAD_IP_ANNOTATION,
     HEAD_UID_ANNOTATION,
     KIND_LABEL,

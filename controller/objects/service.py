@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from controller.raycluster.model import ClusterSpec, RayCluster
-from controller.raycluster.validation import HEAD_COMPONENT_SUFFIX
 
-from .views import CLUSTER_LABEL, COMPONENT_LABEL, ServiceView, owner_reference
+from .labels import CLUSTER_LABEL, COMPONENT_LABEL, HEAD_COMPONENT_SUFFIX, owner_reference
+from .views import ServiceView
 
 
 def service_name(cluster: RayCluster) -> str:

@@ -6,23 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from controller.raycluster.model import API_VERSION, KIND, Json, Key, RayCluster, ServicePort
+from controller.raycluster.model import KIND, Json, Key, ServicePort
 
-# Labels of the legacy operator, which users' selectors rely on.
-CLUSTER_LABEL = "ray-cluster-name"
-KIND_LABEL = "ray-node-type"
-TYPE_LABEL = "ray-user-node-type"
-NODE_NAME_LABEL = "ray-node-name"
-COMPONENT_LABEL = "cluster.ray.io/component"
-HEAD, WORKER = "head", "worker"
-
-# Annotations through which the operator remembers; nothing is remembered in the process alone.
-HEAD_IP_ANNOTATION = "cluster.ray.io/head-ip"
-HEAD_UID_ANNOTATION = "cluster.ray.io/head-uid"
-CONFIG_ANNOTATION = "cluster.ray.io/config-hash"
-ATTEMPT_ANNOTATION = "cluster.ray.io/attempt"
-DRAIN_BY_ANNOTATION = "cluster.ray.io/drain-by"
-DRAIN_REASON_ANNOTATION = "cluster.ray.io/drain-reason"
+from .labels import (
+    ATTEMPT_ANNOTATION,
+    CLUSTER_LABEL,
+    CONFIG_ANNOTATION,
+    DRAIN_BY_ANNOTATION,
+    DRAIN_REASON_ANNOTATION,
+    HEAD_IP_ANNOTATION,
+    HEAD_UID_ANNOTATION,
+    KIND_LABEL,
+    TYPE_LABEL,
+)
 
 _ENDED = ("Failed", "Succeeded")
 
@@ -155,18 +151,6 @@ class ServiceView:
             selector=tuple(sorted((spec.get("selector") or {}).items())),
             deleting="deletionTimestamp" in metadata,
         )
-
-
-def owner_reference(cluster: RayCluster) -> dict[str, object]:
-    """The one owner of everything made for a cluster: deleting the cluster deletes it all."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "name": cluster.name,
-        "uid": cluster.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
 
 
 def _owner_uid(metadata: Json) -> str:

@@ -15,9 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autoscaler.scheduling.scheduler import Decision
+from controller.objects.labels import HEAD, WORKER
 from controller.objects.pod import slot_name
 from controller.objects.service import is_current
-from controller.objects.views import HEAD, WORKER, PodView
+from controller.objects.views import PodView
 
 from .actions import Action, CreatePod, CreateService, DeletePod, PatchService
 from .blocked_types import next_end

@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoscaler.scheduling.scheduler import Decision
-from controller.objects.views import WORKER, PodView
+from controller.objects.labels import WORKER
+from controller.objects.views import PodView
 
 from .actions import Action, CreatePod, DeletePod, TellHead
 from .backoff import QUIET_SECONDS, backoff_seconds

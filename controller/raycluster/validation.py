@@ -13,7 +13,6 @@ from .ray_resources import MAX_RESOURCE, QuantityError, detect_resources, node_r
 
 T = TypeVar("T", bound=Hashable)
 
-HEAD_COMPONENT_SUFFIX = "-ray-head"
 MAX_LABEL = 63
 # Of a RayCluster: with "ray-" and "-worker" around it, it is a label of its pods.
 MAX_NAME = MAX_LABEL - len("ray--worker")

@@ -19,16 +19,15 @@ from autoscaler.provider import (
 from controller.heads.polled import Heads
 from controller.kube.client import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
 from controller.kube.store import Store
-from controller.objects.pod import build_pod
-from controller.objects.service import build_service, service_name
-from controller.objects.views import (
+from controller.objects.labels import (
     DRAIN_BY_ANNOTATION,
     DRAIN_REASON_ANNOTATION,
     HEAD_IP_ANNOTATION,
     HEAD_UID_ANNOTATION,
-    PodView,
-    ServiceView,
 )
+from controller.objects.pod import build_pod
+from controller.objects.service import build_service, service_name
+from controller.objects.views import PodView, ServiceView
 from controller.planning.actions import (
     Action,
     CreatePod,

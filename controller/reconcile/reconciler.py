@@ -11,9 +11,10 @@ from controller.heads.polled import Heads
 from controller.kube.client import Api, ApiError, path_of
 from controller.kube.events import Events
 from controller.kube.store import Store
+from controller.objects.labels import HEAD
 from controller.objects.pod import unbuildable
 from controller.objects.service import service_name
-from controller.objects.views import HEAD, PodView, ServiceView
+from controller.objects.views import PodView, ServiceView
 from controller.planning.actions import Action, CreatePod, CreateService, DrainPod, RetirePod
 from controller.planning.blocked_types import Memory, next_end
 from controller.planning.observed import Observed, Settings

@@ -8,8 +8,9 @@ from typing import Any
 
 from autoscaler.gcs.convert import PendingInstance, ReportedState
 from autoscaler.model import QUANTUM, Demand, Shape
+from controller.objects.labels import HEAD
 from controller.objects.service import service_name
-from controller.objects.views import HEAD, PodView
+from controller.objects.views import PodView
 from controller.planning.actions import Action, CreatePod, CreateService, DrainPod, RetirePod, summarize
 from controller.planning.observed import Observed
 from controller.planning.plan import Plan

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from controller.objects.labels import HEAD, WORKER
 from controller.objects.pod import build_pod, slot_name
 from controller.objects.service import build_service
-from controller.objects.views import HEAD, WORKER, PodView, ServiceView
+from controller.objects.views import PodView, ServiceView
 from controller.planning.observed import Observed
 from controller.raycluster.model import ClusterSpec, Key, RayCluster, config_hash, parse_spec
 

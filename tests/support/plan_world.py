@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autoscaler.model import Demand, NodeStatus, RayNode, RayState, Shape
-from controller.objects.views import HEAD, WORKER, PodView, ServiceView
+from controller.objects.labels import HEAD, WORKER
+from controller.objects.views import PodView, ServiceView
 from controller.planning.actions import (
     Action,
     CreatePod,

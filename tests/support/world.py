@@ -9,7 +9,8 @@ from typing import Any
 from autoscaler.model import RayState
 from controller.kube.events import Events
 from controller.kube.store import Store
-from controller.objects.views import KIND_LABEL, WORKER, PodView
+from controller.objects.labels import KIND_LABEL, WORKER
+from controller.objects.views import PodView
 from controller.raycluster.model import Key
 from controller.reconcile.reconciler import Reconciler, Result, Stores
 from tests.fakes.api import Died, FakeApi, InlineExecutor

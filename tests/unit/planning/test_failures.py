@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from autoscaler.model import NodeStatus, RayNode, RayState
-from controller.objects.views import HEAD as HEAD_KIND
+from controller.objects.labels import HEAD as HEAD_KIND
 from controller.objects.views import PodView
 from controller.planning.actions import CreatePod, DeletePod, DrainPod, RetirePod
 from controller.planning.observed import Observed

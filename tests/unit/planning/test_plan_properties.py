@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.objects.views import HEAD, WORKER
+from controller.objects.labels import HEAD, WORKER
 from tests.support.builders import raw_spec
 from tests.support.plan_world import PlanWorld
 

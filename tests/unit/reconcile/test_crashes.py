@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.objects.views import HEAD, WORKER
+from controller.objects.labels import HEAD, WORKER
 from tests.support.builders import raw_spec
 from tests.support.world import World
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from controller.kube.client import ApiError
-from controller.objects.views import HEAD, WORKER
+from controller.objects.labels import HEAD, WORKER
 from controller.reconcile.dry_run import Verdict, judge
 from controller.reconcile.reconciler import Result
 from tests.support.builders import raw_spec

@@ -10,7 +10,7 @@ import pytest
 
 from autoscaler.model import Demand, NodeStatus, Shape
 from controller.kube.client import ApiError
-from controller.objects.views import CLUSTER_LABEL, HEAD, KIND_LABEL, WORKER
+from controller.objects.labels import CLUSTER_LABEL, HEAD, KIND_LABEL, WORKER
 from controller.reconcile.reconciler import MAX_CREATES_PER_PASS, Result
 from tests.support.builders import NAME, NAMESPACE, NOW_TEXT, raw_spec
 from tests.support.world import KEY, World, well

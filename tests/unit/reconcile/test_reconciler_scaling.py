@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from autoscaler.model import Demand, RayState, Shape
-from controller.objects.views import KIND_LABEL
+from controller.objects.labels import KIND_LABEL
 from tests.fakes.heads import node
 from tests.support.builders import raw_spec
 from tests.support.world import World
