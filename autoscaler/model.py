@@ -10,6 +10,21 @@ from dataclasses import dataclass, field
 from enum import Enum
 from operator import attrgetter
 
+from .model import (
+    QUANTUM,
+    Demand,
+    Gang,
+    LabelConstraint,
+    NodeStatus,
+    Operator,
+    RayNode,
+    RayState,
+    Selector,
+    Shape,
+    Strategy,
+    in_order,
+)
+
 # Ray keeps quantities in units of 1/10000; smaller differences are noise.
 QUANTUM = 10_000
 
@@ -169,3 +184,39 @@ class NodeType:
     min_workers: int
     max_workers: int
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PendingInstance:
+    """A pod that is there and whose raylet is not. ``details`` says what it waits for."""
+
+    instance_id: str
+    node_type: str
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class FailedInstance:
+    """A launch that came to nothing. Both times are Unix seconds."""
+
+    node_type: str
+    reason: str
+    started_at: float
+    failed_at: float
+
+
+@dataclass(frozen=True)
+class ReportedState:
+    """What ``ray status`` and the dashboard show of the autoscaler. One entry per instance: Ray counts entries.
+
+    ``launching``: the node types of decided launches that have no pod yet.
+    ``infeasible``, ``infeasible_gangs``, ``infeasible_requested``: what no node type can ever hold. With
+    RAY_enable_infeasible_task_early_exit Ray *cancels* those tasks, so only what is certain belongs here.
+    """
+
+    pending: tuple[PendingInstance, ...] = ()
+    launching: tuple[str, ...] = ()
+    failed: tuple[FailedInstance, ...] = ()
+    infeasible: tuple[Shape, ...] = ()
+    infeasible_gangs: tuple[Gang, ...] = ()
+    infeasible_requested: tuple[Demand, ...] = ()

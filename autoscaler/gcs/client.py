@@ -24,9 +24,9 @@ from typing import Any, Literal, TypeVar
 import grpc
 import grpc.aio
 
-from autoscaler.model import RayState
+from autoscaler.model import RayState, ReportedState
 
-from .convert import NODE_ID_BYTES, ImplausibleAnswerError, ReportedState, fill_report, ray_state
+from .convert import NODE_ID_BYTES, ImplausibleAnswerError, fill_report, ray_state
 from .protos import autoscaler_pb2
 
 T = TypeVar("T")

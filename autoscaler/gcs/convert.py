@@ -12,7 +12,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -25,6 +24,7 @@ from autoscaler.model import (
     Operator,
     RayNode,
     RayState,
+    ReportedState,
     Selector,
     Shape,
     Strategy,
@@ -265,42 +265,6 @@ def essence(state: RayState) -> tuple[object, ...]:
 
 def _node_essence(node: RayNode) -> tuple[object, ...]:
     return node.node_id, node.instance_id, node.node_type, node.status, node.total, node.available, node.labels
-
-
-@dataclass(frozen=True)
-class PendingInstance:
-    """A pod that is there and whose raylet is not. ``details`` says what it waits for."""
-
-    instance_id: str
-    node_type: str
-    details: str = ""
-
-
-@dataclass(frozen=True)
-class FailedInstance:
-    """A launch that came to nothing. Both times are Unix seconds."""
-
-    node_type: str
-    reason: str
-    started_at: float
-    failed_at: float
-
-
-@dataclass(frozen=True)
-class ReportedState:
-    """What ``ray status`` and the dashboard show of the autoscaler. One entry per instance: Ray counts entries.
-
-    ``launching``: the node types of decided launches that have no pod yet.
-    ``infeasible``, ``infeasible_gangs``, ``infeasible_requested``: what no node type can ever hold. With
-    RAY_enable_infeasible_task_early_exit Ray *cancels* those tasks, so only what is certain belongs here.
-    """
-
-    pending: tuple[PendingInstance, ...] = ()
-    launching: tuple[str, ...] = ()
-    failed: tuple[FailedInstance, ...] = ()
-    infeasible: tuple[Shape, ...] = ()
-    infeasible_gangs: tuple[Gang, ...] = ()
-    infeasible_requested: tuple[Demand, ...] = ()
 
 
 def fill_report(message: Any, report: ReportedState, version: int) -> None:

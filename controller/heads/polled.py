@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from autoscaler.gcs.client import Credentials, DrainReason, GcsClient, GcsError
-from autoscaler.gcs.convert import ReportedState
 from autoscaler.gcs.poller import Poller
+from autoscaler.model import ReportedState
 from controller.objects.views import PodView
 from controller.planning.scale_up import RayView
 from controller.raycluster.model import Key

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from autoscaler.gcs.convert import ReportedState
+from autoscaler.model import ReportedState
 from controller.heads.polled import Heads
 from controller.objects.views import PodView
 from controller.planning.scale_up import RayView

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from autoscaler.gcs.client import Credentials, DrainAnswer, DrainReason, GcsClient, GcsError
-from autoscaler.gcs.convert import ReportedState
-from autoscaler.model import RayState
+from autoscaler.model import RayState, ReportedState
 from controller.kube.client import Api, ApiError
 
 from .metrics import Metrics

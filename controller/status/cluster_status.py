@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autoscaler.gcs.convert import PendingInstance, ReportedState
-from autoscaler.model import QUANTUM, Demand, Shape
+from autoscaler.model import QUANTUM, Demand, PendingInstance, ReportedState, Shape
 from controller.objects.labels import HEAD
 from controller.objects.service import service_name
 from controller.objects.views import PodView

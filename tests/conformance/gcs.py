@@ -12,8 +12,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import pytest
 
 from autoscaler.gcs.client import DrainReason, GcsClient
-from autoscaler.gcs.convert import FailedInstance, PendingInstance, ReportedState
-from autoscaler.model import Demand, LabelConstraint, NodeStatus, Operator, RayNode, RayState, Selector, Shape, Strategy
+from autoscaler.model import (
+    Demand,
+    FailedInstance,
+    LabelConstraint,
+    NodeStatus,
+    Operator,
+    PendingInstance,
+    RayNode,
+    RayState,
+    ReportedState,
+    Selector,
+    Shape,
+    Strategy,
+)
 
 PATIENCE_SECONDS = 30.0
 UNKNOWN_NODE = b"?" * 28

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from autoscaler.gcs.convert import ReportedState
-from autoscaler.model import NodeStatus, RayNode, RayState
+from autoscaler.model import NodeStatus, RayNode, RayState, ReportedState
 from controller.objects.views import PodView
 from controller.planning.scale_up import RayView
 from controller.raycluster.model import Key

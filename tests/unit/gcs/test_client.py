@@ -17,9 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from autoscaler.gcs.client import MAX_MESSAGE_CHARACTERS, Credentials, DrainReason, GcsClient, GcsError
-from autoscaler.gcs.convert import ReportedState
 from autoscaler.gcs.protos import autoscaler_pb2
-from autoscaler.model import Demand, NodeStatus, RayState, Shape
+from autoscaler.model import Demand, NodeStatus, RayState, ReportedState, Shape
 from tests.fakes.gcs import FakeGcs
 
 NODE = b"n" * 28

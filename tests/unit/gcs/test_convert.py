@@ -12,15 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.gcs import convert
-from autoscaler.gcs.convert import (
-    ImplausibleAnswerError,
-    ReportedState,
-    essence,
-    fill_gang,
-    fill_report,
-    fill_request,
-    ray_state,
-)
+from autoscaler.gcs.convert import ImplausibleAnswerError, essence, fill_gang, fill_report, fill_request, ray_state
 from autoscaler.gcs.protos import autoscaler_pb2 as pb
 from autoscaler.gcs.protos import common_pb2
 from autoscaler.model import (
@@ -31,6 +23,7 @@ from autoscaler.model import (
     Operator,
     RayNode,
     RayState,
+    ReportedState,
     Selector,
     Shape,
     Strategy,

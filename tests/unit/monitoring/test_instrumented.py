@@ -12,9 +12,8 @@ import grpc
 import pytest
 
 from autoscaler.gcs.client import DrainReason, GcsError
-from autoscaler.gcs.convert import ReportedState
 from autoscaler.gcs.poller import Poller
-from autoscaler.model import NodeStatus, RayState
+from autoscaler.model import NodeStatus, RayState, ReportedState
 from controller.kube.client import Api, ApiError, path_of
 from controller.monitoring.instrumented import Lag, MeasuredApi, MeasuredGcsClient, parts_of
 from controller.monitoring.metrics import Metrics
