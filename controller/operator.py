@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .heads.credentials import CredentialFolder
+from .heads.fenced import FencedHeads
 from .heads.polled import PolledHeads
 from .kube.client import Api, ApiError
 from .kube.election import Election
 from .kube.events import WARNING, Events
-from .kube.leadership import FencedApi, FencedHeads, Leadership
+from .kube.leadership import FencedApi, Leadership
 from .kube.store import Store, Stored
 from .kube.watch import Watcher
 from .kube.workqueue import NEWS_SECONDS, WorkQueue

@@ -11,12 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from autoscaler.model import ReportedState
-from controller.heads.polled import Heads
-from controller.objects.views import PodView
-from controller.planning.scale_up import RayView
-from controller.raycluster.model import Key
-
 from .client import Api, ApiError
 
 NOT_LEADER = "NotLeader"
@@ -71,32 +65,3 @@ class FencedApi(Api):
     def stream(self, path: str, query: Mapping[str, str], read_seconds: float) -> Iterator[dict[str, Any]]:
         """See Api."""
         return self._api.stream(path, query, read_seconds)
-
-
-class FencedHeads:
-    """``heads`` that are told nothing while this process does not lead."""
-
-    def __init__(self, heads: Heads, leadership: Leadership) -> None:
-        self._heads = heads
-        self._leadership = leadership
-
-    def follow(self, cluster: Key, head: PodView | None, port: int, *, busy: bool) -> None:
-        """See Heads."""
-        self._heads.follow(cluster, head, port, busy=busy)
-
-    def view(self, cluster: Key) -> RayView | None:
-        """See Heads."""
-        return self._heads.view(cluster)
-
-    def silence(self, cluster: Key) -> float:
-        """See Heads."""
-        return self._heads.silence(cluster)
-
-    def drain(self, cluster: Key, node_id: bytes, message: str, deadline: float | None = None) -> bool:
-        """See Heads."""
-        return self._leadership.leads() and self._heads.drain(cluster, node_id, message, deadline)
-
-    def report(self, cluster: Key, report: ReportedState) -> None:
-        """See Heads."""
-        if self._leadership.leads():
-            self._heads.report(cluster, report)

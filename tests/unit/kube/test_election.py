@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from controller.heads.fenced import FencedHeads
 from controller.kube.client import Api, ApiError
 from controller.kube.election import DEADLINE_SECONDS, LEASE_SECONDS, LOOK_SECONDS, RENEW_SECONDS, Election
-from controller.kube.leadership import NOT_LEADER, FencedApi, FencedHeads, Leadership
+from controller.kube.leadership import NOT_LEADER, FencedApi, Leadership
 from tests.fakes.heads import FakeHeads
 
 
