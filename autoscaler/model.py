@@ -10,21 +10,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from operator import attrgetter
 
-from .model import (
-    QUANTUM,
-    Demand,
-    Gang,
-    LabelConstraint,
-    NodeStatus,
-    Operator,
-    RayNode,
-    RayState,
-    Selector,
-    Shape,
-    Strategy,
-    in_order,
-)
-
 # Ray keeps quantities in units of 1/10000; smaller differences are noise.
 QUANTUM = 10_000
 

@@ -19,7 +19,7 @@ from .kube.client import Api, ApiError
 from .kube.election import Election
 from .kube.events import WARNING, Events
 from .kube.leadership import FencedApi, Leadership
-from .kube.store import Store, Stored
+from .kube.store import Store, Stored, Stores
 from .kube.watch import Watcher
 from .kube.workqueue import NEWS_SECONDS, WorkQueue
 from .monitoring.collectors import ClusterCollector, StateCollector
@@ -31,7 +31,7 @@ from .objects.labels import CLUSTER_LABEL
 from .objects.views import PodView, ServiceView
 from .planning.observed import Settings
 from .raycluster.model import PLURAL, Key, RayCluster
-from .reconcile.reconciler import DONE, Reconciler, Result, Stores
+from .reconcile.reconciler import DONE, Reconciler, Result
 
 log = logging.getLogger(__name__)
 

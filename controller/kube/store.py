@@ -13,10 +13,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
-from controller.raycluster.model import Key
+from controller.objects.views import PodView, ServiceView
+from controller.raycluster.model import Key, RayCluster
 
 
 class Stored(Protocol):
@@ -200,3 +201,16 @@ class Store(Generic[T]):
 
 def _in_scope(key: Key, scope: str) -> bool:
     return scope in ("", key.namespace)
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Everything the operator knows of the API server's content."""
+
+    clusters: Store[RayCluster]
+    pods: Store[PodView]
+    services: Store[ServiceView]
+
+    def listed(self, namespace: str) -> bool:
+        """The picture of a namespace is complete; before that nothing may be decided there."""
+        return all(s.listed(namespace) for s in (self.clusters, self.pods, self.services))

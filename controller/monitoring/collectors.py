@@ -15,11 +15,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from controller.kube.store import Stores
 from controller.kube.workqueue import WorkQueue
 from controller.objects.views import PodView
 from controller.planning.scale_up import RayView
 from controller.raycluster.model import Key, RayCluster
-from controller.reconcile.reconciler import Stores
 from controller.status.cluster_status import ERROR, RECOVERY, RUNNING, UPDATING
 
 from .health import Health

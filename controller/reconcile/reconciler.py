@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from controller.heads.polled import Heads
 from controller.kube.client import Api, ApiError, path_of
 from controller.kube.events import Events
-from controller.kube.store import Store
+from controller.kube.store import Stores
 from controller.objects.labels import HEAD
 from controller.objects.pod import unbuildable
 from controller.objects.service import service_name
-from controller.objects.views import PodView, ServiceView
+from controller.objects.views import PodView
 from controller.planning.actions import Action, CreatePod, CreateService, DrainPod, RetirePod
 from controller.planning.blocked_types import Memory, next_end
 from controller.planning.observed import Observed, Settings
@@ -44,19 +44,6 @@ class Result:
 
 
 DONE = Result()
-
-
-@dataclass(frozen=True)
-class Stores:
-    """Everything the operator knows of the API server's content."""
-
-    clusters: Store[RayCluster]
-    pods: Store[PodView]
-    services: Store[ServiceView]
-
-    def listed(self, namespace: str) -> bool:
-        """The picture of a namespace is complete; before that nothing may be decided there."""
-        return all(s.listed(namespace) for s in (self.clusters, self.pods, self.services))
 
 
 @dataclass

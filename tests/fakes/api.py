@@ -8,9 +8,9 @@ from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
 from controller.kube.client import JSON_PATCH, Api, ApiError
+from controller.kube.store import Stores
 from controller.objects.views import PodView, ServiceView
 from controller.raycluster.model import RayCluster
-from controller.reconcile.reconciler import Stores
 from tests.support.builders import NOW_TEXT
 
 R = TypeVar("R")

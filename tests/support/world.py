@@ -8,11 +8,11 @@ from typing import Any
 
 from autoscaler.model import RayState
 from controller.kube.events import Events
-from controller.kube.store import Store
+from controller.kube.store import Store, Stores
 from controller.objects.labels import KIND_LABEL, WORKER
 from controller.objects.views import PodView
 from controller.raycluster.model import Key
-from controller.reconcile.reconciler import Reconciler, Result, Stores
+from controller.reconcile.reconciler import Reconciler, Result
 from tests.fakes.api import Died, FakeApi, InlineExecutor
 from tests.fakes.heads import FakeHeads, node
 from tests.support.builders import NAME, NAMESPACE, NOW, raw_cluster, raw_spec

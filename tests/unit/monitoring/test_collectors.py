@@ -9,13 +9,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from autoscaler.model import RayState
-from controller.kube.store import Store
+from controller.kube.store import Store, Stores
 from controller.kube.workqueue import WorkQueue
 from controller.monitoring.collectors import MAX_TYPES, ClusterCollector, StateCollector, state_of
 from controller.monitoring.health import Health
 from controller.planning.scale_up import RayView
 from controller.raycluster.model import Key, RayCluster
-from controller.reconcile.reconciler import Stores
 from tests.support.builders import NAME, NAMESPACE, cluster, head_pod, seen, worker_pod
 
 SPEC = seen().spec

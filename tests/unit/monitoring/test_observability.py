@@ -15,13 +15,12 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from controller.kube.store import Store
+from controller.kube.store import Store, Stores
 from controller.kube.workqueue import WorkQueue
 from controller.monitoring.collectors import ClusterCollector, StateCollector
 from controller.monitoring.health import Health
 from controller.monitoring.metrics import Metrics
 from controller.raycluster.model import Key
-from controller.reconcile.reconciler import Stores
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/observability.md").read_text()
