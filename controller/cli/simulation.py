@@ -19,9 +19,9 @@ from controller.objects.pod import build_pod
 from controller.objects.service import build_service
 from controller.objects.views import PodView, ServiceView
 from controller.planning.actions import CreatePod, DeletePod, RetirePod, TellHead
-from controller.planning.observed import Observed
+from controller.planning.observed import Observed, RayView
 from controller.planning.plan import make_plan
-from controller.planning.scale_up import RayView, declared_labels, declared_resources
+from controller.planning.scale_up import declared_labels, declared_resources
 from controller.raycluster.model import ClusterSpec, PodType, RayCluster
 
 from .scenario import GangWork, Scenario, Step

@@ -5,7 +5,7 @@ from __future__ import annotations
 from autoscaler.model import ReportedState
 from controller.kube.leadership import Leadership
 from controller.objects.views import PodView
-from controller.planning.scale_up import RayView
+from controller.planning.observed import RayView
 from controller.raycluster.model import Key
 
 from .polled import Heads

@@ -12,7 +12,7 @@ from autoscaler.gcs.client import Credentials, DrainReason, GcsClient, GcsError
 from autoscaler.gcs.poller import Poller
 from autoscaler.model import ReportedState
 from controller.objects.views import PodView
-from controller.planning.scale_up import RayView
+from controller.planning.observed import RayView
 from controller.raycluster.model import Key
 
 log = logging.getLogger(__name__)

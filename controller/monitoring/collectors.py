@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from controller.kube.store import Stores
 from controller.kube.workqueue import WorkQueue
 from controller.objects.views import PodView
-from controller.planning.scale_up import RayView
+from controller.planning.observed import RayView
 from controller.raycluster.model import Key, RayCluster
 from controller.status.cluster_status import ERROR, RECOVERY, RUNNING, UPDATING
 

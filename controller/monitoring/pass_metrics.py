@@ -16,9 +16,8 @@ from autoscaler.provider import (
     QuotaExceededError,
 )
 from controller.planning.actions import Action, CreatePod, DeletePod, RetirePod, summarize
-from controller.planning.observed import Observed
+from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan
-from controller.planning.scale_up import RayView
 from controller.raycluster.model import Key, RayCluster
 from controller.reconcile.hooks import Observer
 

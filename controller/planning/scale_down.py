@@ -17,7 +17,8 @@ from controller.objects.views import PodView
 from controller.raycluster.model import ClusterSpec
 
 from .actions import DeletePod, DrainPod, RetirePod
-from .scale_up import Fleet, RayView, Scaling
+from .observed import RayView
+from .scale_up import Fleet, Scaling
 
 # Workers drained in one pass: each drain may wait for a raylet, and other clusters wait with it.
 MAX_DRAINS = 16

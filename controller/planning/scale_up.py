@@ -8,47 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
-from autoscaler.model import QUANTUM, NodeStatus, NodeType, RayNode, RayState
+from autoscaler.model import QUANTUM, NodeStatus, NodeType, RayNode
 from autoscaler.scheduling.scheduler import Decision, Existing, Request, schedule
 from controller.objects.pod import ray_resources
 from controller.objects.views import PodView
 from controller.raycluster.model import ClusterSpec, PodType
 
-# Older answers of a head are no ground to remove anything.
-FRESH_SECONDS = 5.0
-# Older ones count for nothing at all.
-WORTHLESS_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class RayView:
-    """The newest answer of a head, which pod that head is, and how many seconds ago it was asked."""
-
-    state: RayState
-    head_uid: str
-    age: float
-
-    @property
-    def worthless_in(self) -> float:
-        """Seconds until it counts for nothing."""
-        return max(0.0, WORTHLESS_SECONDS - self.age) + 0.1
-
-    @property
-    def worthless(self) -> bool:
-        """Too old to count for anything."""
-        return self.age > WORTHLESS_SECONDS
-
-    @property
-    def fresh(self) -> bool:
-        """Young enough to remove workers on."""
-        return self.age <= FRESH_SECONDS
-
-    @cached_property
-    def alive(self) -> frozenset[str]:
-        """The pods in which a Ray node lives, by name."""
-        return frozenset(n.instance_id for n in self.state.living)
+from .observed import RayView
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from controller.objects.views import PodView
 from .actions import Action, CreatePod, DeletePod, TellHead
 from .backoff import QUIET_SECONDS, backoff_seconds
 from .blocked_types import can_start, next_stuck
-from .observed import Observed
+from .observed import Observed, RayView
 from .scale_down import Departures, Situation, departures
-from .scale_up import Fleet, RayView, Scaling, scale
+from .scale_up import Fleet, Scaling, scale
 
 # The scheduler's reasons, as people are told.
 _WHY = {

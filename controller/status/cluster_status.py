@@ -11,9 +11,8 @@ from controller.objects.labels import HEAD
 from controller.objects.service import service_name
 from controller.objects.views import PodView
 from controller.planning.actions import Action, CreatePod, CreateService, DrainPod, RetirePod, summarize
-from controller.planning.observed import Observed
+from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan
-from controller.planning.scale_up import RayView
 from controller.raycluster.model import Json, RayCluster, timestamp
 from controller.raycluster.ray_resources import little_memory, node_resources
 from controller.raycluster.validation import Problem

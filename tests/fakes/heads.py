@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from autoscaler.model import NodeStatus, RayNode, RayState, ReportedState
 from controller.objects.views import PodView
-from controller.planning.scale_up import RayView
+from controller.planning.observed import RayView
 from controller.raycluster.model import Key
 
 

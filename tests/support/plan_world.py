@@ -20,9 +20,8 @@ from controller.planning.actions import (
     RetirePod,
     TellHead,
 )
-from controller.planning.observed import Observed
+from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan, make_plan
-from controller.planning.scale_up import RayView
 from controller.raycluster.model import ClusterSpec, RayCluster, ServicePort, parse_spec
 from tests.support.builders import NOW, UID, cluster, head_pod, raw_spec, raw_type, service
 

@@ -11,8 +11,8 @@ import pytest
 from autoscaler.gcs.client import GcsClient
 from controller.heads.polled import PolledHeads
 from controller.planning.actions import CreatePod, DeletePod, DrainPod, RetirePod
+from controller.planning.observed import FRESH_SECONDS, WORTHLESS_SECONDS
 from controller.planning.plan import make_plan
-from controller.planning.scale_up import FRESH_SECONDS, WORTHLESS_SECONDS
 from controller.raycluster.model import Key, parse_spec
 from tests.fakes.gcs import FakeGcs
 from tests.support.builders import NAME, NAMESPACE, cluster, head_pod, raw_spec, seen, worker_pod

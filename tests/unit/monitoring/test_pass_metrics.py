@@ -11,7 +11,7 @@ from autoscaler.provider import ForbiddenError, QuotaExceededError, TransientErr
 from controller.monitoring.metrics import Metrics
 from controller.monitoring.pass_metrics import MAX_DECISIONS, Recorder, refusal, termination
 from controller.planning.actions import Action, CreatePod, DeletePod, RetirePod
-from controller.planning.scale_up import RayView
+from controller.planning.observed import RayView
 from controller.raycluster.model import Key
 from tests.fakes.heads import node
 from tests.support.builders import NAME, NAMESPACE, NOW, cluster, head_pod, seen, worker_pod

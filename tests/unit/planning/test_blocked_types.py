@@ -13,8 +13,8 @@ from autoscaler.provider import ForbiddenError, InvalidNodeError, ProviderError,
 from controller.objects.views import PodView
 from controller.planning.actions import CreatePod, DeletePod
 from controller.planning.blocked_types import LOST, Block, Memory
+from controller.planning.observed import RayView
 from controller.planning.plan import make_plan
-from controller.planning.scale_up import RayView
 from controller.raycluster.model import parse_spec
 from controller.status.cluster_status import status_of
 from tests.support.builders import NOW, cluster, head_pod, raw_spec, raw_type, seen, worker_pod

@@ -15,9 +15,8 @@ from autoscaler.model import RayState
 from controller.objects.views import PodView
 from controller.planning.actions import CreatePod, DeletePod, DrainPod, PatchService, RetirePod
 from controller.planning.blocked_types import Block
-from controller.planning.observed import Observed
+from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan, make_plan
-from controller.planning.scale_up import RayView
 from controller.raycluster.model import RayCluster, parse_spec
 from tests.fakes.heads import node
 from tests.support.builders import NOW, cluster, pod_config, raw_spec, raw_type, seen, service, worker_pod

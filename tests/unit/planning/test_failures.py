@@ -11,9 +11,8 @@ from autoscaler.model import NodeStatus, RayNode, RayState
 from controller.objects.labels import HEAD as HEAD_KIND
 from controller.objects.views import PodView
 from controller.planning.actions import CreatePod, DeletePod, DrainPod, RetirePod
-from controller.planning.observed import Observed
+from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan, make_plan
-from controller.planning.scale_up import RayView
 from controller.status.cluster_status import status_of
 from tests.fakes.heads import node
 from tests.support.builders import NOW, cluster, failed, raw_spec, seen

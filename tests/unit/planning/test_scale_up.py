@@ -9,9 +9,8 @@ import pytest
 
 from autoscaler.model import Demand, NodeStatus, RayNode, RayState, Shape
 from controller.planning.actions import CreatePod, DeletePod, RetirePod
-from controller.planning.observed import Observed
+from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan, make_plan
-from controller.planning.scale_up import RayView
 from controller.raycluster.model import parse_spec
 from controller.status.cluster_status import report_of, status_of
 from tests.fakes.heads import node

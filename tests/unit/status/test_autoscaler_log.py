@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from autoscaler.model import Demand, Gang, NodeStatus, RayState, Shape, Strategy
 from controller.planning.blocked_types import Block
+from controller.planning.observed import RayView
 from controller.planning.plan import make_plan
-from controller.planning.scale_up import RayView
 from controller.status.autoscaler_log import MAX_LINES, heading, overview
 from tests.fakes.heads import node
 from tests.support.builders import NOW, failed, head_pod, seen, worker_pod

@@ -10,8 +10,8 @@ import yaml
 
 from autoscaler.model import Demand, RayState, Shape
 from controller.planning.blocked_types import Block
+from controller.planning.observed import RayView
 from controller.planning.plan import make_plan
-from controller.planning.scale_up import RayView
 from controller.raycluster.model import parse_spec
 from controller.status.cluster_status import status_of
 from tests.support.builders import NOW, cluster, head_pod, raw_spec, seen
