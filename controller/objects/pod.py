@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from controller.raycluster.model import ClusterSpec, Json, PodType, RayCluster
-from controller.raycluster.ray_resources import detect_resources, node_resources
+from controller.raycluster.ray_resources import ray_resources
 from controller.raycluster.validation import Problem
 
 from . import entrypoint, probes
@@ -59,11 +59,6 @@ def name_prefix(pod_type: PodType) -> str:
         return str(given)
     kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", pod_type.name).lower()
     return re.sub(r"[^a-z0-9-]+", "-", kebab).strip("-") + "-"
-
-
-def ray_resources(pod_type: PodType) -> dict[str, Any]:
-    """What Ray is told about a node of this type: detected from the pod, overridden by ``rayResources``."""
-    return {**detect_resources(node_resources(pod_type.pod_config["spec"])), **pod_type.ray_resources}
 
 
 def build_pod(

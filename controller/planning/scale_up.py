@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from autoscaler.model import QUANTUM, NodeStatus, NodeType, RayNode
 from autoscaler.scheduling.scheduler import Decision, Existing, Request, schedule
-from controller.objects.pod import ray_resources
 from controller.objects.views import PodView
 from controller.raycluster.model import ClusterSpec, PodType
+from controller.raycluster.ray_resources import ray_resources
 
 from .observed import RayView
 

@@ -9,7 +9,7 @@ import re
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from .model import Json
+from .model import Json, PodType
 
 # What a device is to Ray, by how its Kubernetes resource's name in lower case starts. Ray's names are those of
 # get_resource_name() in ray/_private/accelerators/. Every GPU is a GPU to it, and so is a part of one: NVIDIA's MIG
@@ -146,3 +146,8 @@ def _amount(name: str, value: Any) -> Decimal:
 
 def _ceil(value: Decimal) -> int:
     return int(value.to_integral_value(rounding=ROUND_CEILING))
+
+
+def ray_resources(pod_type: PodType) -> dict[str, Any]:
+    """What Ray is told about a node of this type: detected from the pod, overridden by ``rayResources``."""
+    return {**detect_resources(node_resources(pod_type.pod_config["spec"])), **pod_type.ray_resources}

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from controller.objects.entrypoint import head_script, worker_script
-from controller.objects.pod import build_pod, ray_resources, slot_name, unbuildable
+from controller.objects.pod import build_pod, slot_name, unbuildable
 from controller.raycluster.model import PodType, config_hash, parse_spec
+from controller.raycluster.ray_resources import ray_resources
 from tests.support.builders import UID, cluster, pod_config, raw_spec, raw_type
 from tests.support.prerequisites import ROOT
 
