@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -17,14 +16,13 @@ from prometheus_client.registry import Collector
 
 from controller.kube.store import Stores
 from controller.kube.workqueue import WorkQueue
-from controller.objects.views import PodView
+from controller.objects.views import state_of
 from controller.planning.observed import RayView
 from controller.raycluster.model import Key, RayCluster
-from controller.status.cluster_status import ERROR, RECOVERY, RUNNING, UPDATING
+from controller.status.phases import PHASES, _number, phase, waiting
 
 from .health import Health
 
-PHASES = (UPDATING, RUNNING, RECOVERY, ERROR)
 # A cluster may have any number of types; what is beyond these is told as one.
 MAX_TYPES = 50
 OTHER = "other"
@@ -137,25 +135,6 @@ class StateCollector(Collector):
         yield loops
 
 
-def phase(cluster: RayCluster) -> str:
-    """The phase in the status; one that is none of the known is told as no phase."""
-    found = cluster.status.get("phase")
-    return found if found in PHASES else ""
-
-
-def state_of(pod: PodView) -> str:
-    """``terminating``, ``ended``, ``lost`` (its machine does not answer), ``ready``, ``starting`` or ``pending``."""
-    if pod.deleting:
-        return "terminating"
-    if pod.ended:
-        return "ended"
-    if pod.phase == "Unknown":
-        return "lost"
-    if pod.ready:
-        return "ready"
-    return "starting" if pod.phase == "Running" else "pending"
-
-
 def _phases(clusters: Sequence[RayCluster]) -> Mapping[tuple[str, ...], float]:
     """The known phases, all of them where there are any clusters, so that a rate begins at 0."""
     counts = Counter(phase(c) for c in clusters)
@@ -164,15 +143,3 @@ def _phases(clusters: Sequence[RayCluster]) -> Mapping[tuple[str, ...], float]:
 
 def _phase(cluster: RayCluster) -> Mapping[tuple[str, ...], float]:
     return {(phase(cluster),): 1.0}
-
-
-def waiting(cluster: RayCluster, field: str) -> float:
-    """How much waits, as ``pendingDemand`` or ``infeasibleDemand`` of the status say."""
-    # A status is written by whoever may: nothing in it is trusted to have its form.
-    shapes: Any = cluster.status.get(field)
-    shapes = shapes if isinstance(shapes, list) else []
-    return sum(_number(s.get("count")) for s in shapes if isinstance(s, dict))
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0

@@ -10,10 +10,11 @@ from typing import Any
 
 from prometheus_client.exposition import choose_encoder
 
+from controller.objects.views import state_of
 from controller.operator import Operator
 from controller.raycluster.model import Json, RayCluster
+from controller.status.phases import phase, waiting
 
-from .collectors import phase, state_of, waiting
 from .http_server import Reply, Route
 from .status_page import ClusterRow, DecisionRow, Page, render
 

@@ -236,3 +236,16 @@ def _problem(status: Json, conditions: Mapping[str, Json]) -> str:
 
 def _sentence(reason: str | None, message: str | None) -> str:
     return ": ".join(part for part in (reason, message) if part)
+
+
+def state_of(pod: PodView) -> str:
+    """``terminating``, ``ended``, ``lost`` (its machine does not answer), ``ready``, ``starting`` or ``pending``."""
+    if pod.deleting:
+        return "terminating"
+    if pod.ended:
+        return "ended"
+    if pod.phase == "Unknown":
+        return "lost"
+    if pod.ready:
+        return "ready"
+    return "starting" if pod.phase == "Running" else "pending"

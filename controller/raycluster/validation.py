@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .model import DEFAULT_MAX_WORKERS, DEFAULT_SERVICE_PORTS, Json, merge_service_ports, parse_spec
-from .ray_resources import MAX_RESOURCE, QuantityError, detect_resources, node_resources, parse_quantity
+from .quantities import QuantityError, parse_quantity
+from .ray_resources import MAX_RESOURCE, detect_resources, node_resources
 
 T = TypeVar("T", bound=Hashable)
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.utils import quantity
 
-from controller.raycluster.ray_resources import QuantityError, detect_resources, node_resources, parse_quantity
+from controller.raycluster.quantities import QuantityError, parse_quantity
+from controller.raycluster.ray_resources import detect_resources, node_resources
 
 
 @pytest.mark.parametrize(

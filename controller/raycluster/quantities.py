@@ -1,0 +1,42 @@
+"""Kubernetes quantities: how they are read."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+_SUFFIXES: dict[str, Decimal] = {
+    "": Decimal(1),
+    **{s: Decimal(1000) ** n for n, s in enumerate(("k", "M", "G", "T", "P", "E"), start=1)},
+    **{s: Decimal(1024) ** n for n, s in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
+    **{s: Decimal(1000) ** -n for n, s in enumerate(("m", "u", "n"), start=1)},
+}
+_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([eE][+-]?[0-9]+)|([KMGTPE]i|[kMGTPE]|[mun]))?")
+
+# What is more counts as this much, as it does in Kubernetes.
+_LARGEST = Decimal(2**63 - 1)
+
+
+class QuantityError(ValueError):
+    """A text that is no Kubernetes quantity, or resources that cannot be told to Ray."""
+
+
+def parse_quantity(value: Any) -> Decimal:
+    """The number a quantity stands for: ``500m`` is 0.5, ``1Gi`` is 1073741824.
+
+    As in the API server spaces around it are nothing, and null is 0.
+
+    Raises:
+        QuantityError: the value is not a quantity.
+    """
+    found = _QUANTITY.fullmatch("0" if value is None else str(value).strip(" "))
+    if not found:
+        raise QuantityError(f"{value!r} is not a quantity; write for example 500m, 2, 512Mi or 1.5Gi")
+    number, exponent, suffix = found.groups()
+    try:
+        parsed = Decimal(number + (exponent or "")) * _SUFFIXES[suffix or ""]
+    except ArithmeticError as error:
+        # A million digits are more than the API server gets done with in a minute.
+        raise QuantityError(f"{value!r} is out of range; a quantity is at most 2^63-1") from error
+    return max(-_LARGEST, min(parsed, _LARGEST))
