@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from autoscaler.provider import ForbiddenError, InvalidNodeError, ProviderError, QuotaExceededError
 from controller.objects.views import UNSCHEDULABLE, PodView
 
-from .backoff import QUIET_SECONDS, backoff_seconds
+from .slots import QUIET_SECONDS, backoff_seconds
 
 # A refusal is tried again after a second, then ever later: a quota that was raised is used within half a minute.
 REFUSED_LIMIT_SECONDS = 30.0

@@ -14,11 +14,11 @@ from controller.objects.labels import WORKER
 from controller.objects.views import PodView
 
 from .actions import Action, CreatePod, DeletePod, TellHead
-from .backoff import QUIET_SECONDS, backoff_seconds
 from .blocked_types import can_start, next_stuck
 from .observed import Observed, RayView
 from .scale_down import Departures, Situation, departures
 from .scale_up import Fleet, Scaling, scale
+from .slots import Slots, slots_of
 
 # The scheduler's reasons, as people are told.
 _WHY = {
@@ -27,15 +27,6 @@ _WHY = {
     "gang": "a placement group",
     "requested": "request_resources",
 }
-
-
-@dataclass(frozen=True)
-class Slots:
-    """What ended pods mean for their slots: wait until ``due``, or go on with these attempt numbers."""
-
-    waiting: tuple[PodView, ...]
-    attempts: tuple[int, ...]
-    due: float | None
 
 
 @dataclass(frozen=True)
@@ -76,23 +67,6 @@ def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodVi
     targets = _targets(seen, fleet, slots, scaling, going)
     due = _due(seen, fleet, slots, leave)
     return Workers(fleet.every, outdated, tuple(actions), due, targets, scaling.decision)
-
-
-def slots_of(ended: Sequence[PodView], now: float) -> Slots:
-    """Ended pods hold their slots until their backoff is over, so that crashes never multiply pods."""
-    waiting: list[PodView] = []
-    attempts: list[int] = []
-    dues: list[float] = []
-    for pod in ended:
-        quiet = pod.ended_at - pod.started_at >= QUIET_SECONDS
-        attempt = 1 if quiet else pod.attempt + 1
-        due = pod.ended_at + backoff_seconds(attempt)
-        if due > now:
-            waiting.append(pod)
-            dues.append(due)
-        else:
-            attempts.append(attempt)
-    return Slots(tuple(waiting), tuple(attempts), min(dues, default=None))
 
 
 def _unfit(pod: PodView, head: PodView | None, ray: RayView | None) -> str:

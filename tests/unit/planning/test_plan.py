@@ -9,8 +9,8 @@ import pytest
 
 from controller.objects.views import PodView
 from controller.planning.actions import CreatePod, CreateService, PatchService, TellHead, summarize
-from controller.planning.backoff import backoff_seconds
 from controller.planning.plan import Plan, make_plan
+from controller.planning.slots import backoff_seconds
 from tests.support.builders import NOW, cluster, failed, raw_spec, raw_type, seen, service, worker_pod
 from tests.support.plans import HEAD, SPEC, W0, W1, WELL, changed_pod, created, deleted, slot, with_spec
 
@@ -175,7 +175,7 @@ def test_a_taken_name_is_passed_over() -> None:
 
 
 def test_colliding_slot_names_are_each_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.planning.plan.slot_name", lambda cluster, pod_type, ordinal: f"slot-{ordinal // 3}")
+    monkeypatch.setattr("controller.planning.slots.slot_name", lambda cluster, pod_type, ordinal: f"slot-{ordinal // 3}")
     assert [name for _, name, _ in created(make_plan(seen()))] == ["slot-0", "slot-1", "slot-2"]
 
 
