@@ -175,7 +175,8 @@ def test_a_taken_name_is_passed_over() -> None:
 
 
 def test_colliding_slot_names_are_each_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.planning.slots.slot_name", lambda cluster, pod_type, ordinal: f"slot-{ordinal // 3}")
+    colliding = lambda cluster, pod_type, ordinal: f"slot-{ordinal // 3}"  # noqa: E731
+    monkeypatch.setattr("controller.planning.slots.slot_name", colliding)
     assert [name for _, name, _ in created(make_plan(seen()))] == ["slot-0", "slot-1", "slot-2"]
 
 
