@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from autoscaler.model import QUANTUM, Demand, PendingInstance, ReportedState, Shape
+from autoscaler.model import PendingInstance, ReportedState
 from controller.objects.labels import HEAD
 from controller.objects.service import service_name
 from controller.objects.views import PodView
@@ -17,6 +17,9 @@ from controller.raycluster.model import Json, RayCluster, timestamp
 from controller.raycluster.ray_resources import little_memory, node_resources
 from controller.raycluster.validation import Problem
 
+from .conditions import autoscaling_conditions, conditions, kept_conditions
+from .demand import demand_status, kept_demand
+
 UPDATING = "Updating"
 RUNNING = "Running"
 RECOVERY = "AutoscalingExceptionRecovery"
@@ -25,8 +28,6 @@ ERROR = "Error"
 REFUSED = "Refused"
 # The same while nothing else keeps the cluster from being ready, and nobody need do anything about it.
 WAITING = "Waiting"
-# Of waiting demand, the status shows this many shapes.
-MAX_SHAPES = 10
 # What a decision about the number of workers leads to. That pods which ended are deleted is no decision.
 SCALING_ACTIONS = (CreatePod, RetirePod, DrainPod)
 
@@ -65,10 +66,10 @@ def status_of(
         "desiredWorkers": sum(plan.targets.values()),
         "readyWorkers": sum(p.ready for p in plan.workers),
         "podTypes": [_type_status(t.name, plan.targets.get(t.name, 0), plan.workers) for t in spec.worker_types],
-        **(_kept_demand(before) if unasked else _demand_status(seen, plan)),
+        **(kept_demand(before) if unasked else demand_status(seen, plan)),
         **_blocked_status(seen),
         **_last_decision(before, seen.now, done),
-        "conditions": _conditions(
+        "conditions": conditions(
             seen.cluster,
             seen.now,
             {
@@ -80,7 +81,7 @@ def status_of(
                 ),
                 "WorkersReady": (not short, "AllReady" if not short else "TooFew", "; ".join(short)),
                 "Ready": (ready, reason, message),
-                **(_kept_conditions(before) if unasked else _autoscaling_conditions(seen, plan)),
+                **(kept_conditions(before) if unasked else autoscaling_conditions(seen, plan)),
             },
         ),
     }
@@ -115,7 +116,7 @@ def status_of_untried(cluster: RayCluster, message: str, now: float) -> dict[str
         "phase": UPDATING,
         "autoscalerRetries": 0,
         **before,
-        "conditions": [*kept, *_conditions(cluster, now, conditions)],
+        "conditions": [*kept, *conditions(cluster, now, conditions)],
     }
 
 
@@ -130,7 +131,7 @@ def status_of_invalid(
         **kept,
         "phase": ERROR,
         "observedGeneration": cluster.generation,
-        "conditions": _conditions(
+        "conditions": conditions(
             cluster,
             now,
             {"SpecValid": (False, reason, message), "Ready": (False, "SpecInvalid", message)},
@@ -159,33 +160,6 @@ def _is_unasked(seen: Observed, plan: Plan) -> bool:
     """This process has not heard of the head yet, good or bad: what an earlier one wrote is the best guess."""
     before = seen.cluster.status.get("head") or {}
     return seen.ray is None and not seen.silence and plan.head is not None and plan.head.uid == before.get("uid")
-
-
-def _kept_demand(before: Json) -> dict[str, Any]:
-    return {name: before[name] for name in ("pendingDemand", "infeasibleDemand") if name in before}
-
-
-def _kept_conditions(before: Json) -> dict[str, tuple[bool, str, str]]:
-    return {
-        c["type"]: (c.get("status") == "True", c.get("reason", ""), c.get("message", ""))
-        for c in before.get("conditions") or ()
-        if c.get("type") in ("Autoscaling", "DemandMet")
-    }
-
-
-def _autoscaling_conditions(seen: Observed, plan: Plan) -> dict[str, tuple[bool, str, str]]:
-    met = {"DemandMet": _demand_met(seen, plan)} if seen.ray else {}
-    return {"Autoscaling": _autoscaling(seen, plan.head), **met}
-
-
-def _autoscaling(seen: Observed, head: PodView | None) -> tuple[bool, str, str]:
-    """Whether the head says what work waits. Without it minWorkers are kept, and nothing else."""
-    if seen.ray and head and seen.ray.head_uid == head.uid:
-        return True, "HeadAnswers", ""
-    if head is None or not head.ready:
-        return False, "HeadNotReady", "the head is not ready to say what work waits"
-    address = f"{head.ip}:{seen.spec.gcs_port}"
-    return False, "NoAnswer", f"the operator gets no answer from the head at {address}; only minWorkers are kept"
 
 
 def _head_lost(seen: Observed, plan: Plan) -> bool:
@@ -257,66 +231,6 @@ def _last_decision(before: Json, now: float, done: Sequence[Action]) -> dict[str
     return {"lastDecision": before["lastDecision"]} if "lastDecision" in before else {}
 
 
-def _demand_met(seen: Observed, plan: Plan) -> tuple[bool, str, str]:
-    """Whether all that waits in Ray has a place or will get one, and what holds it back."""
-    decision = plan.decision
-    if decision is None:
-        return True, "AllPlaced", ""
-    if decision.infeasible or decision.infeasible_gangs:
-        return False, "Infeasible", "no pod type could ever hold some of what waits, see infeasibleDemand"
-    waits = decision.unplaced or decision.unplaced_gangs or decision.unplaced_requested
-    blocked = sorted(seen.blocks.keys() & {t.name for t in seen.spec.worker_types})
-    if waits and blocked:
-        return False, "Blocked", f"work waits for pod types that cannot be launched: {', '.join(blocked)}"
-    if waits:
-        return False, "Limited", "work waits that maxWorkers or upscalingSpeed hold back"
-    return True, "AllPlaced", ""
-
-
 def _type_status(name: str, desired: int, workers: Sequence[PodView]) -> dict[str, Any]:
     mine = [p for p in workers if p.node_type == name]
     return {"name": name, "desired": desired, "pods": len(mine), "ready": sum(p.ready for p in mine)}
-
-
-def _demand_status(seen: Observed, plan: Plan) -> dict[str, Any]:
-    """What waits in Ray, and what of it no node of this cluster could ever hold; absent when there is none."""
-    state = seen.ray.state if seen.ray else None
-    waiting = [*(state.demands if state else ()), *(d for g in (state.gangs if state else ()) for d in g.bundles)]
-    decision = plan.decision
-    never = [
-        *(decision.infeasible if decision else ()),
-        *(d for g in (decision.infeasible_gangs if decision else ()) for d in g.bundles),
-    ]
-    shown = {"pendingDemand": waiting, "infeasibleDemand": never}
-    return {name: _shapes(demands) for name, demands in shown.items() if demands}
-
-
-def _shapes(demands: Sequence[Demand]) -> list[dict[str, Any]]:
-    """The most frequent shapes, in Ray's units."""
-    counts: Counter[Shape] = Counter()
-    for demand in demands:
-        counts[demand.shape] += demand.count
-    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_SHAPES]
-    return [{"resources": {n: a / QUANTUM for n, a in shape.resources}, "count": count} for shape, count in most]
-
-
-def _conditions(cluster: RayCluster, now: float, wanted: Mapping[str, tuple[bool, str, str]]) -> list[dict[str, Any]]:
-    """Conditions as Kubernetes defines them: the transition time moves only when the status does."""
-    old = {c.get("type"): c for c in cluster.status.get("conditions") or ()}
-    stamp = timestamp(now)
-    conditions = []
-    for kind, (met, reason, message) in wanted.items():
-        state = "True" if met else "False"
-        known = old.get(kind, {})
-        since = known.get("lastTransitionTime") if known.get("status") == state else None
-        conditions.append(
-            {
-                "type": kind,
-                "status": state,
-                "reason": reason,
-                "message": message,
-                "observedGeneration": cluster.generation,
-                "lastTransitionTime": since or stamp,
-            }
-        )
-    return conditions

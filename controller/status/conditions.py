@@ -1,0 +1,72 @@
+"""The conditions of a RayCluster, as Kubernetes defines them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from controller.objects.views import PodView
+from controller.planning.observed import Observed
+from controller.planning.plan import Plan
+from controller.raycluster.model import Json, RayCluster, timestamp
+
+
+def kept_conditions(before: Json) -> dict[str, tuple[bool, str, str]]:
+    return {
+        c["type"]: (c.get("status") == "True", c.get("reason", ""), c.get("message", ""))
+        for c in before.get("conditions") or ()
+        if c.get("type") in ("Autoscaling", "DemandMet")
+    }
+
+
+def autoscaling_conditions(seen: Observed, plan: Plan) -> dict[str, tuple[bool, str, str]]:
+    met = {"DemandMet": _demand_met(seen, plan)} if seen.ray else {}
+    return {"Autoscaling": _autoscaling(seen, plan.head), **met}
+
+
+def _autoscaling(seen: Observed, head: PodView | None) -> tuple[bool, str, str]:
+    """Whether the head says what work waits. Without it minWorkers are kept, and nothing else."""
+    if seen.ray and head and seen.ray.head_uid == head.uid:
+        return True, "HeadAnswers", ""
+    if head is None or not head.ready:
+        return False, "HeadNotReady", "the head is not ready to say what work waits"
+    address = f"{head.ip}:{seen.spec.gcs_port}"
+    return False, "NoAnswer", f"the operator gets no answer from the head at {address}; only minWorkers are kept"
+
+
+def _demand_met(seen: Observed, plan: Plan) -> tuple[bool, str, str]:
+    """Whether all that waits in Ray has a place or will get one, and what holds it back."""
+    decision = plan.decision
+    if decision is None:
+        return True, "AllPlaced", ""
+    if decision.infeasible or decision.infeasible_gangs:
+        return False, "Infeasible", "no pod type could ever hold some of what waits, see infeasibleDemand"
+    waits = decision.unplaced or decision.unplaced_gangs or decision.unplaced_requested
+    blocked = sorted(seen.blocks.keys() & {t.name for t in seen.spec.worker_types})
+    if waits and blocked:
+        return False, "Blocked", f"work waits for pod types that cannot be launched: {', '.join(blocked)}"
+    if waits:
+        return False, "Limited", "work waits that maxWorkers or upscalingSpeed hold back"
+    return True, "AllPlaced", ""
+
+
+def conditions(cluster: RayCluster, now: float, wanted: Mapping[str, tuple[bool, str, str]]) -> list[dict[str, Any]]:
+    """Conditions as Kubernetes defines them: the transition time moves only when the status does."""
+    old = {c.get("type"): c for c in cluster.status.get("conditions") or ()}
+    stamp = timestamp(now)
+    conditions = []
+    for kind, (met, reason, message) in wanted.items():
+        state = "True" if met else "False"
+        known = old.get(kind, {})
+        since = known.get("lastTransitionTime") if known.get("status") == state else None
+        conditions.append(
+            {
+                "type": kind,
+                "status": state,
+                "reason": reason,
+                "message": message,
+                "observedGeneration": cluster.generation,
+                "lastTransitionTime": since or stamp,
+            }
+        )
+    return conditions
