@@ -26,8 +26,9 @@ import grpc.aio
 
 from autoscaler.model import RayState, ReportedState
 
-from .convert import NODE_ID_BYTES, ImplausibleAnswerError, fill_report, ray_state
+from .convert import NODE_ID_BYTES, ImplausibleAnswerError, ray_state
 from .protos import autoscaler_pb2
+from .report import fill_report
 
 T = TypeVar("T")
 ErrorKind = Literal["unreachable", "unauthenticated", "timeout", "invalid"]

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.gcs import convert
-from autoscaler.gcs.convert import ImplausibleAnswerError, essence, fill_gang, fill_report, fill_request, ray_state
+from autoscaler.gcs.convert import ImplausibleAnswerError, essence, ray_state
 from autoscaler.gcs.protos import autoscaler_pb2 as pb
 from autoscaler.gcs.protos import common_pb2
+from autoscaler.gcs.report import fill_gang, fill_report, fill_request
 from autoscaler.model import (
     Demand,
     Gang,

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from autoscaler.gcs.client import Credentials, GcsClient, GcsError
-from autoscaler.gcs.poller import BUSY, IDLE, Poller, Snapshot, is_news, on_grid, pause
+from autoscaler.gcs.pacing import BUSY, IDLE, on_grid, pause
+from autoscaler.gcs.poller import Poller, Snapshot, is_news
 from autoscaler.model import Demand, Gang, NodeStatus, RayNode, RayState, Shape, Strategy
 from tests.fakes.gcs import FakeGcs
 
