@@ -6,26 +6,6 @@ from dataclasses import dataclass
 
 from autoscaler.model import NodeStatus, RayState
 
-# A question costs 0.4 to 0.9 ms of CPU, the more of them at once the less.
-BUSY = Pace(shortest=0.2, longest=2.0, rate=300, grid=0.05, hopeless=1.0)
-
-# Work that comes to an idle cluster waits this long to be seen; hence not simply some seconds.
-IDLE = Pace(shortest=0.4, longest=5.0, rate=100, grid=0.2, hopeless=10.0)
-
-# Answers that come within this time are taken in together.
-GATHER_SECONDS = 0.02
-BACKOFF_BASE_SECONDS = 0.2
-BACKOFF_LIMIT_SECONDS = 10.0
-
-# Questions a second, were all heads of a pace dead.
-FAILURE_RATE = 100
-
-# Several times the CPU that a node, a shape or ten bundles cost, so that no head takes a large part of a core.
-SECONDS_PER_ITEM = 0.0002
-
-# While a worker idles its clock runs without any change to be seen: the key is handed out at least this often.
-IDLE_NOTICE_SECONDS = 1.0
-
 
 @dataclass(frozen=True)
 class Pace:
@@ -45,6 +25,27 @@ class Pace:
     def seconds(self, heads: int) -> float:
         """From one question to a head to the next."""
         return min(max(self.shortest, heads / self.rate), self.longest)
+
+
+# A question costs 0.4 to 0.9 ms of CPU, the more of them at once the less.
+BUSY = Pace(shortest=0.2, longest=2.0, rate=300, grid=0.05, hopeless=1.0)
+
+# Work that comes to an idle cluster waits this long to be seen; hence not simply some seconds.
+IDLE = Pace(shortest=0.4, longest=5.0, rate=100, grid=0.2, hopeless=10.0)
+
+# Answers that come within this time are taken in together.
+GATHER_SECONDS = 0.02
+BACKOFF_BASE_SECONDS = 0.2
+BACKOFF_LIMIT_SECONDS = 10.0
+
+# Questions a second, were all heads of a pace dead.
+FAILURE_RATE = 100
+
+# Several times the CPU that a node, a shape or ten bundles cost, so that no head takes a large part of a core.
+SECONDS_PER_ITEM = 0.0002
+
+# While a worker idles its clock runs without any change to be seen: the key is handed out at least this often.
+IDLE_NOTICE_SECONDS = 1.0
 
 
 def pause(*, pace: Pace, heads: int, failures: int, items: int, jitter: float) -> float:

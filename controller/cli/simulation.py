@@ -10,9 +10,9 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from autoscaler.model import QUANTUM, Demand, Gang, NodeStatus, RayNode, RayState, Shape, Strategy
+from autoscaler.model import Demand, NodeStatus, RayNode, RayState, Shape
 from autoscaler.scheduling.request import Decision
 from controller.objects.labels import HEAD
 from controller.objects.pod import build_pod
@@ -24,11 +24,22 @@ from controller.planning.plan import make_plan
 from controller.planning.scale_up import declared_labels, declared_resources
 from controller.raycluster.model import ClusterSpec, PodType, RayCluster
 
-from .scenario import GangWork, Scenario, Step
+from .scenario import Scenario
+from .simulated_ray import (
+    NODE_ID_BYTES,
+    Held,
+    Node,
+    Wish,
+    demand_text,
+    gang_places,
+    gang_text,
+    nameless,
+    task_places,
+    wishes,
+)
 
 # No cluster needs so many passes at one moment; if one does, something is wrong with the planner.
 MAX_PASSES = 1_000
-NODE_ID_BYTES = 28
 LAUNCH, JOIN, REMOVE, WAIT, NEVER = "launch", "join", "remove", "wait", "never"
 
 
@@ -46,43 +57,7 @@ class Happening:
     workers: int
 
 
-@dataclass
-class _Node:
-    """A Ray node. ``free``: what nothing has taken, in units of 1/10000. ``uses``: how much runs there."""
-
-    pod: PodView
-    number: int
-    total: dict[str, int]
-    labels: dict[str, str]
-    free: dict[str, int] = field(default_factory=dict)
-    uses: int = 0
-    idle_since: float = 0.0
-
-    def room_for(self, shape: Shape) -> int:
-        """How many of these fit now."""
-        if shape.selectors and not any(s.admits(self.labels) for s in shape.selectors):
-            return 0
-        return min((self.free.get(name, 0) // amount for name, amount in shape.resources), default=1_000_000)
-
-    def take(self, shape: Shape, count: int) -> None:
-        """Begin so many; a negative number ends them."""
-        for name, amount in shape.resources:
-            self.free[name] = self.free.get(name, 0) - amount * count
-        self.uses += count
-
-
-@dataclass
-class _Waiting:
-    """Equal tasks that wait, or one placement group."""
-
-    shape: Shape | None
-    left: int
-    seconds: float | None
-    gang: Gang | None = None
-
-
 # What runs: (node, shape, count) of one batch of tasks, or of one placement group.
-_Held = list[tuple[_Node, Shape, int]]
 
 
 class Simulation:
@@ -95,9 +70,9 @@ class Simulation:
         self._steps = list(scenario.steps)
         self._pods: dict[str, PodView] = {}
         self._joins: dict[str, float] = {}
-        self._nodes: dict[str, _Node] = {}
-        self._waiting: list[_Waiting] = []
-        self._running: list[tuple[float, _Held]] = []
+        self._nodes: dict[str, Node] = {}
+        self._waiting: list[Wish] = []
+        self._running: list[tuple[float, Held]] = []
         self._requested: tuple[Demand, ...] = ()
         self._told: tuple[tuple[str, str, int], ...] = ()
         service = build_service(cluster, spec)
@@ -150,7 +125,7 @@ class Simulation:
     def _join(self, pod: PodView) -> None:
         pod_type = next(t for t in self._spec.pod_types if t.name == pod.node_type)
         total, labels = declared_resources(pod_type), declared_labels(pod_type)
-        self._nodes[pod.name] = _Node(pod, next(self._numbers), total, labels, dict(total), idle_since=self._now)
+        self._nodes[pod.name] = Node(pod, next(self._numbers), total, labels, dict(total), idle_since=self._now)
 
     def _end_work(self) -> None:
         over = [held for end, held in self._running if end <= self._now]
@@ -163,13 +138,13 @@ class Simulation:
     def _take_steps(self) -> None:
         while self._steps and self._steps[0].at <= self._now:
             step = self._steps.pop(0)
-            self._waiting += _wishes(step)
+            self._waiting += wishes(step)
             self._requested = self._requested if step.requested is None else step.requested
 
     def _place(self) -> None:
         nodes = list(self._nodes.values())
         for wish in self._waiting:
-            held = _gang_places(wish.gang, nodes) if wish.gang else _task_places(wish, nodes)
+            held = gang_places(wish.gang, nodes) if wish.gang else task_places(wish, nodes)
             if held:
                 wish.left -= sum(count for _, _, count in held) if wish.gang is None else 1
                 end = math.inf if wish.seconds is None else self._now + wish.seconds
@@ -199,7 +174,7 @@ class Simulation:
             requested=self._requested,
         )
 
-    def _ray_node(self, node: _Node) -> RayNode:
+    def _ray_node(self, node: Node) -> RayNode:
         return RayNode(
             node_id=node.number.to_bytes(NODE_ID_BYTES, "big"),
             instance_id=node.pod.name,
@@ -254,10 +229,10 @@ class Simulation:
 
     def _held_back(self, decision: Decision) -> Iterator[Happening]:
         """What waits though all was done that may be done; told when it changes."""
-        held = [(WAIT, _demand_text(d.shape), d.count) for d in (*decision.unplaced, *decision.unplaced_requested)]
-        held += [(WAIT, _gang_text(g), n) for g, n in Counter(_nameless(decision.unplaced_gangs)).items()]
-        held += [(NEVER, _demand_text(d.shape), d.count) for d in decision.infeasible]
-        held += [(NEVER, _gang_text(g), n) for g, n in Counter(_nameless(decision.infeasible_gangs)).items()]
+        held = [(WAIT, demand_text(d.shape), d.count) for d in (*decision.unplaced, *decision.unplaced_requested)]
+        held += [(WAIT, gang_text(g), n) for g, n in Counter(nameless(decision.unplaced_gangs)).items()]
+        held += [(NEVER, demand_text(d.shape), d.count) for d in decision.infeasible]
+        held += [(NEVER, gang_text(g), n) for g, n in Counter(nameless(decision.infeasible_gangs)).items()]
         reasons = {WAIT: "the bounds hold it back", NEVER: "no pod type could ever hold it"}
         for line in held:
             if line not in self._told:
@@ -267,72 +242,3 @@ class Simulation:
     def _happening(self, what: str, subject: str, count: int, why: str) -> Happening:
         workers = sum(p.kind != HEAD for p in self._pods.values())
         return Happening(self._now, what, subject, count, why, workers)
-
-
-def _wishes(step: Step) -> Iterator[_Waiting]:
-    for work in step.tasks:
-        yield _Waiting(work.demand.shape, work.demand.count, work.seconds)
-    for group in step.gangs:
-        yield _gang_wish(group)
-
-
-def _gang_wish(group: GangWork) -> _Waiting:
-    return _Waiting(None, 1, group.seconds, group.gang)
-
-
-def _task_places(wish: _Waiting, nodes: Sequence[_Node]) -> _Held:
-    held: _Held = []
-    left = wish.left
-    assert wish.shape is not None
-    for node in nodes:
-        count = min(left, node.room_for(wish.shape))
-        if count > 0:
-            node.take(wish.shape, count)
-            held.append((node, wish.shape, count))
-            left -= count
-    return held
-
-
-def _gang_places(gang: Gang, nodes: Sequence[_Node]) -> _Held:
-    """All bundles, or none."""
-    held: _Held = []
-    for shape in (bundle.shape for bundle in gang.bundles for _ in range(bundle.count)):
-        used = [node for node, _, _ in held]
-        node = next((n for n in _in_order(gang.strategy, nodes, used) if n.room_for(shape) > 0), None)
-        if node is None:
-            _undo(held)
-            if gang.strategy is Strategy.STRICT_PACK and len(nodes) > 1:
-                return _gang_places(gang, nodes[1:])
-            return []
-        node.take(shape, 1)
-        held.append((node, shape, 1))
-    return held
-
-
-def _in_order(strategy: Strategy, nodes: Sequence[_Node], used: Sequence[_Node]) -> Sequence[_Node]:
-    if strategy is Strategy.STRICT_PACK:
-        return used[:1] or nodes[:1]
-    fresh = [n for n in nodes if not any(n is u for u in used)]
-    if strategy is Strategy.STRICT_SPREAD:
-        return fresh
-    return [*fresh, *used] if strategy is Strategy.SPREAD else [*used, *fresh]
-
-
-def _undo(held: _Held) -> None:
-    for node, shape, count in held:
-        node.take(shape, -count)
-
-
-def _nameless(gangs: Sequence[Gang]) -> Iterator[Gang]:
-    return (replace(gang, name="") for gang in gangs)
-
-
-def _demand_text(shape: Shape) -> str:
-    resources = ", ".join(f"{name}: {amount / QUANTUM:g}" for name, amount in shape.resources)
-    labels = [f"{c.key}={'|'.join(c.values)}" for selector in shape.selectors for c in selector.constraints]
-    return f"{{{resources}}}" + (f" on {', '.join(labels)}" if labels else "")
-
-
-def _gang_text(gang: Gang) -> str:
-    bundles = ", ".join(f"{b.count} x {_demand_text(b.shape)}" for b in gang.bundles)
-    return f"{gang.strategy.value} of {bundles}"

@@ -6,20 +6,45 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client.exposition import choose_encoder
 
+from controller.heads.polled import Heads
+from controller.kube.leadership import Leadership
+from controller.kube.store import Stores
 from controller.objects.views import state_of
-from controller.operator import Operator
 from controller.raycluster.model import Json, RayCluster
 from controller.status.phases import phase, waiting
 
+from .health import Health
 from .http_server import Reply, Route
+from .metrics import Metrics
+from .pass_metrics import Recorder
 from .status_page import ClusterRow, DecisionRow, Page, render
 
 
-def routes(operator: Operator, namespaces: tuple[str, ...]) -> Mapping[str, Route]:
+class Served(Protocol):
+    """The running operator, as far as its port shows it."""
+
+    metrics: Metrics
+    health: Health
+    leadership: Leadership
+    stores: Stores
+    recorder: Recorder
+
+    @property
+    def heads(self) -> Heads:
+        """What the Ray heads answered last."""
+
+    def unready(self) -> str:
+        """Why the caches are not complete yet; empty when they are."""
+
+    def queued(self) -> int:
+        """How many clusters wait for a worker."""
+
+
+def routes(operator: Served, namespaces: tuple[str, ...]) -> Mapping[str, Route]:
     """Path -> what answers it."""
 
     def metrics(accept: str) -> Reply:
@@ -40,7 +65,7 @@ def routes(operator: Operator, namespaces: tuple[str, ...]) -> Mapping[str, Rout
     return {"/": page, "/metrics": metrics, "/livez": alive, "/readyz": ready}
 
 
-def page_of(operator: Operator, namespaces: tuple[str, ...]) -> Page:
+def page_of(operator: Served, namespaces: tuple[str, ...]) -> Page:
     """What the status page shows now."""
     leads, now = operator.leadership.leads(), time.time()
     clusters = operator.stores.clusters.all() if leads else []
@@ -56,7 +81,7 @@ def page_of(operator: Operator, namespaces: tuple[str, ...]) -> Page:
     )
 
 
-def _row(operator: Operator, cluster: RayCluster) -> ClusterRow:
+def _row(operator: Served, cluster: RayCluster) -> ClusterRow:
     status = cluster.status
     ready: Json = next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), {})
     view = operator.heads.view(cluster.key)

@@ -110,13 +110,13 @@ def _lacks_service(plan: Plan, done: Sequence[Action]) -> bool:
 def status_of_untried(cluster: RayCluster, message: str, now: float) -> dict[str, Any]:
     """The status while the API server cannot say whether it would take the pods: as before, but not ready."""
     before = cluster.status
-    conditions = {"Ready": (False, WAITING, message)}
-    kept = [c for c in before.get("conditions") or () if c.get("type") not in conditions]
+    changed = {"Ready": (False, WAITING, message)}
+    kept = [c for c in before.get("conditions") or () if c.get("type") not in changed]
     return {
         "phase": UPDATING,
         "autoscalerRetries": 0,
         **before,
-        "conditions": [*kept, *conditions(cluster, now, conditions)],
+        "conditions": [*kept, *conditions(cluster, now, changed)],
     }
 
 

@@ -12,6 +12,7 @@ from controller.raycluster.model import Json, RayCluster, timestamp
 
 
 def kept_conditions(before: Json) -> dict[str, tuple[bool, str, str]]:
+    """The conditions about autoscaling that the status has: type -> (met, reason, message)."""
     return {
         c["type"]: (c.get("status") == "True", c.get("reason", ""), c.get("message", ""))
         for c in before.get("conditions") or ()
@@ -20,6 +21,7 @@ def kept_conditions(before: Json) -> dict[str, tuple[bool, str, str]]:
 
 
 def autoscaling_conditions(seen: Observed, plan: Plan) -> dict[str, tuple[bool, str, str]]:
+    """The conditions about autoscaling: type -> (met, reason, message)."""
     met = {"DemandMet": _demand_met(seen, plan)} if seen.ray else {}
     return {"Autoscaling": _autoscaling(seen, plan.head), **met}
 

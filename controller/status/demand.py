@@ -16,6 +16,7 @@ MAX_SHAPES = 10
 
 
 def kept_demand(before: Json) -> dict[str, Any]:
+    """The demand that the status has."""
     return {name: before[name] for name in ("pendingDemand", "infeasibleDemand") if name in before}
 
 
