@@ -17,6 +17,9 @@ TYPE_LABEL = "ray-user-node-type"
 NODE_NAME_LABEL = "ray-node-name"
 COMPONENT_LABEL = "cluster.ray.io/component"
 HEAD, WORKER = "head", "worker"
+# Set in every Ray container, see pod.py; what tells it from the others.
+INSTANCE_VARIABLE = "RAY_CLOUD_INSTANCE_ID"
+
 
 # Annotations through which the operator remembers; nothing is remembered in the process alone.
 HEAD_IP_ANNOTATION = "cluster.ray.io/head-ip"

@@ -22,6 +22,7 @@ from .labels import (
     HEAD_COMPONENT_SUFFIX,
     HEAD_IP_ANNOTATION,
     HEAD_UID_ANNOTATION,
+    INSTANCE_VARIABLE,
     KIND_LABEL,
     NODE_NAME_LABEL,
     TYPE_LABEL,
@@ -145,7 +146,7 @@ def _pod_spec(given: dict[str, Any], spec: ClusterSpec, pod_type: PodType, is_he
 def _env(given: list[Json], spec: ClusterSpec, pod_type: PodType, is_head: bool) -> list[Json]:
     """The user's variables and the operator's; where both set one, the user's stays."""
     added: list[Json] = [
-        {"name": "RAY_CLOUD_INSTANCE_ID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": INSTANCE_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "RAY_NODE_TYPE_NAME", "value": pod_type.name},
         {"name": "RAY_OVERRIDE_RESOURCES", "value": json.dumps(ray_resources(pod_type), sort_keys=True)},
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -16,11 +16,14 @@ from .labels import (
     DRAIN_REASON_ANNOTATION,
     HEAD_IP_ANNOTATION,
     HEAD_UID_ANNOTATION,
+    INSTANCE_VARIABLE,
     KIND_LABEL,
     TYPE_LABEL,
 )
 
 _ENDED = ("Failed", "Succeeded")
+# Why a container has ended that never ran: containerd's word, and the older ones.
+_NEVER_STARTED = ("StartError", "ContainerCannotRun", "RunContainerError")
 
 # Why a pod that exists cannot start.
 UNSCHEDULABLE, IMAGE_MISSING, CONFIG_MISSING = "Unschedulable", "ImageMissing", "ConfigMissing"
@@ -36,6 +39,8 @@ _WAITING_STUCK = {
 @dataclass(frozen=True)
 class PodView:
     """One Ray pod. Times are seconds since the epoch; ``problem`` repeats what kubelet or scheduler said.
+
+    Only Ray's container counts. Webhooks put others beside it, before it even, and those come and go on their own.
 
     ``running_since``: when Ray's container started, 0 unless it runs.
     ``drain_by``: it is leaving, and is deleted then at the latest; 0 when it is not. ``stuck``: why it cannot start,
@@ -90,7 +95,9 @@ class PodView:
         metadata, status = obj["metadata"], obj.get("status") or {}
         labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
         conditions = {c["type"]: c for c in status.get("conditions") or ()}
-        stuck, stuck_since = _stuck(status, conditions)
+        ray = _ray_status(obj, status)
+        state = ray.get("state") or {}
+        stuck, stuck_since = _stuck(status, state, conditions)
         return cls(
             key=Key(metadata["namespace"], metadata["name"]),
             uid=metadata["uid"],
@@ -99,18 +106,18 @@ class PodView:
             cluster=Key(metadata["namespace"], labels.get(CLUSTER_LABEL, "")),
             kind=labels.get(KIND_LABEL, ""),
             node_type=labels.get(TYPE_LABEL, ""),
-            phase=_phase(obj, status),
+            phase=_phase(status, state),
             ip=status.get("podIP", ""),
-            ready=_is(conditions, "Ready", "True"),
+            ready=_is_ready(ray, conditions),
             deleting="deletionTimestamp" in metadata,
             head_ip=annotations.get(HEAD_IP_ANNOTATION, ""),
             head_uid=annotations.get(HEAD_UID_ANNOTATION, ""),
             config_hash=annotations.get(CONFIG_ANNOTATION, ""),
             attempt=_number(annotations.get(ATTEMPT_ANNOTATION)),
             started_at=_seconds(metadata.get("creationTimestamp")),
-            ended_at=_ended_at(status) or _seconds(metadata.get("creationTimestamp")),
-            problem=_problem(status, conditions),
-            running_since=_seconds((_state_of_ray(obj, status).get("running") or {}).get("startedAt")),
+            ended_at=_ended_at(status, state) or _seconds(metadata.get("creationTimestamp")),
+            problem=_problem(status, state, conditions),
+            running_since=_seconds((state.get("running") or {}).get("startedAt")),
             drain_by=float(_number(annotations.get(DRAIN_BY_ANNOTATION))),
             drain_reason=annotations.get(DRAIN_REASON_ANNOTATION, ""),
             stuck=stuck,
@@ -170,18 +177,34 @@ def _seconds(timestamp: str | None) -> float:
     return parsed.replace(tzinfo=timezone.utc).timestamp()
 
 
-def _phase(obj: Json, status: Json) -> str:
-    """The pod's phase; with Ray's container over it has failed, though a sidecar may keep the pod running."""
+def _phase(status: Json, ray: Json) -> str:
+    """The pod's phase; with Ray's container over it has failed, though others may keep the pod running, or may not
+    have started yet.
+    """
     phase: str = status.get("phase", "Pending")
-    return "Failed" if phase == "Running" and "terminated" in _state_of_ray(obj, status) else phase
+    return "Failed" if phase in ("Pending", "Running") and "terminated" in ray else phase
 
 
-def _state_of_ray(obj: Json, status: Json) -> Json:
-    """The state of Ray's container, the first; empty before the kubelet has said anything."""
-    containers = (obj.get("spec") or {}).get("containers") or ()
-    ray = containers[0].get("name") if containers else None
-    states = (c.get("state") or {} for c in status.get("containerStatuses") or () if c.get("name") == ray)
-    return next(states, {})
+def ray_container(containers: Sequence[Json]) -> str:
+    """The name of the container that runs Ray: the one with the variable that every Ray container gets.
+
+    Its place is no sign: webhooks put theirs first.
+    """
+    marked = (c for c in containers if any(v.get("name") == INSTANCE_VARIABLE for v in c.get("env") or ()))
+    return str(next(marked, containers[0] if containers else {}).get("name", ""))
+
+
+def _ray_status(obj: Json, status: Json) -> Json:
+    """What the kubelet says about Ray's container; empty before it has said anything."""
+    name = ray_container((obj.get("spec") or {}).get("containers") or ())
+    return next((c for c in status.get("containerStatuses") or () if c.get("name") == name), {})
+
+
+def _is_ready(ray: Json, conditions: Mapping[str, Json]) -> bool:
+    """Ray's container is ready. Where another one is not, the pod's conditions say nothing about Ray."""
+    if _is(conditions, "ContainersReady", "False"):
+        return bool(ray.get("ready")) and "running" in (ray.get("state") or {})
+    return _is(conditions, "Ready", "True")
 
 
 def _containers(status: Json) -> Iterator[Json]:
@@ -189,9 +212,10 @@ def _containers(status: Json) -> Iterator[Json]:
     yield from status.get("containerStatuses") or ()
 
 
-def _ended_at(status: Json) -> float:
-    states = ((c.get("state") or {}).get("terminated") for c in _containers(status))
-    return max((_seconds(s.get("finishedAt")) for s in states if s), default=0.0)
+def _ended_at(status: Json, ray: Json) -> float:
+    over = "terminated" in ray and status.get("phase") not in _ENDED
+    states = [ray] if over else [c.get("state") or {} for c in _containers(status)]
+    return max((_seconds((s.get("terminated") or {}).get("finishedAt")) for s in states), default=0.0)
 
 
 def _is(conditions: Mapping[str, Json], kind: str, state: str) -> bool:
@@ -208,8 +232,9 @@ def _node_lost(obj: Json, conditions: Mapping[str, Json]) -> bool:
     return not gated and _is(conditions, "Ready", "False") and _is(conditions, "ContainersReady", "True")
 
 
-def _stuck(status: Json, conditions: Mapping[str, Json]) -> tuple[str, float]:
-    if status.get("phase", "Pending") != "Pending":
+def _stuck(status: Json, ray: Json, conditions: Mapping[str, Json]) -> tuple[str, float]:
+    # A pod is Pending until all its containers have started once.
+    if status.get("phase", "Pending") != "Pending" or "running" in ray or "terminated" in ray:
         return "", 0.0
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
@@ -218,20 +243,35 @@ def _stuck(status: Json, conditions: Mapping[str, Json]) -> tuple[str, float]:
     return next((_WAITING_STUCK[w["reason"]] for w in waiting if w.get("reason") in _WAITING_STUCK), ""), 0.0
 
 
-def _problem(status: Json, conditions: Mapping[str, Json]) -> str:
+def _problem(status: Json, ray: Json, conditions: Mapping[str, Json]) -> str:
     """What keeps the pod from being ready, in the words of whoever said so; empty when nothing is said."""
     if status.get("phase") in _ENDED and status.get("reason"):
         return _sentence(status["reason"], status.get("message"))
     if status.get("phase", "Pending") == "Pending" and _is(conditions, "PodScheduled", "False"):
         return _sentence(conditions["PodScheduled"].get("reason"), conditions["PodScheduled"].get("message"))
-    for container in _containers(status):
-        state = container.get("state") or {}
-        waiting, terminated = state.get("waiting"), state.get("terminated")
-        if waiting and waiting.get("reason") not in ("ContainerCreating", "PodInitializing"):
-            return _sentence(waiting.get("reason"), waiting.get("message"))
-        if terminated and terminated.get("exitCode"):
-            return f"{terminated.get('reason') or 'Error'}, exit code {terminated['exitCode']}"
+    own = "running" in ray or (ray.get("terminated") or {}).get("exitCode")
+    states = [ray] if own else [ray, *(c.get("state") or {} for c in _containers(status))]
+    return next((said for said in map(_said, states) if said), "")
+
+
+def _said(state: Json) -> str:
+    """What one container's state complains of."""
+    waiting, terminated = state.get("waiting"), state.get("terminated")
+    if waiting and waiting.get("reason") not in ("ContainerCreating", "PodInitializing"):
+        return _sentence(waiting.get("reason"), waiting.get("message"))
+    if terminated and terminated.get("exitCode"):
+        return _failure(terminated)
     return ""
+
+
+def _failure(terminated: Json) -> str:
+    said = f"{terminated.get('reason') or 'Error'}, exit code {terminated['exitCode']}"
+    # A container that could not be started at all: the runtime's words are all there is.
+    message = terminated.get("message") or ""
+    if terminated.get("reason") not in _NEVER_STARTED or not message:
+        return said
+    remedy = "; the start commands need bash: use an image that has /bin/bash" if "/bin/bash" in message else ""
+    return f"{said}: {message}{remedy}"
 
 
 def _sentence(reason: str | None, message: str | None) -> str:
