@@ -16,6 +16,9 @@ RETRY_BASE_SECONDS = 0.2
 RETRY_LIMIT_SECONDS = 120.0
 # What else there is to do for a key waits so long at most, though it fails: work may wait while a Service is refused.
 NEWS_SECONDS = 5.0
+# No key waits for longer, whatever delay is asked for: what a user writes into a spec reaches delays, threads cannot
+# wait for years, and one more look an hour costs nothing.
+LONGEST_DELAY_SECONDS = 3600.0
 
 
 class WorkQueue(Generic[K]):
@@ -25,6 +28,8 @@ class WorkQueue(Generic[K]):
     one did. ``_busy``: keys in some worker's hands. A key added while busy
     goes into ``_dirty`` and back into ``_waiting`` when its worker is done: a change is never lost and a key is
     never in two hands. A cluster that changes all the time goes to the back of the line each time.
+    ``_news``: keys in hand about which news came. What the news deserve depends on how this pass ends, which only
+    ``done`` knows: at once after a success, in a while after a failure.
     ``_due``: when a key is to be handed out later, the earliest time asked for; an entry of ``_later`` that says
     otherwise is outdated. So a key that fails and changes all the time is not retried more and more often.
     """
@@ -38,6 +43,7 @@ class WorkQueue(Generic[K]):
         self._waiting: OrderedDict[K, float] = OrderedDict()
         self._busy: set[K] = set()
         self._dirty: set[K] = set()
+        self._news: set[K] = set()
         self._due: dict[K, float] = {}
         self._later: list[tuple[float, int, K]] = []
         self._sequence = 0
@@ -64,15 +70,19 @@ class WorkQueue(Generic[K]):
     def add_news(self, key: K) -> None:
         """Hand the key out soon, or, if it waits for a retry, in a while: frequent news must not undo its backoff."""
         with self._change:
-            if key not in self._failures:
-                self._add(key)
-            elif key not in self._busy:
+            if key in self._busy:
+                self._news.add(key)
+            elif key in self._failures:
                 self.add_after(key, NEWS_SECONDS)
+            else:
+                self._add(key)
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Hand the key out in some time, or earlier if that was asked for before."""
+        """Hand the key out in some time, an hour at most, or earlier if that was asked for before."""
+        # A delay that is no number is no reason to wait.
+        bounded = min(seconds, LONGEST_DELAY_SECONDS) if seconds > 0 else 0.0
         with self._change:
-            due = self._clock() + seconds
+            due = self._clock() + bounded
             if due >= self._due.get(key, math.inf):
                 return
             self._due[key] = due
@@ -114,6 +124,9 @@ class WorkQueue(Generic[K]):
             if key in self._dirty:
                 self._dirty.discard(key)
                 self._add(key)
+            if key in self._news:
+                self._news.discard(key)
+                self.add_news(key)
 
     def close(self) -> None:
         """Hand out nothing more."""

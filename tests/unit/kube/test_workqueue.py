@@ -285,3 +285,29 @@ def test_frequent_news_do_not_undo_a_backoff() -> None:
     queue.done("a")
     queue.add_news("a")
     assert queue.take() == "a"
+
+
+def test_news_that_come_while_a_key_that_failed_before_is_in_hand_are_not_lost(
+    queue: WorkQueue[str], clock: Clock
+) -> None:
+    queue.add("a")
+    assert queue.take() == "a"
+    queue.retry("a")
+    queue.done("a")
+    clock.now = 1.0
+    assert queue.take() == "a"
+    queue.add_news("a")
+    queue.forget("a")
+    queue.done("a")
+    assert drain(queue) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first"), [(6e10, "soon"), (math.inf, "soon"), (math.nan, "any number"), (-1.0, "any number")]
+)
+def test_no_delay_ends_a_worker_that_waits(seconds: float, first: str) -> None:
+    """Threads cannot wait for as long as a spec can say."""
+    real: WorkQueue[str] = WorkQueue()
+    real.add_after("any number", seconds)
+    real.add_after("soon", 0.01)
+    assert real.take() == first
