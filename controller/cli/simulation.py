@@ -193,14 +193,14 @@ class Simulation:
             if isinstance(action, CreatePod):
                 self._create(action)
                 if not action.pod_type.is_head:
-                    counts[LAUNCH, action.pod_type.name, action.why] += 1
+                    counts[LAUNCH, action.pod_type.name, action.why.text] += 1
             elif isinstance(action, TellHead):
                 head = action.head
                 self._pods[action.pod.name] = replace(action.pod, head_ip=head.ip, head_uid=head.uid)
             elif isinstance(action, DeletePod | RetirePod):
                 self._delete(action.pod.name)
                 if action.pod.kind != HEAD:
-                    counts[REMOVE, action.pod.node_type, action.reason] += 1
+                    counts[REMOVE, action.pod.node_type, action.reason.text] += 1
         for (what, node_type, why), count in counts.items():
             yield self._happening(what, node_type, count, why)
 

@@ -18,6 +18,7 @@ from autoscaler.provider import (
 from controller.planning.actions import Action, CreatePod, DeletePod, RetirePod, summarize
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan
+from controller.planning.reasons import LAUNCHES, TERMINATIONS
 from controller.raycluster.model import Key, RayCluster
 from controller.reconcile.hooks import Observer
 
@@ -25,22 +26,6 @@ from .metrics import Metrics
 
 MAX_DECISIONS = 50
 
-_LAUNCHES = HEAD, WORKER, REPLACEMENT = "head", "worker", "replacement"
-
-# What a deletion's reason begins or ends with, or holds -> its label. The whole reason may name types and messages.
-_TERMINATIONS = (
-    ("it ended", "ended"),
-    ("node is lost", "node_lost"),
-    ("its head is gone", "head_lost"),
-    ("another head is live", "duplicate_head"),
-    ("headPodType is now", "spec_changed"),
-    ("no longer a worker type", "spec_changed"),
-    ("changed", "spec_changed"),
-    ("has been idle", "idle"),
-    ("cannot start", "stuck"),
-    ("maxWorkers", "above_maximum"),
-)
-OTHER = "other"
 _REFUSALS: tuple[tuple[type[ProviderError], str], ...] = (
     (QuotaExceededError, "quota"),
     (ForbiddenError, "forbidden"),
@@ -89,8 +74,8 @@ class Recorder(Observer):
         self._decisions: deque[DecisionMade] = deque(maxlen=MAX_DECISIONS)
         # The first time is told as a step from 0, and a rate of what never happened is 0.
         for counter, labels in (
-            (metrics.launches, _LAUNCHES),
-            (metrics.terminations, [*(label for _, label in _TERMINATIONS), OTHER]),
+            (metrics.launches, [label.value for label in LAUNCHES]),
+            (metrics.terminations, [label.value for label in TERMINATIONS]),
             (metrics.refusals, [*(label for _, label in _REFUSALS), NO_ANSWER]),
         ):
             for label in labels:
@@ -112,9 +97,9 @@ class Recorder(Observer):
             self._metrics.refusals.labels(refusal(error)).inc()
         for action in done:
             if isinstance(action, CreatePod):
-                self._metrics.launches.labels(launch(action, action.pod_type.is_head)).inc()
+                self._metrics.launches.labels(action.why.label.value).inc()
             elif isinstance(action, DeletePod | RetirePod):
-                self._metrics.terminations.labels(termination(action.reason)).inc()
+                self._metrics.terminations.labels(action.reason.label.value).inc()
         with self._lock:
             now = self._wall()
             self._decisions += [DecisionMade(now, cluster.key, message) for _, message in summarize(done)]
@@ -158,16 +143,6 @@ class Recorder(Observer):
         if workers and waits.work_since is not None and not waits.answered:
             waits.answered = True
             self._metrics.demand_to_pod_seconds.observe(now - waits.work_since)
-
-
-def launch(action: CreatePod, head: bool) -> str:
-    """The label of what asked for a pod."""
-    return REPLACEMENT if action.attempt else HEAD if head else WORKER
-
-
-def termination(reason: str) -> str:
-    """The label of why a pod is deleted."""
-    return next((label for text, label in _TERMINATIONS if text in reason), OTHER)
 
 
 def refusal(error: ProviderError) -> str:

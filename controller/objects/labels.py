@@ -28,6 +28,7 @@ CONFIG_ANNOTATION = "cluster.ray.io/config-hash"
 ATTEMPT_ANNOTATION = "cluster.ray.io/attempt"
 DRAIN_BY_ANNOTATION = "cluster.ray.io/drain-by"
 DRAIN_REASON_ANNOTATION = "cluster.ray.io/drain-reason"
+DRAIN_LABEL_ANNOTATION = "cluster.ray.io/drain-label"
 
 
 def owner_reference(cluster: RayCluster) -> dict[str, object]:

@@ -13,6 +13,7 @@ from .labels import (
     CLUSTER_LABEL,
     CONFIG_ANNOTATION,
     DRAIN_BY_ANNOTATION,
+    DRAIN_LABEL_ANNOTATION,
     DRAIN_REASON_ANNOTATION,
     HEAD_IP_ANNOTATION,
     HEAD_UID_ANNOTATION,
@@ -43,7 +44,8 @@ class PodView:
     Only Ray's container counts. Webhooks put others beside it, before it even, and those come and go on their own.
 
     ``running_since``: when Ray's container started, 0 unless it runs.
-    ``drain_by``: it is leaving, and is deleted then at the latest; 0 when it is not. ``stuck``: why it cannot start,
+    ``drain_by``: it is leaving, and is deleted then at the latest; 0 when it is not. ``drain_label``: its reason, as
+    metrics count it. ``stuck``: why it cannot start,
     since when, empty when nothing keeps it. ``node_lost``: its kubelet has gone silent, and it counts as unready
     since ``unready_since``.
     """
@@ -69,6 +71,7 @@ class PodView:
     running_since: float = 0.0
     drain_by: float = 0.0
     drain_reason: str = ""
+    drain_label: str = ""
     stuck: str = ""
     stuck_since: float = 0.0
     node_lost: bool = False
@@ -120,6 +123,7 @@ class PodView:
             running_since=_seconds((state.get("running") or {}).get("startedAt")),
             drain_by=float(_number(annotations.get(DRAIN_BY_ANNOTATION))),
             drain_reason=annotations.get(DRAIN_REASON_ANNOTATION, ""),
+            drain_label=annotations.get(DRAIN_LABEL_ANNOTATION, ""),
             stuck=stuck,
             stuck_since=stuck_since,
             node_lost=_node_lost(obj, conditions),

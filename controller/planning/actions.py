@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from controller.objects.views import PodView, ServiceView
 from controller.raycluster.model import PodType
 
+from .reasons import Reason
+
 
 @dataclass(frozen=True)
 class CreateService:
@@ -28,9 +30,9 @@ class CreatePod:
 
     pod_type: PodType
     name: str
+    why: Reason
     attempt: int = 0
     head: PodView | None = None
-    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class DeletePod:
     """Delete this incarnation of a pod, and tell why."""
 
     pod: PodView
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class RetirePod:
 
     pod: PodView
     node_id: bytes
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class DrainPod:
 
     pod: PodView
     node_id: bytes
-    reason: str
+    reason: Reason
     deadline: float
 
 
@@ -83,7 +85,7 @@ def summarize(actions: Sequence[Action]) -> list[tuple[str, str]]:
         lines.append(("RetiredPods", f"retired {_pods(count)} of type {node_type}: {why}"))
     for (node_type, why), count in _counted(actions, DrainPod).items():
         lines.append(("DrainingPods", f"draining {_pods(count)} of type {node_type}: {why}"))
-    created = Counter((a.pod_type.name, a.why) for a in actions if isinstance(a, CreatePod))
+    created = Counter((a.pod_type.name, a.why.text) for a in actions if isinstance(a, CreatePod))
     if created:
         parts = ", ".join(f"{count} {name}{f' for {why}' if why else ''}" for (name, why), count in created.items())
         lines.append(("CreatedPods", f"created {_pods(sum(created.values()))}: {parts}"))
@@ -95,7 +97,7 @@ def _counted(
 ) -> Counter[tuple[str, str]]:
     # That a pod which is leaving is drained once more is no news.
     told = (a for a in actions if isinstance(a, kind) and not (isinstance(a, DrainPod) and a.pod.drain_by))
-    return Counter((a.pod.node_type, a.reason) for a in told)
+    return Counter((a.pod.node_type, a.reason.text) for a in told)
 
 
 def _pods(count: int) -> str:

@@ -10,10 +10,13 @@ from controller.objects.views import PodView
 
 from .actions import Action, CreatePod, DeletePod
 from .observed import Observed
+from .reasons import NODE_LOST, Label, Reason, reason_of_end
 from .slots import slots_of
 
 # A head whose kubelet is silent is given up when it does not answer for so long either.
 LOST_HEAD_SECONDS = 20.0
+
+DUPLICATE = Reason(Label.DUPLICATE_HEAD, "another head is live")
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class HeadPlan:
     """The head to keep (or none), why one is given up for a change of the spec, what to do, when to look again."""
 
     kept: PodView | None
-    change: str
+    change: Reason | None
     actions: tuple[Action, ...]
     due: float | None = None
 
@@ -32,29 +35,27 @@ def plan_head(seen: Observed, names: Mapping[str, Iterator[str]]) -> HeadPlan:
     live = [p for p in heads if p.live]
     lost = {p.uid for p in heads if not p.deleting and _is_lost(seen, p)}
     head = next((p for p in live if not _head_change(seen, p) and p.uid not in lost), None)
-    change = _head_change(seen, live[0]) if live and not head else ""
-    actions = [
-        DeletePod(p, _head_change(seen, p) or "another head is live")
-        for p in live
-        if p is not head and p.uid not in lost
-    ]
-    actions += [DeletePod(p, "its node is lost") for p in heads if p.uid in lost]
+    change = _head_change(seen, live[0]) if live and not head else None
+    actions = [DeletePod(p, _head_change(seen, p) or DUPLICATE) for p in live if p is not head and p.uid not in lost]
+    actions += [DeletePod(p, NODE_LOST) for p in heads if p.uid in lost]
     ended = [p for p in heads if p.ended and not p.deleting]
     # What became of a head that is not wanted any more says nothing about the one that is.
     slots = slots_of([p for p in ended if not _head_change(seen, p)], seen.now)
-    actions += [DeletePod(p, f"it ended ({p.problem or p.phase})") for p in ended if head or p not in slots.waiting]
+    actions += [DeletePod(p, reason_of_end(p)) for p in ended if head or p not in slots.waiting]
     if head:
-        return HeadPlan(head, "", tuple(actions), _lost_at(seen, head))
+        return HeadPlan(head, None, tuple(actions), _lost_at(seen, head))
     if live:
         # Only once the API server has accepted their deletion is there room for another.
         return HeadPlan(None, change, tuple(actions), seen.now)
     if slots.waiting:
-        return HeadPlan(None, "", tuple(actions), slots.due)
+        return HeadPlan(None, None, tuple(actions), slots.due)
     block = seen.blocks.get(seen.spec.head_pod_type)
     if block and block.refuses:
-        return HeadPlan(None, "", tuple(actions))
-    create = CreatePod(seen.spec.head, next(names[seen.spec.head.name]), max(slots.attempts, default=0))
-    return HeadPlan(None, "", (*actions, create))
+        return HeadPlan(None, None, tuple(actions))
+    attempt = max(slots.attempts, default=0)
+    why = Reason(Label.REPLACEMENT if attempt else Label.HEAD, "")
+    create = CreatePod(seen.spec.head, next(names[seen.spec.head.name]), why, attempt)
+    return HeadPlan(None, None, (*actions, create))
 
 
 def _is_lost(seen: Observed, head: PodView) -> bool:
@@ -74,9 +75,9 @@ def _alone(seen: Observed, head: PodView) -> float:
     return min(seen.silence, seen.now - head.unready_since)
 
 
-def _head_change(seen: Observed, head: PodView) -> str:
+def _head_change(seen: Observed, head: PodView) -> Reason | None:
     if head.node_type != seen.spec.head_pod_type:
-        return f"headPodType is now {seen.spec.head_pod_type}"
+        return Reason(Label.SPEC_CHANGED, f"headPodType is now {seen.spec.head_pod_type}")
     if head.config_hash != seen.spec.hash_of(seen.spec.head):
-        return "the head's pod type or start commands changed"
-    return ""
+        return Reason(Label.SPEC_CHANGED, "the head's pod type or start commands changed")
+    return None

@@ -23,6 +23,7 @@ from .actions import Action, CreateService, PatchService
 from .blocked_types import next_end
 from .head import HeadPlan, plan_head
 from .observed import Observed
+from .reasons import Reason
 from .slots import free_names
 from .workers import plan_workers
 
@@ -46,9 +47,9 @@ class Plan:
     actions: tuple[Action, ...]
     look_again_at: float | None = None
     head: PodView | None = None
-    head_change: str = ""
+    head_change: Reason | None = None
     workers: tuple[PodView, ...] = ()
-    outdated: Mapping[str, str] = field(default_factory=dict)
+    outdated: Mapping[str, Reason] = field(default_factory=dict)
     targets: Mapping[str, int] = field(default_factory=dict)
     decision: Decision | None = None
     announcements: tuple[Announcement, ...] = ()
@@ -84,15 +85,19 @@ def _plan_service(seen: Observed) -> Iterator[Action]:
 
 
 def _announcements(
-    seen: Observed, head: HeadPlan, workers: Sequence[PodView], outdated: Mapping[str, str], service: Sequence[Action]
+    seen: Observed,
+    head: HeadPlan,
+    workers: Sequence[PodView],
+    outdated: Mapping[str, Reason],
+    service: Sequence[Action],
 ) -> Iterator[Announcement]:
     if head.change:
         others = sum(p.kind == WORKER and p.live for p in seen.pods)
         pods = f"the head and {others} workers are replaced" if others else "the head is replaced"
-        yield Announcement("Restarting", "head", f"{head.change}: {pods}, what runs in Ray is lost")
+        yield Announcement("Restarting", "head", f"{head.change.text}: {pods}, what runs in Ray is lost")
         return
     counts = Counter(p.node_type for p in workers if p.uid in outdated)
-    reasons = {p.node_type: outdated[p.uid] for p in workers if p.uid in outdated}
+    reasons = {p.node_type: outdated[p.uid].text for p in workers if p.uid in outdated}
     kept = {t.name for t in seen.spec.worker_types}
     for name, count in sorted(counts.items()):
         what = "replaced" if name in kept else "removed"

@@ -18,6 +18,7 @@ from controller.raycluster.model import ClusterSpec
 
 from .actions import DeletePod, DrainPod, RetirePod
 from .observed import RayView
+from .reasons import Label, Reason, reason_of_drain
 from .scale_up import Fleet, Scaling
 
 # Workers drained in one pass: each drain may wait for a raylet, and other clusters wait with it.
@@ -28,7 +29,7 @@ SILENT_SECONDS = 30.0
 JOIN_SECONDS = 60.0
 # While nothing can be decided for want of a fresh answer.
 ASK_AGAIN_SECONDS = 1.0
-OVER_MAXIMUM = "there are more workers than maxWorkers allows"
+OVER_MAXIMUM = Reason(Label.ABOVE_MAXIMUM, "there are more workers than maxWorkers allows")
 
 Departure = DeletePod | DrainPod | RetirePod
 
@@ -52,7 +53,7 @@ class Situation:
     spec: ClusterSpec
     fleet: Fleet
     scaling: Scaling
-    outdated: Mapping[str, str]
+    outdated: Mapping[str, Reason]
     ray: RayView | None
     silence: float
     now: float
@@ -103,22 +104,22 @@ def _bounded(departures: Iterable[Departure]) -> Iterator[Departure]:
 def _finishing(at: Situation, waits: list[float]) -> Iterator[Departure]:
     """Those told to leave: gone from Ray, out of time, or Ray has not heard of it."""
     for pod in at.fleet.leaving:
-        node = at.node(pod)
+        node, reason = at.node(pod), reason_of_drain(pod)
         if at.now >= pod.drain_by:
-            yield DeletePod(pod, f"{pod.drain_reason}; its time to finish is over")
+            yield DeletePod(pod, reason.extended("; its time to finish is over"))
         elif at.fresh and node is None:
-            yield DeletePod(pod, f"{pod.drain_reason}; it has finished")
+            yield DeletePod(pod, reason.extended("; it has finished"))
         else:
             waits.append(pod.drain_by - at.now)
             if at.fresh and node and node.status is not NodeStatus.DRAINING:
-                yield DrainPod(pod, node.node_id, pod.drain_reason, pod.drain_by)
+                yield DrainPod(pod, node.node_id, reason, pod.drain_by)
 
 
 def _stuck(at: Situation) -> Iterator[Departure]:
     kept = {p.uid for p in at.scaling.kept_stuck}
     for pod in at.fleet.stuck:
         if pod.uid not in kept:
-            yield DeletePod(pod, f"it cannot start ({pod.stuck}), and nothing waits for it")
+            yield DeletePod(pod, Reason(Label.STUCK, f"it cannot start ({pod.stuck}), and nothing waits for it"))
 
 
 def _idle(at: Situation, waits: list[float]) -> Iterator[Departure]:
@@ -132,7 +133,8 @@ def _idle(at: Situation, waits: list[float]) -> Iterator[Departure]:
     young = (p for p in at.fleet.fit if at.node(p) is None and not p.ready and at.now - p.started_at < JOIN_SECONDS)
     waits += [JOIN_SECONDS - (at.now - p.started_at) for p in young]
     minutes = at.spec.idle_timeout_minutes
-    reason = f"it has been idle for {minutes:g} minute{'' if minutes == 1 else 's'}"
+    text = f"it has been idle for {minutes:g} minute{'' if minutes == 1 else 's'}"
+    reason = Reason(Label.IDLE, text)
     for name in removable(at.scaling.request, at.scaling.decision, list(due)):
         yield from _let_go(at, due[name], reason, waits)
 
@@ -185,7 +187,7 @@ def _outdated(at: Situation, waits: list[float]) -> Iterator[Departure]:
         mine = sorted((p for p in at.fleet.outdated if p.node_type == name), key=lambda p: _value(at, p))
         for pod in mine[: _replaceable(at, name, mine)]:
             if at.silent:
-                yield DeletePod(pod, f"{at.outdated[pod.uid]}, and the head does not answer")
+                yield DeletePod(pod, at.outdated[pod.uid].extended(", and the head does not answer"))
             else:
                 yield from _let_go(at, pod, at.outdated[pod.uid], waits)
 
@@ -208,7 +210,7 @@ def _replaceable(at: Situation, name: str, mine: Sequence[PodView]) -> int:
     return spare if spare > 0 or coming else max(1, len(mine) // 4)
 
 
-def _let_go(at: Situation, pod: PodView, reason: str, waits: list[float]) -> Iterator[Departure]:
+def _let_go(at: Situation, pod: PodView, reason: Reason, waits: list[float]) -> Iterator[Departure]:
     """In the way that its state asks for; nothing while that is not known.
 
     A container that has just started may have joined Ray since the head was asked, and be at work already.
@@ -220,7 +222,7 @@ def _let_go(at: Situation, pod: PodView, reason: str, waits: list[float]) -> Ite
     elif at.fresh and node is None and at.now < joins_until:
         waits.append(joins_until - at.now)
     elif at.fresh and node is None:
-        yield DeletePod(pod, f"{reason}, and it has not joined Ray")
+        yield DeletePod(pod, reason.extended(", and it has not joined Ray"))
     elif at.fresh and node and node.status is NodeStatus.IDLE:
         yield RetirePod(pod, node.node_id, reason)
     elif at.fresh and node and node.status is NodeStatus.RUNNING:

@@ -16,9 +16,12 @@ from controller.objects.views import PodView
 from .actions import Action, CreatePod, DeletePod, TellHead
 from .blocked_types import can_start, next_stuck
 from .observed import Observed, RayView
+from .reasons import NODE_LOST, Label, Reason, reason_of_drain, reason_of_end, reason_to_create
 from .scale_down import Departures, Situation, departures
 from .scale_up import Fleet, Scaling, scale
 from .slots import Slots, slots_of
+
+HEAD_LOST = Reason(Label.HEAD_LOST, "its head is gone")
 
 # The scheduler's reasons, as people are told.
 _WHY = {
@@ -37,7 +40,7 @@ class Workers:
     """
 
     live: tuple[PodView, ...]
-    outdated: Mapping[str, str]
+    outdated: Mapping[str, Reason]
     actions: tuple[Action, ...]
     due: float | None
     targets: Mapping[str, int]
@@ -69,24 +72,26 @@ def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodVi
     return Workers(fleet.every, outdated, tuple(actions), due, targets, scaling.decision)
 
 
-def _unfit(pod: PodView, head: PodView | None, ray: RayView | None) -> str:
-    """Why a worker has no place in the cluster whatever the spec says; empty when it has one."""
+def _unfit(pod: PodView, head: PodView | None, ray: RayView | None) -> Reason | None:
+    """Why a worker has no place in the cluster whatever the spec says; None when it has one."""
     if pod.head_uid and (head is None or pod.head_uid != head.uid):
-        return "its head is gone"
+        return HEAD_LOST
     if pod.phase == "Unknown" or (pod.node_lost and ray and ray.fresh and pod.name not in ray.alive):
-        return "its node is lost"
-    return ""
+        return NODE_LOST
+    return None
 
 
-def _outdated(seen: Observed, workers: Sequence[PodView]) -> dict[str, str]:
+def _outdated(seen: Observed, workers: Sequence[PodView]) -> dict[str, Reason]:
     """Who was made for a type that has changed or is no more, and why that matters."""
     hashes = {t.name: seen.spec.hash_of(t) for t in seen.spec.worker_types}
     reasons = {}
     for pod in workers:
         if pod.node_type not in hashes:
-            reasons[pod.uid] = f"the pod type {pod.node_type} is no longer a worker type"
+            text = f"the pod type {pod.node_type} is no longer a worker type"
+            reasons[pod.uid] = Reason(Label.SPEC_CHANGED, text)
         elif pod.config_hash != hashes[pod.node_type]:
-            reasons[pod.uid] = f"the pod type {pod.node_type} or its start commands changed"
+            text = f"the pod type {pod.node_type} or its start commands changed"
+            reasons[pod.uid] = Reason(Label.SPEC_CHANGED, text)
     return reasons
 
 
@@ -97,7 +102,9 @@ def _slots_by_type(seen: Observed, workers: Sequence[PodView]) -> dict[str, Slot
     }
 
 
-def _fleet(seen: Observed, live: Sequence[PodView], outdated: Mapping[str, str], slots: Mapping[str, Slots]) -> Fleet:
+def _fleet(
+    seen: Observed, live: Sequence[PodView], outdated: Mapping[str, Reason], slots: Mapping[str, Slots]
+) -> Fleet:
     staying = [p for p in live if p.uid not in outdated and not p.drain_by]
     grace = seen.settings.unschedulable_grace_seconds
     return Fleet(
@@ -122,7 +129,7 @@ def _launches(
         whys = [_WHY[reason] for reason, count in reasons.items() for _ in range(count)]
         attempts = (slots[pod_type.name].attempts + (0,) * len(whys))[: len(whys)]
         for why, attempt in zip(whys, attempts, strict=True):
-            yield CreatePod(pod_type, next(names[pod_type.name]), attempt, known, why)
+            yield CreatePod(pod_type, next(names[pod_type.name]), reason_to_create(why, attempt), attempt, known)
 
 
 def _tell_head(workers: Sequence[PodView], head: PodView | None) -> Iterator[Action]:
@@ -151,5 +158,5 @@ def _due(seen: Observed, fleet: Fleet, slots: Mapping[str, Slots], leave: Depart
     return min((due for due in dues if due is not None), default=None)
 
 
-def _ended(pod: PodView) -> str:
-    return pod.drain_reason if pod.drain_by else f"it ended ({pod.problem or pod.phase})"
+def _ended(pod: PodView) -> Reason:
+    return reason_of_drain(pod) if pod.drain_by else reason_of_end(pod)

@@ -21,6 +21,7 @@ from controller.kube.client import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_
 from controller.kube.store import Store
 from controller.objects.labels import (
     DRAIN_BY_ANNOTATION,
+    DRAIN_LABEL_ANNOTATION,
     DRAIN_REASON_ANNOTATION,
     HEAD_IP_ANNOTATION,
     HEAD_UID_ANNOTATION,
@@ -137,7 +138,7 @@ class Applier:
                 return self._let_finish(cluster, action)
             except ProviderError as error:
                 return error
-        if not self._heads.drain(cluster.key, action.node_id, action.reason):
+        if not self._heads.drain(cluster.key, action.node_id, action.reason.text):
             return False
         try:
             provider.terminate(node_of(action.pod))
@@ -147,9 +148,13 @@ class Applier:
 
     def _let_finish(self, cluster: RayCluster, action: DrainPod) -> bool:
         if not action.pod.drain_by:
-            until = {DRAIN_BY_ANNOTATION: f"{action.deadline:.0f}", DRAIN_REASON_ANNOTATION: action.reason}
-            self._annotate(action.pod, until)
-        return self._heads.drain(cluster.key, action.node_id, action.reason, action.deadline)
+            noted = {
+                DRAIN_BY_ANNOTATION: f"{action.deadline:.0f}",
+                DRAIN_REASON_ANNOTATION: action.reason.text,
+                DRAIN_LABEL_ANNOTATION: action.reason.label.value,
+            }
+            self._annotate(action.pod, noted)
+        return self._heads.drain(cluster.key, action.node_id, action.reason.text, action.deadline)
 
     def _single(
         self, cluster: RayCluster, spec: ClusterSpec, provider: KubernetesNodeProvider, action: Action

@@ -22,6 +22,7 @@ from controller.planning.actions import (
 )
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan, make_plan
+from controller.planning.reasons import Label
 from controller.raycluster.model import ClusterSpec, RayCluster, ServicePort, parse_spec
 from tests.support.builders import NOW, UID, cluster, head_pod, raw_spec, raw_type, service
 
@@ -40,7 +41,10 @@ CPU = Shape.of({"CPU": 1})
 
 
 class PlanWorld:
-    """One cluster. ``busy``: uids of workers at work. ``waiting``: tasks that wait. ``age``: of the head's answers."""
+    """One cluster. ``busy``: uids of workers at work. ``waiting``: tasks that wait. ``age``: of the head's answers.
+
+    ``killed``: why busy workers were deleted before their time to finish was over.
+    """
 
     def __init__(self) -> None:
         self.now = NOW
@@ -54,7 +58,7 @@ class PlanWorld:
         self.draining: set[str] = set()
         self.waiting = 0
         self.age = 0.0
-        self.killed: list[str] = []
+        self.killed: list[Label] = []
 
     @property
     def spec(self) -> ClusterSpec:
@@ -98,7 +102,7 @@ class PlanWorld:
             self._delete(action)
         elif isinstance(action, DrainPod):
             pod = self.pods[action.pod.name]
-            self.pods[pod.name] = replace(pod, drain_by=action.deadline, drain_reason=action.reason)
+            self.pods[pod.name] = replace(pod, drain_by=action.deadline, drain_label=action.reason.label.value)
             self.draining.add(pod.uid)
         elif isinstance(action, TellHead):
             pod = self.pods[action.pod.name]
@@ -111,8 +115,9 @@ class PlanWorld:
         assert action.pod.owner_uid == UID
         pod = self.pods[action.pod.name]
         assert pod.uid == action.pod.uid and not pod.deleting
-        if pod.uid in self.busy and pod.live:
-            self.killed.append(action.reason)
+        overdue = 0 < pod.drain_by <= self.now
+        if pod.uid in self.busy and pod.live and not overdue:
+            self.killed.append(action.reason.label)
         self.pods[pod.name] = replace(pod, deleting=True)
 
     def _create(self, action: CreatePod) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from controller.objects.pod import slot_name
 from controller.planning.actions import CreatePod, DeletePod
 from controller.planning.plan import Plan
+from controller.planning.reasons import Label
 from controller.raycluster.model import RayCluster, parse_spec
 from tests.support.builders import cluster, head_pod, raw_spec, worker_pod
 
@@ -19,8 +20,8 @@ def created(plan: Plan) -> list[tuple[str, str, int]]:
     return [(a.pod_type.name, a.name, a.attempt) for a in plan.actions if isinstance(a, CreatePod)]
 
 
-def deleted(plan: Plan) -> dict[str, str]:
-    return {a.pod.name: a.reason for a in plan.actions if isinstance(a, DeletePod)}
+def deleted(plan: Plan) -> dict[str, Label]:
+    return {a.pod.name: a.reason.label for a in plan.actions if isinstance(a, DeletePod)}
 
 
 def slot(node_type: str, ordinal: int) -> str:

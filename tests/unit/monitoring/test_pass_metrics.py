@@ -9,9 +9,10 @@ import pytest
 from autoscaler.model import Demand, RayState, Shape
 from autoscaler.provider import ForbiddenError, QuotaExceededError, TransientError
 from controller.monitoring.metrics import Metrics
-from controller.monitoring.pass_metrics import MAX_DECISIONS, Recorder, refusal, termination
+from controller.monitoring.pass_metrics import MAX_DECISIONS, Recorder, refusal
 from controller.planning.actions import Action, CreatePod, DeletePod, RetirePod
 from controller.planning.observed import RayView
+from controller.planning.reasons import LAUNCHES, TERMINATIONS, Label, Reason
 from controller.raycluster.model import Key
 from tests.fakes.heads import node
 from tests.support.builders import NAME, NAMESPACE, NOW, cluster, head_pod, seen, worker_pod
@@ -33,13 +34,14 @@ class Recorded:
 
     def make(self, *names: str, pod_type: int = 1) -> None:
         """Pods are created."""
-        self.recorder.applied(cluster(), [CreatePod(SPEC.pod_types[pod_type], name) for name in names], [])
+        self.recorder.applied(cluster(), [CreatePod(SPEC.pod_types[pod_type], name, WORKER) for name in names], [])
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"ray_operator_{name}", labels)
 
 
 SPEC = seen().spec
+WORKER = Reason(Label.WORKER, "")
 
 
 @pytest.fixture
@@ -101,11 +103,11 @@ def test_a_pod_that_never_became_a_node_is_forgotten_with_it(recorded: Recorded)
 def test_actions_are_counted_by_reason_and_refusals_by_kind(recorded: Recorded) -> None:
     pod = worker_pod(SPEC)
     done: list[Action] = [
-        CreatePod(SPEC.pod_types[0], "h"),
-        CreatePod(SPEC.pod_types[1], "w1"),
-        CreatePod(SPEC.pod_types[1], "w2", attempt=1),
-        DeletePod(pod, "it ended (Error, exit code 1)"),
-        RetirePod(pod, b"", "it has been idle for 5 minutes"),
+        CreatePod(SPEC.pod_types[0], "h", Reason(Label.HEAD, "")),
+        CreatePod(SPEC.pod_types[1], "w1", WORKER),
+        CreatePod(SPEC.pod_types[1], "w2", Reason(Label.REPLACEMENT, ""), attempt=1),
+        DeletePod(pod, Reason(Label.ENDED, "it has been idle, and cannot start")),
+        RetirePod(pod, b"", Reason(Label.IDLE, "the text may say anything")),
     ]
     recorded.recorder.applied(cluster(), done, [QuotaExceededError("exceeded quota: small")])
     assert recorded.value("launches_total", reason="head") == 1
@@ -114,6 +116,11 @@ def test_actions_are_counted_by_reason_and_refusals_by_kind(recorded: Recorded) 
     assert recorded.value("terminations_total", reason="ended") == 1
     assert recorded.value("terminations_total", reason="idle") == 1
     assert recorded.value("refused_actions_total", reason="quota") == 1
+
+
+def test_every_reason_is_counted_from_0(recorded: Recorded) -> None:
+    assert {recorded.value("launches_total", reason=label.value) for label in LAUNCHES} == {0}
+    assert {recorded.value("terminations_total", reason=label.value) for label in TERMINATIONS} == {0}
 
 
 def test_refusals_have_few_labels() -> None:
@@ -136,23 +143,3 @@ def test_nothing_is_kept_of_a_cluster_that_is_gone(recorded: Recorded) -> None:
     recorded.now += 5
     recorded.make("w1")
     assert recorded.value("demand_to_pod_seconds_count") == 0
-
-
-@pytest.mark.parametrize(
-    ("reason", "label"),
-    [
-        ("it ended (OOMKilled)", "ended"),
-        ("its node is lost", "node_lost"),
-        ("its head is gone", "head_lost"),
-        ("another head is live", "duplicate_head"),
-        ("headPodType is now big", "spec_changed"),
-        ("the head's pod type or start commands changed", "spec_changed"),
-        ("the pod type small or its start commands changed", "spec_changed"),
-        ("the pod type small is no longer a worker type", "spec_changed"),
-        ("it has been idle for 5 minutes", "idle"),
-        ("there are more workers than maxWorkers allows, and it is idle", "above_maximum"),
-        ("something new", "other"),
-    ],
-)
-def test_each_reason_for_a_deletion_has_a_label(reason: str, label: str) -> None:
-    assert termination(reason) == label

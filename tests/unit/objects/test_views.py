@@ -185,5 +185,6 @@ def test_a_silent_kubelet_shows_in_the_ready_condition_alone(
 
 @pytest.mark.parametrize(("text", "by"), [("1700000600", NOW + 600), ("soon", 0.0), ("9" * 11, 0.0), ("-5", 0.0)])
 def test_until_when_a_pod_may_finish_is_read_from_its_annotation(text: str, by: float) -> None:
-    pod = view(annotations={"cluster.ray.io/drain-by": text, "cluster.ray.io/drain-reason": "it is outdated"})
-    assert (pod.drain_by, pod.drain_reason) == (by, "it is outdated")
+    noted = {"cluster.ray.io/drain-reason": "it is outdated", "cluster.ray.io/drain-label": "spec_changed"}
+    pod = view(annotations={"cluster.ray.io/drain-by": text, **noted})
+    assert (pod.drain_by, pod.drain_reason, pod.drain_label) == (by, "it is outdated", "spec_changed")

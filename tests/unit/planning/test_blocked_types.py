@@ -15,6 +15,7 @@ from controller.planning.actions import CreatePod, DeletePod
 from controller.planning.blocked_types import LOST, Block, Memory
 from controller.planning.observed import RayView
 from controller.planning.plan import make_plan
+from controller.planning.reasons import Label
 from controller.raycluster.model import parse_spec
 from controller.status.cluster_status import status_of
 from tests.support.builders import NOW, cluster, head_pod, raw_spec, raw_type, seen, worker_pod
@@ -143,9 +144,7 @@ def test_demand_goes_to_the_next_type_and_the_stuck_pod_that_nobody_needs_goes()
     of = cluster(RAW)
     plan = make_plan(seen([head_pod(SPEC), pending()], of, ray=answer(1), blocks={"first": STUCK}))
     assert [a.pod_type.name for a in plan.actions if isinstance(a, CreatePod)] == ["second"]
-    assert [a.reason for a in plan.actions if isinstance(a, DeletePod)] == [
-        "it cannot start (Unschedulable), and nothing waits for it"
-    ]
+    assert [a.reason.label for a in plan.actions if isinstance(a, DeletePod)] == [Label.STUCK]
 
 
 def test_a_stuck_pod_that_alone_could_serve_is_kept_and_the_status_says_what_it_waits_for() -> None:

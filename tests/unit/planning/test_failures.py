@@ -13,6 +13,7 @@ from controller.objects.views import PodView
 from controller.planning.actions import CreatePod, DeletePod, DrainPod, RetirePod
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan, make_plan
+from controller.planning.reasons import Label
 from controller.status.cluster_status import status_of
 from tests.fakes.heads import node
 from tests.support.builders import NOW, cluster, failed, raw_spec, seen
@@ -125,7 +126,7 @@ def test_a_silent_kubelet_of_the_head_is_named() -> None:
     assert ready["message"] == f"head pod {HEAD.name} is not ready: the kubelet of its node is silent"
 
 
-LEAVING = replace(W0, drain_by=NOW + 60, drain_reason="there are more workers than maxWorkers allows")
+LEAVING = replace(W0, drain_by=NOW + 60, drain_reason="there are too many", drain_label="above_maximum")
 DRAINING = replace(AT_WORK, status=NodeStatus.DRAINING)
 
 
@@ -148,8 +149,20 @@ def test_a_worker_that_was_told_to_leave(
     observed = replace(shown(HEAD, pod, nodes=nodes, age=age), spec=seen(of=cluster(raw_spec(0))).spec)
     plan = make_plan(observed)
     assert [type(a) for a in plan.actions] == ([expected] if expected else [])
+    assert all(a.reason.label is Label.ABOVE_MAXIMUM for a in plan.actions if isinstance(a, DeletePod | DrainPod))
     if expected is None:
         assert plan.look_again_at is not None and plan.look_again_at <= NOW + 60
+
+
+@pytest.mark.parametrize("label", ["", "made up"])
+def test_a_drain_noted_without_a_label_keeps_its_text(label: str) -> None:
+    """An operator without labels began it, or somebody edited the pod."""
+    pod = replace(LEAVING, drain_by=NOW, drain_label=label)
+    observed = replace(shown(HEAD, pod), spec=seen(of=cluster(raw_spec(0))).spec)
+    (gone,) = make_plan(observed).actions
+    assert isinstance(gone, DeletePod)
+    assert gone.reason.label is Label.OTHER
+    assert gone.reason.text.startswith("there are too many")
 
 
 def test_nobody_is_drained_twice_at_a_time_nor_all_at_once() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from controller.planning.actions import CreatePod
 from controller.planning.plan import make_plan
+from controller.planning.reasons import Label
 from tests.support.builders import NOW, cluster, failed, head_pod, raw_spec, seen, worker_pod
 from tests.support.plans import HEAD, SPEC, W0, W1, WELL, changed_pod, created, deleted, slot, with_spec
 
@@ -16,7 +17,7 @@ from tests.support.plans import HEAD, SPEC, W0, W1, WELL, changed_pod, created, 
 def test_a_lost_head_is_replaced_with_every_worker_that_knew_it() -> None:
     fresh = worker_pod(SPEC, 1, head_ip="", head_uid="")
     plan = make_plan(seen([W0, fresh]))
-    assert deleted(plan) == {W0.name: "its head is gone"}
+    assert deleted(plan) == {W0.name: Label.HEAD_LOST}
     assert [kind for kind, *_ in created(plan)] == ["head-node", "worker-node"]
     assert plan.workers == (fresh,)
 
@@ -48,7 +49,7 @@ def test_a_held_back_head_starts_at_once_when_the_user_changes_its_type() -> Non
 
 def test_a_head_on_a_lost_node_is_deleted_and_replaced() -> None:
     plan = make_plan(seen([replace(HEAD, phase="Unknown")], with_spec(workers=0)))
-    assert deleted(plan) == {HEAD.name: "its node is lost"}
+    assert deleted(plan) == {HEAD.name: Label.NODE_LOST}
     assert [kind for kind, *_ in created(plan)] == ["head-node"]
 
 
@@ -60,14 +61,14 @@ def test_a_lost_head_stuck_in_deletion_is_not_asked_for_twice() -> None:
 
 def test_a_worker_on_a_lost_node_is_deleted_and_replaced() -> None:
     plan = make_plan(seen([HEAD, replace(W0, phase="Unknown"), W1]))
-    assert deleted(plan) == {W0.name: "its node is lost"}
+    assert deleted(plan) == {W0.name: Label.NODE_LOST}
     assert len(created(plan)) == 1
 
 
 def test_of_two_heads_the_older_stays() -> None:
     younger = head_pod(SPEC, uid="younger", key=HEAD.key._replace(name="zz"), started_at=NOW - 5)
     plan = make_plan(seen([younger, *WELL]))
-    assert deleted(plan) == {"zz": "another head is live"}
+    assert deleted(plan) == {"zz": Label.DUPLICATE_HEAD}
     assert plan.head == HEAD
     assert not created(plan)
 
@@ -100,7 +101,7 @@ def test_a_changed_head_is_deleted_first_and_made_again_once_it_is_on_its_way_ou
     assert set(deleted(plan)) == {p.name for p in WELL}
     assert "head-node" not in [kind for kind, *_ in created(plan)]
     assert (plan.head, plan.look_again_at) == (None, NOW)
-    assert "changed" in plan.head_change
+    assert plan.head_change and plan.head_change.label is Label.SPEC_CHANGED
     later = make_plan(seen([replace(p, deleting=True) for p in WELL], cluster(spec)))
     assert [kind for kind, *_ in created(later)] == ["head-node", "worker-node", "worker-node"]
 
@@ -108,4 +109,4 @@ def test_a_changed_head_is_deleted_first_and_made_again_once_it_is_on_its_way_ou
 def test_switching_the_head_type_replaces_the_head() -> None:
     spec = raw_spec(workers=0, headPodType="worker-node")
     plan = make_plan(seen([HEAD], cluster(spec)))
-    assert deleted(plan) == {HEAD.name: "headPodType is now worker-node"}
+    assert deleted(plan) == {HEAD.name: Label.SPEC_CHANGED}

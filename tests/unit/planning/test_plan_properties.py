@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.objects.labels import HEAD, WORKER
+from controller.planning.reasons import Label
 from tests.support.builders import raw_spec
 from tests.support.plan_world import PlanWorld
 
@@ -58,8 +59,7 @@ def test_replanning_after_any_part_of_a_plan_leads_to_the_same_cluster(story: St
 def test_work_ends_only_with_its_head_or_its_node_or_when_its_time_is_over(story: Story) -> None:
     """No scale-down and no change of a type ends what runs, while the head answers."""
     world = live([(what, which, progress) for what, which, progress in story if what != "silence"])
-    allowed = ("its head is gone", "its node is lost", "its time to finish is over")
-    assert not [reason for reason in world.killed if not reason.endswith(allowed)]
+    assert set(world.killed) <= {Label.HEAD_LOST, Label.NODE_LOST}
 
 
 @settings(max_examples=100, **QUICK)

@@ -10,7 +10,17 @@ import pytest
 
 from autoscaler.model import Demand, NodeStatus, Shape
 from controller.kube.client import ApiError
-from controller.objects.labels import CLUSTER_LABEL, HEAD, KIND_LABEL, WORKER
+from controller.objects.labels import (
+    CLUSTER_LABEL,
+    DRAIN_BY_ANNOTATION,
+    DRAIN_LABEL_ANNOTATION,
+    DRAIN_REASON_ANNOTATION,
+    HEAD,
+    KIND_LABEL,
+    WORKER,
+)
+from controller.planning.reasons import Label
+from controller.planning.scale_down import OVER_MAXIMUM
 from controller.reconcile.reconciler import MAX_CREATES_PER_PASS, Result
 from tests.support.builders import NAME, NAMESPACE, NOW_TEXT, raw_spec
 from tests.support.world import KEY, World, well
@@ -217,6 +227,23 @@ def test_a_drain_that_may_not_be_noted_on_the_pod_is_a_refusal() -> None:
     assert world.step() == Result(retry=True)
     assert "no patch of pods" in world.condition("Ready")["message"]
     assert (world.heads.drained, world.reasons()["DrainingPods"]) == ([], 0)
+
+
+def test_why_a_pod_is_drained_is_noted_on_it_for_people_and_for_metrics() -> None:
+    """What survives this process: the text as it was told, and the label under which its end is counted."""
+    world = well()
+    world.joins = False
+    assert world.heads.state
+    nodes = tuple(replace(n, status=NodeStatus.RUNNING) for n in world.heads.state.nodes)
+    world.heads.state = replace(world.heads.state, nodes=nodes)
+    world.user(raw_spec(workers=0, maxWorkers=0))
+    world.tell()
+    world.step()
+    noted = [p["metadata"]["annotations"] for p in world.api.of("pods")]
+    drained = [n for n in noted if DRAIN_BY_ANNOTATION in n]
+    assert len(drained) == 2
+    assert {n[DRAIN_LABEL_ANNOTATION] for n in drained} == {Label.ABOVE_MAXIMUM.value}
+    assert {n[DRAIN_REASON_ANNOTATION] for n in drained} == {OVER_MAXIMUM.text}
 
 
 def test_a_head_replaced_for_a_change_of_the_spec_is_not_counted_as_lost() -> None:
