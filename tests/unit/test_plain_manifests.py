@@ -15,7 +15,7 @@ from controller.cli.render import objects_of
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = [p for p in sorted((ROOT / "manifests").rglob("*.yaml")) if p.parent.name != "crd"]
-OLDEST, NEWEST = "1.25", "1.37"
+OLDEST, NEWEST = "1.28", "1.37"
 
 
 def objects(path: Path) -> list[dict[str, Any]]:
@@ -32,6 +32,15 @@ def test_every_object_is_valid_for_the_oldest_and_the_newest_kubernetes(path: Pa
     """Strictly: no unknown field. Pods and Services that the operator makes of a RayCluster are among them."""
     for obj in objects(path):
         kubernetes_validate.validate(obj, version, strict=True)
+
+
+def test_the_crd_needs_the_oldest_kubernetes_and_no_newer_one() -> None:
+    """Its rules name fields, since 1.28: the release before does not know all of it."""
+    crd = yaml.safe_load((ROOT / "manifests/crd/raycluster.yaml").read_text())
+    for version in (OLDEST, NEWEST):
+        kubernetes_validate.validate(crd, version, strict=True)
+    with pytest.raises(kubernetes_validate.ValidationError, match="fieldPath"):
+        kubernetes_validate.validate(crd, "1.27", strict=True)
 
 
 def test_the_oldest_kubernetes_is_the_one_that_the_chart_names() -> None:
