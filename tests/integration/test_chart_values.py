@@ -200,6 +200,24 @@ WRONG = {
         "podTypes: {'my type': {CPU: 1, memory: 1Gi}}",
         "podTypes: \"my type\" cannot be the name of a pod type; use letters, digits, '-', '_' and '.', at most 63",
     ),
+    "two modes that exclude each other": (
+        "{operatorOnly: true, clusterOnly: true}",
+        "operatorOnly and clusterOnly exclude each other; set one of them to false",
+    ),
+    "an account that nobody makes": (
+        "operatorServiceAccount: {create: false}",
+        "operatorServiceAccount.name is missing; name an existing service account, or set",
+    ),
+    "a digest that is none": (
+        "operatorImageDigest: latest",
+        "at '/operatorImageDigest': 'latest' does not match pattern",
+    ),
+    "a name that is no name": ("fullnameOverride: Mine", "at '/fullnameOverride': 'Mine' does not match pattern"),
+    "a time without a unit": ('monitoring: {interval: "30"}', "at '/monitoring/interval': '30' does not match pattern"),
+    "a log level that is none": (
+        "operatorLogLevel: loud",
+        "at '/operatorLogLevel': value must be one of 'debug', 'info', 'warning', 'error'",
+    ),
     "namespaces for an operator that has all": (
         "watchNamespaces: [a]",
         "watchNamespaces: an operator for all namespaces has no use for it; add namespacedOperator: true, or remove it",
@@ -216,6 +234,15 @@ def test_wrong_values_are_refused_by_name_and_value(environment: Mapping[str, st
     assert complaint in done.stderr
 
 
+@pytest.mark.parametrize("name", ["1abc", "a.b", "a" * 53])
+def test_release_names_that_no_cluster_can_have_are_refused(environment: Mapping[str, str], name: str) -> None:
+    """An operator alone may have them."""
+    done = helm(environment, "template", name, str(CHART), "--set", "clusterOnly=true")
+    assert f'the release name "{name}" cannot be the name of a RayCluster and of its Service; start with' in done.stderr
+    done = helm(environment, "template", name, str(CHART), "--set", "operatorOnly=true")
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_value_is_known_to_the_schema_and_has_a_default(environment: Mapping[str, str]) -> None:
     """values.yaml shows all there is at its top."""
     schema = yaml.safe_load((CHART / "values.schema.json").read_text())
@@ -228,7 +255,14 @@ def test_every_value_is_known_to_the_schema_and_has_a_default(environment: Mappi
 @pytest.mark.parametrize(
     ("assignment", "commands"),
     [
-        ("image=x", ("wait --for=condition=Ready raycluster/example-cluster", "helm -n ray test", "port-forward")),
+        (
+            "image=x",
+            (
+                "wait --for=condition=Ready rayclusters.cluster.ray.io/example-cluster",
+                "helm -n ray test",
+                "port-forward",
+            ),
+        ),
         ("operatorOnly=true", ("rollout status deployment/ray-operator", "helm -n ray test", "clusterOnly=true")),
     ],
 )

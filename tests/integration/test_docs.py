@@ -99,7 +99,7 @@ def test_every_command_could_be_typed(environment: Mapping[str, str], page: str,
 def helm_takes(environment: Mapping[str, str], words: list[str]) -> None:
     """What is installed or upgraded can be rendered; other commands exist."""
     if {"install", "upgrade"} & set(words):
-        dropped = ("--create-namespace", "--reuse-values")
+        dropped = ("--create-namespace", "--reset-then-reuse-values")
         words = ["template" if w in ("install", "upgrade") else w for w in words if w not in dropped]
         done = helm(environment, *words[1:])
     else:

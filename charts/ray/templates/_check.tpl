@@ -1,10 +1,22 @@
 {{/* What a schema cannot say: fails with the value, what is wrong with it, and what to write. */}}
 {{- define "ray.check" -}}
 {{- $values := .Values -}}
+{{- if not (hasKey $values "operatorServiceAccount") -}}
+{{- fail "the values are those of an older chart, without the defaults of this one: upgrade with --reset-then-reuse-values instead of --reuse-values, or with -f and your values file" -}}
+{{- end -}}
+{{- if and $values.operatorOnly $values.clusterOnly -}}
+{{- fail "operatorOnly and clusterOnly exclude each other; set one of them to false" -}}
+{{- end -}}
+{{- if and (include "ray.hasOperator" .) (not $values.operatorServiceAccount.create) (not $values.operatorServiceAccount.name) -}}
+{{- fail "operatorServiceAccount.name is missing; name an existing service account, or set operatorServiceAccount.create to true" -}}
+{{- end -}}
 {{- if and $values.watchNamespaces (not $values.namespacedOperator) -}}
 {{- fail "watchNamespaces: an operator for all namespaces has no use for it; add namespacedOperator: true, or remove it" -}}
 {{- end -}}
 {{- if include "ray.hasCluster" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]{0,50}[a-z0-9])?$" .Release.Name) -}}
+{{- fail (printf "the release name %q cannot be the name of a RayCluster and of its Service; start with a letter, go on with a-z, 0-9 and '-', at most 52 characters" .Release.Name) -}}
+{{- end -}}
 {{- if not (hasKey $values.podTypes $values.headPodType) -}}
 {{- fail (printf "headPodType: %q is not a key under podTypes; use one of them: %s" $values.headPodType (keys $values.podTypes | sortAlpha | join ", ")) -}}
 {{- end -}}
@@ -15,6 +27,11 @@
 {{- end -}}
 
 {{- define "ray.checkType" -}}
+{{- range $field, $remedy := dict "containers" "sidecars, or the pod type's own values for Ray's container" "initContainers" "initContainers of the pod type" "volumes" "volumes of the pod type" -}}
+{{- if hasKey ($.type.podSpec | default dict) $field -}}
+{{- fail (printf "podTypes.%s.podSpec.%s would replace what the chart sets; use %s" $.name $field $remedy) -}}
+{{- end -}}
+{{- end -}}
 {{- if not (regexMatch "^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$" .name) -}}
 {{- fail (printf "podTypes: %q cannot be the name of a pod type; use letters, digits, '-', '_' and '.', at most 63" .name) -}}
 {{- end -}}

@@ -20,18 +20,32 @@
 {{- if .Values.namespacedOperator }}{{ .Release.Namespace }}{{ else }}{{ .Values.operatorNamespace }}{{ end -}}
 {{- end -}}
 
-{{/* On each of the operator's objects: by it they are found where Helm has lost its record of the release. */}}
-{{- define "ray.operatorLabels" -}}
-cluster.ray.io/component: operator
-app.kubernetes.io/instance: {{ .Release.Name | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{/* What the names of the operator's objects begin with. */}}
+{{- define "ray.operatorName" -}}
+{{- .Values.fullnameOverride | default "ray-operator" -}}
 {{- end -}}
 
-{{/* The operator's service account, as the subject of a binding. */}}
+{{/* The operator's image: one reference, or repository with digest or tag. */}}
+{{- define "ray.operatorImage" -}}
+{{- if .Values.operatorImage -}}
+{{- .Values.operatorImage -}}
+{{- else if .Values.operatorImageDigest -}}
+{{- printf "%s@%s" .Values.operatorImageRepository .Values.operatorImageDigest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.operatorImageRepository (.Values.operatorImageTag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The operator's service account. */}}
+{{- define "ray.serviceAccountName" -}}
+{{- .Values.operatorServiceAccount.name | default (printf "%s-serviceaccount" (include "ray.operatorName" .)) -}}
+{{- end -}}
+
+{{/* It as the subject of a binding. */}}
 {{- define "ray.operatorSubject" -}}
 - kind: ServiceAccount
-  name: ray-operator-serviceaccount
-  namespace: {{ include "ray.operatorNamespace" . }}
+  name: {{ include "ray.serviceAccountName" . | quote }}
+  namespace: {{ include "ray.operatorNamespace" . | quote }}
 {{- end -}}
 
 {{/* CPUs and GPUs of a pod type. numCPU and numGPU come from values files of Ray 1.4: values.yaml has none. */}}

@@ -3,139 +3,172 @@
 replicas: {{ .Values.operatorReplicas }}
 # One of several leads, by its Lease; a new one is ready once its caches are warm, and the old one gives the Lease up.
 strategy:
-  type: RollingUpdate
-  rollingUpdate:
-    maxUnavailable: 0
-    maxSurge: 1
+  {{- $strategy := .Values.operatorUpdateStrategy }}
+  {{- if eq $strategy.type "Recreate" }}{{ $strategy = omit $strategy "rollingUpdate" }}{{ end }}
+  {{- toYaml $strategy | nindent 2 }}
+# It cannot be changed in a Deployment that is there.
 selector:
   matchLabels:
     cluster.ray.io/component: operator
 template:
   metadata:
     labels:
-      cluster.ray.io/component: operator
-    {{- if .Values.monitoring.scrapeAnnotations }}
+      {{- include "ray.operatorPodLabels" . | nindent 6 }}
+    {{- with include "ray.operatorPodAnnotations" . | fromYaml }}
     annotations:
-      prometheus.io/scrape: "true"
-      prometheus.io/port: "8080"
-      {{- if .Values.metricsTlsSecret }}
-      prometheus.io/scheme: https
-      {{- end }}
+      {{- toYaml . | nindent 6 }}
     {{- end }}
   spec:
-    # Where there are several, rather not on one machine.
-    topologySpreadConstraints:
-      - maxSkew: 1
-        topologyKey: kubernetes.io/hostname
-        whenUnsatisfiable: ScheduleAnyway
-        labelSelector:
-          matchLabels:
-            cluster.ray.io/component: operator
-    serviceAccountName: ray-operator-serviceaccount
+    {{- with include "ray.operatorPlacement" . }}
+    {{- . | trim | nindent 4 }}
+    {{- end }}
+    serviceAccountName: {{ include "ray.serviceAccountName" . | quote }}
     {{- with .Values.imagePullSecrets }}
     imagePullSecrets:
       {{- toYaml . | nindent 6 }}
     {{- end }}
-    {{- with .Values.operatorPriorityClassName }}
-    priorityClassName: {{ . }}
-    {{- end }}
-    {{- with .Values.operatorNodeSelector }}
-    nodeSelector:
-      {{- toYaml . | nindent 6 }}
-    {{- end }}
-    {{- with .Values.operatorTolerations }}
-    tolerations:
-      {{- toYaml . | nindent 6 }}
-    {{- end }}
+    {{- with .Values.operatorPodSecurityContext }}
     securityContext:
-      runAsNonRoot: true
-      runAsUser: 65532
-      runAsGroup: 65532
-      seccompProfile:
-        type: RuntimeDefault
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
     containers:
       - name: ray
-        image: {{ .Values.operatorImage | quote }}
+        image: {{ include "ray.operatorImage" . | quote }}
         imagePullPolicy: {{ .Values.operatorImagePullPolicy }}
         command: [ray-operator]
         args:
           - --leader-elect
           - --metrics-address=8080
           - --log-format={{ .Values.operatorLogFormat }}
+          - --log-level={{ .Values.operatorLogLevel }}
           {{- if .Values.metricsTlsSecret }}
           - --metrics-certificate=/tls/tls.crt
           - --metrics-key=/tls/tls.key
           {{- end }}
+          {{- range .Values.operatorExtraArgs }}
+          - {{ . | quote }}
+          {{- end }}
         ports:
           - name: metrics
             containerPort: 8080
-        # Its caches are complete, whether it leads or stands by.
         readinessProbe:
           httpGet:
             path: /readyz
             port: metrics
             {{- include "ray.metricsScheme" . | nindent 12 }}
-          periodSeconds: 2
-          timeoutSeconds: 5
-        # Each of its loops has turned lately.
+          {{- toYaml .Values.operatorReadinessProbe | nindent 10 }}
         livenessProbe:
           httpGet:
             path: /livez
             port: metrics
             {{- include "ray.metricsScheme" . | nindent 12 }}
-          periodSeconds: 10
-          timeoutSeconds: 5
-          failureThreshold: 6
-        {{- if or .Values.namespacedOperator .Values.rayCredentials }}
+          {{- toYaml .Values.operatorLivenessProbe | nindent 10 }}
+        {{- with include "ray.operatorEnvironment" . }}
         env:
-          {{- if .Values.rayCredentials }}
-          - name: RAY_OPERATOR_RAY_CREDENTIALS
-            value: /etc/ray-credentials
-          {{- end }}
-          {{- if .Values.namespacedOperator }}
-          - name: RAY_OPERATOR_POD_NAMESPACE
-            {{- with .Values.watchNamespaces }}
-            value: {{ join "," . | quote }}
-            {{- else }}
-            valueFrom:
-              fieldRef:
-                fieldPath: metadata.namespace
-            {{- end }}
-          {{- end }}
+          {{- . | trim | nindent 10 }}
         {{- end }}
         resources:
           {{- toYaml .Values.operatorResources | nindent 10 }}
+        {{- with .Values.operatorSecurityContext }}
         securityContext:
-          allowPrivilegeEscalation: false
-          readOnlyRootFilesystem: true
-          capabilities:
-            drop: [ALL]
-        {{- if or .Values.metricsTlsSecret .Values.rayCredentials }}
-        volumeMounts:
-          {{- if .Values.metricsTlsSecret }}
-          - name: tls
-            mountPath: /tls
-            readOnly: true
-          {{- end }}
-          {{- range $index, $namespace := keys .Values.rayCredentials | sortAlpha }}
-          - name: ray-credentials-{{ $index }}
-            mountPath: /etc/ray-credentials/{{ $namespace }}
-            readOnly: true
-          {{- end }}
+          {{- toYaml . | nindent 10 }}
         {{- end }}
-    {{- if or .Values.metricsTlsSecret .Values.rayCredentials }}
+        {{- with include "ray.operatorMounts" . }}
+        volumeMounts:
+          {{- . | trim | nindent 10 }}
+        {{- end }}
+    {{- with include "ray.operatorVolumes" . }}
     volumes:
-      {{- with .Values.metricsTlsSecret }}
-      - name: tls
-        secret:
-          secretName: {{ . }}
-      {{- end }}
-      {{- range $index, $namespace := keys .Values.rayCredentials | sortAlpha }}
-      - name: ray-credentials-{{ $index }}
-        secret:
-          secretName: {{ get $.Values.rayCredentials $namespace }}
-      {{- end }}
+      {{- . | trim | nindent 6 }}
     {{- end }}
+{{- end -}}
+
+{{- define "ray.operatorPodAnnotations" -}}
+{{- $scraped := dict -}}
+{{- if .Values.monitoring.scrapeAnnotations -}}
+{{- $scraped = dict "prometheus.io/scrape" "true" "prometheus.io/port" "8080" -}}
+{{- if .Values.metricsTlsSecret }}{{ $_ := set $scraped "prometheus.io/scheme" "https" }}{{ end -}}
+{{- end -}}
+{{- mergeOverwrite (dict) .Values.commonAnnotations $scraped .Values.operatorPodAnnotations | toYaml -}}
+{{- end -}}
+
+{{/* On which nodes the operator's pods may run. */}}
+{{- define "ray.operatorPlacement" -}}
+{{- with .Values.operatorTopologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- $selector := dict "matchLabels" (dict "cluster.ray.io/component" "operator") }}
+  {{- range . }}
+  - {{ ternary . (set (deepCopy .) "labelSelector" $selector) (hasKey . "labelSelector") | toYaml | nindent 4 | trim }}
+  {{- end }}
+{{- end }}
+{{- with .Values.operatorAffinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.operatorPriorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with .Values.operatorNodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.operatorTolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The rest of the container and of the pod: each a list, or nothing. */}}
+{{- define "ray.operatorEnvironment" -}}
+{{- if .Values.rayCredentials }}
+- name: RAY_OPERATOR_RAY_CREDENTIALS
+  value: /etc/ray-credentials
+{{- end }}
+{{- if .Values.namespacedOperator }}
+- name: RAY_OPERATOR_POD_NAMESPACE
+  {{- with .Values.watchNamespaces }}
+  value: {{ join "," . | quote }}
+  {{- else }}
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+  {{- end }}
+{{- end }}
+{{- with .Values.operatorExtraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "ray.operatorMounts" -}}
+{{- if .Values.metricsTlsSecret }}
+- name: tls
+  mountPath: /tls
+  readOnly: true
+{{- end }}
+{{- range $index, $namespace := keys .Values.rayCredentials | sortAlpha }}
+- name: ray-credentials-{{ $index }}
+  mountPath: /etc/ray-credentials/{{ $namespace }}
+  readOnly: true
+{{- end }}
+{{- with .Values.operatorExtraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "ray.operatorVolumes" -}}
+{{- with .Values.metricsTlsSecret }}
+- name: tls
+  secret:
+    secretName: {{ . | quote }}
+{{- end }}
+{{- range $index, $namespace := keys .Values.rayCredentials | sortAlpha }}
+- name: ray-credentials-{{ $index }}
+  secret:
+    secretName: {{ get $.Values.rayCredentials $namespace | quote }}
+{{- end }}
+{{- with .Values.operatorExtraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "ray.metricsScheme" -}}

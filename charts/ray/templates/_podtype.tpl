@@ -34,7 +34,7 @@ limits:
 
 {{/* A pod's metadata: name, labels, annotations. */}}
 {{- define "ray.podMetadata" -}}
-generateName: {{ .name | kebabcase }}-
+generateName: {{ printf "%s-" (.name | kebabcase) | quote }}
 {{- with .type.labels }}
 labels:
   {{- toYaml . | nindent 2 }}
@@ -49,8 +49,20 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* The pods of one type, without their metadata: a dict of name, type and root is given. */}}
+{{/* The pods of one type, without their metadata: a dict of type and root is given. A field of podSpec replaces what is
+     made of the other values. */}}
 {{- define "ray.podSpec" -}}
+{{- $made := include "ray.madePodSpec" . -}}
+{{- if .type.podSpec -}}
+{{- $made = $made | fromYaml -}}
+{{- range $field, $value := .type.podSpec }}{{ $_ := set $made $field $value }}{{ end -}}
+{{- toYaml $made -}}
+{{- else -}}
+{{- $made -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ray.madePodSpec" -}}
 {{- $security := dict "restricted" .root.Values.restricted "type" .type -}}
 restartPolicy: Never
 {{- with .root.Values.imagePullSecrets }}
@@ -58,11 +70,18 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .type.serviceAccountName }}
-serviceAccountName: {{ . }}
+serviceAccountName: {{ . | quote }}
+{{- end }}
+{{- if hasKey .type "automountServiceAccountToken" }}
+automountServiceAccountToken: {{ .type.automountServiceAccountToken }}
+{{- else if .type.serviceAccountName }}
 automountServiceAccountToken: true
 {{- end }}
 {{- with .type.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with .type.runtimeClassName }}
+runtimeClassName: {{ . | quote }}
 {{- end }}
 {{- with .type.nodeSelector }}
 nodeSelector:
@@ -76,6 +95,10 @@ tolerations:
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with .type.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with include "ray.podSecurity" $security }}
 {{ . }}
 {{- end }}
@@ -84,9 +107,16 @@ volumes:
   - name: dshm
     emptyDir:
       medium: Memory
+      {{- with .type.shmSize }}
+      sizeLimit: {{ . | quote }}
+      {{- end }}
   {{- with .type.volumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- with .type.initContainers }}
+initContainers:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 containers:
   - name: ray-node
     image: {{ .type.image | default .root.Values.image | quote }}
@@ -118,4 +148,7 @@ containers:
     {{- with include "ray.containerSecurity" $security }}
     {{- . | nindent 4 }}
     {{- end }}
+  {{- with .type.sidecars }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end -}}
