@@ -88,7 +88,7 @@ docs: $(STAMP) ## The documentation as a site, in build/site
 	@echo 'build/site/index.html'
 
 .PHONY: reference
-reference: $(STAMP) ## Write docs/configuration.md anew from the CRD, the chart and the flags
+reference: $(STAMP) ## Write docs/configuration.md and the chart's README anew from the CRD, the chart and the flags
 	@$(BIN)/python scripts/render-reference
 
 .PHONY: docs-outputs

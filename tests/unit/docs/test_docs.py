@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import chart_readme
 import docs_site
 import pytest
 import yaml
@@ -62,6 +63,12 @@ def test_the_reference_says_what_crd_chart_and_flags_say() -> None:
     command = [sys.executable, str(ROOT / "scripts/render-reference"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_value_of_the_chart_has_a_comment() -> None:
+    """In values.yaml, and so in the table of the chart's README."""
+    found = re.findall(r"^\| `(\S+)` \| .* \| (.*) \|$", chart_readme.readme(), re.M)
+    assert len(found) > 60 and [path for path, text in found if not text] == []
 
 
 def test_every_field_of_the_schema_is_told_of() -> None:
