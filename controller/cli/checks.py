@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from controller.objects.pod import unbuildable
 from controller.raycluster.model import Json, parse_spec
+from controller.raycluster.ray_resources import little_memory, node_resources
 from controller.raycluster.schema import schema_problems
 from controller.raycluster.validation import Problem, problems
 
 from .manifests import cluster_of
+from .pod_rules import pod_problems
+
+# Stands for a name that is not there, or that is no name.
+_ANY_NAME = "x"
 
 
 def check(manifest: Json) -> tuple[Problem, ...]:
@@ -19,6 +24,8 @@ def check(manifest: Json) -> tuple[Problem, ...]:
     beyond = [p for p in _beyond_schema(manifest) if not _covered(p.path, told)]
     better = {p.path for p in beyond}
     found = [*(p for p in by_schema if p.path not in better), *beyond]
+    told = [p.path for p in found]
+    found += [p for p in _pods(manifest) if p.path not in told and not _covered(p.path, told)]
     if not found:
         cluster = cluster_of(manifest)
         found += unbuildable(cluster, parse_spec(cluster.spec))
@@ -30,9 +37,28 @@ def _beyond_schema(manifest: Json) -> tuple[Problem, ...]:
     if not isinstance(metadata, dict) or not isinstance(spec, dict):
         return ()
     name = metadata.get("name") or metadata.get("generateName")
-    if not isinstance(name, str):
-        return (Problem("metadata.name", "is missing"),)
-    return problems(name, spec)
+    if name is None:
+        return (Problem("metadata.name", "is missing"), *problems(_ANY_NAME, spec))
+    # A name of another type is described by the schema.
+    return problems(name if isinstance(name, str) else _ANY_NAME, spec)
+
+
+def _pods(manifest: Json) -> Iterator[Problem]:
+    """What the API server would refuse in the pods of each type."""
+    spec = manifest.get("spec")
+    types = spec.get("podTypes") if isinstance(spec, dict) else None
+    for index, pod_type in enumerate(types if isinstance(types, list) else ()):
+        if isinstance(pod_type, dict):
+            yield from pod_problems(f"spec.podTypes[{index}].podConfig", pod_type.get("podConfig"))
+
+
+def warnings(manifest: Json) -> tuple[Problem, ...]:
+    """What a RayCluster in which nothing is wrong is likely to fail from."""
+    types = manifest["spec"]["podTypes"]
+    index = next(n for n, t in enumerate(types) if t["name"] == manifest["spec"]["headPodType"])
+    hint = little_memory(node_resources(types[index]["podConfig"]["spec"]))
+    path = f"spec.podTypes[{index}].podConfig.spec.containers[0].resources.limits.memory"
+    return (Problem(path, hint),) if hint else ()
 
 
 def _covered(path: str, told: Collection[str]) -> bool:

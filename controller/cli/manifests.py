@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,13 @@ import yaml
 from controller.raycluster.model import API_VERSION, GROUP, KIND, Json, RayCluster
 
 # Stands for a uid that is known only once the API server has given it; no real object has it.
+# The API group of KubeRay's objects.
+KUBERAY = "ray.io"
 NO_UID = "00000000-0000-0000-0000-000000000000"
+
+
+# What is said of a file without one. KubeRay's are RayClusters too.
+NO_CLUSTER = f"contains no {KIND} of {API_VERSION}"
 
 
 class ManifestError(ValueError):
@@ -22,14 +29,22 @@ class ManifestError(ValueError):
 
 @dataclass(frozen=True)
 class Manifests:
-    """What a file holds: its RayClusters as they are written, and a note about each object that is none."""
+    """What a file contains: its RayClusters as they are written.
+
+    ``notes``: what is remarkable about the rest. ``skipped``: kind and name of each object of another kind.
+    """
 
     source: str
     clusters: Sequence[Json] = field(repr=False)
     notes: Sequence[str]
+    skipped: Sequence[tuple[str, str]] = ()
 
 
-class _Loader(yaml.SafeLoader):
+# The parser in C where PyYAML has it: about ten times as fast.
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):  # type: ignore[misc]
     """JSON's values only: a date stays a text, and a key that is there twice is an error, as it is to kubectl."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -61,18 +76,34 @@ def read_manifests(path: str) -> Manifests:
     source = "stdin" if path == "-" else path
     clusters: list[Json] = []
     notes: list[str] = []
+    skipped: list[tuple[str, str]] = []
     for obj in _objects(read_documents(path)):
         kind = obj.get("kind") if isinstance(obj, dict) else None
-        if kind is None:
-            notes.append("skipped something that is not a Kubernetes object: it has no kind")
-        elif kind == KIND and str(obj.get("apiVersion", "")).startswith(f"{GROUP}/"):
+        group = str(obj.get("apiVersion", "")).partition("/")[0] if kind is not None else ""
+        if kind == KIND and group == GROUP:
             clusters.append(obj)
-        elif kind == KIND:
-            notes.append(f"skipped a {KIND} of {obj.get('apiVersion')!r}; this operator's are {API_VERSION}")
+        elif kind is None or kind == KIND or group == KUBERAY:
+            notes.append(_note(obj))
         else:
-            name = obj["metadata"].get("name", "") if isinstance(obj.get("metadata"), dict) else ""
-            notes.append(f"skipped {kind} {name}".rstrip())
-    return Manifests(source, clusters, notes)
+            skipped.append((str(kind), _name(obj)))
+    return Manifests(source, clusters, notes, skipped)
+
+
+def _note(obj: Any) -> str:
+    """What there is to say about an object that may have been meant for this operator."""
+    if isinstance(obj, list):
+        return "skipped a list: a manifest is a mapping; write --- between several, or put them under items of a List"
+    if not isinstance(obj, dict) or obj.get("kind") is None:
+        return "skipped something that is not a Kubernetes object: it has no kind"
+    what = f"skipped the {obj['kind']} {_name(obj)}".rstrip()
+    if str(obj.get("apiVersion", "")).startswith(f"{KUBERAY}/"):
+        return f"{what} of KubeRay ({obj['apiVersion']}): ray-operator convert writes RayClusters of {API_VERSION}"
+    return f"{what} of {obj.get('apiVersion')!r}; RayClusters of this operator are {API_VERSION}"
+
+
+def _name(obj: Json) -> str:
+    metadata = obj.get("metadata")
+    return str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
 
 
 def cluster_of(manifest: Json, namespace: str | None = None) -> RayCluster:
@@ -98,16 +129,44 @@ def read_documents(path: str) -> list[Any]:
     """
     try:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        return list(yaml.load_all(content, _Loader))
+        return list(yaml.load_all(_text(content), _Loader))
+    except ManifestError:
+        raise
     except OSError as error:
         raise ManifestError(f"cannot be read: {error.strerror or error}") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         context = f"{error.context}: " if error.context and not error.problem_mark else ""
-        raise ManifestError(f"is not YAML: {where}{context}{error.problem or 'it cannot be read'}") from error
+        reason = error.problem or "it cannot be read"
+        if mark and re.search("start any token|tab character", reason) and _is_tab(content, mark.line, mark.column):
+            reason = "a tab; YAML is indented with spaces"
+        raise ManifestError(f"is not YAML: {where}{context}{reason}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ManifestError(f"is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _text(content: bytes) -> str:
+    """The text of a file, which has to be UTF-8.
+
+    Raises:
+        ManifestError: it is not; the message says where, and what to do.
+    """
+    if b"\0" in content[:4096] and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ManifestError("is not YAML: it is a binary file")
+    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"line {line} has the byte 0x{content[error.start]:02x}"
+        raise ManifestError(f"is not YAML: {found}, which is not UTF-8; save the file as UTF-8") from error
+
+
+def _is_tab(content: bytes, line: int, column: int) -> bool:
+    """Whether a tab is at this place, or before it on its line."""
+    lines = content.splitlines()
+    return line < len(lines) and b"\t" in lines[line][: column + 1]
 
 
 def _objects(documents: Sequence[Any]) -> Iterator[Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -19,7 +20,8 @@ from controller.raycluster.model import Json, RayCluster, parse_spec
 
 from .checks import check
 from .commands import FINE, WRONG_INPUT, command_parser
-from .manifests import ManifestError, cluster_of, read_manifests
+from .manifests import NO_CLUSTER, ManifestError, cluster_of, read_manifests
+from .validate import name_of
 
 DESCRIPTION = """\
 Prints the objects that the operator creates for a new RayCluster: the head Service, the head pod and minWorkers
@@ -29,6 +31,7 @@ A RayCluster from a file has no uid yet. 00000000-0000-0000-0000-000000000000 st
 letters of the pods' names follow from the uid, those will be others. For a RayCluster with a uid, as kubectl get
 prints it, they are the very names.
 """
+NAMESPACE = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 EXAMPLES = """\
 ray-operator render manifests/example_cluster.yaml
 helm template example charts/ray | ray-operator render -n ray -
@@ -40,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_parser("render", DESCRIPTION, EXAMPLES)
     made.add_argument("file", metavar="FILE", help="a manifest; - reads standard input")
-    made.add_argument("-n", "--namespace", help="the namespace of RayClusters that name none (default: default)")
+    made.add_argument(
+        "-n", "--namespace", type=namespace, help="the namespace of RayClusters that name none (default: default)"
+    )
     made.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="default: yaml")
     return made
 
@@ -51,12 +56,33 @@ def run(arguments: argparse.Namespace) -> int:
         manifests = read_manifests(arguments.file)
     except ManifestError as error:
         return _refuse(arguments.file, [str(error)])
-    wrong = [str(problem) for manifest in manifests.clusters for problem in check(manifest)]
+    for note in manifests.notes:
+        print(f"{manifests.source}: note: {note}", file=sys.stderr)
+    wrong = list(_wrong(manifests.clusters))
     if wrong or not manifests.clusters:
-        return _refuse(manifests.source, wrong or ["holds no RayCluster"])
+        return _refuse(manifests.source, wrong or [NO_CLUSTER])
     objects = [obj for manifest in manifests.clusters for obj in objects_of(cluster_of(manifest, arguments.namespace))]
     print(_as_json(objects) if arguments.output == "json" else _as_yaml(objects), end="")
     return FINE
+
+
+def namespace(text: str) -> str:
+    """The name of a namespace from the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not NAMESPACE.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a namespace; use at most 63 of a-z, 0-9 and '-'")
+    return text
+
+
+def _wrong(clusters: Sequence[Json]) -> Iterator[str]:
+    """What is wrong with the clusters; of several, the one is named."""
+    for manifest in clusters:
+        which = f"RayCluster {name_of(manifest)}: " if len(clusters) > 1 else ""
+        for problem in check(manifest):
+            yield f"{which}{problem}"
 
 
 def objects_of(cluster: RayCluster) -> list[dict[str, Any]]:

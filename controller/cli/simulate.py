@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from controller.raycluster.model import Json, parse_spec
 
 from .checks import check
 from .commands import FINE, WRONG_INPUT, command_parser
-from .manifests import ManifestError, cluster_of, read_documents, read_manifests
+from .manifests import NO_CLUSTER, ManifestError, cluster_of, read_documents, read_manifests
 from .scenario import scenario_of, scenario_problems
 from .simulation import LAUNCH, REMOVE, Happening, Simulation
 
@@ -63,9 +64,26 @@ def parser() -> argparse.ArgumentParser:
     made = command_parser("simulate", DESCRIPTION, EXAMPLES)
     made.add_argument("cluster", metavar="CLUSTER", help="a manifest with one RayCluster; - reads standard input")
     made.add_argument("demand", metavar="DEMAND", help="a demand file, see above; - reads standard input")
-    made.add_argument("--until", metavar="SECONDS", type=float, default=DAY, help="when to end (default: after a day)")
+    made.add_argument(
+        "--until", metavar="SECONDS", type=_seconds, default=DAY, help="when to end (default: after a day)"
+    )
     made.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
     return made
+
+
+def _seconds(text: str) -> float:
+    """A time from the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none that can be reached.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -91,10 +109,13 @@ def _read(cluster: str, demand: str) -> tuple[Json, Json]:
     """
     if cluster == demand == "-":
         raise ManifestError("stdin: both files cannot be read from it; name one of them")
-    clusters = _named(cluster, lambda: read_manifests(cluster).clusters)
+    manifests = _named(cluster, lambda: read_manifests(cluster))
+    clusters = manifests.clusters
+    for note in manifests.notes:
+        print(f"{manifests.source}: note: {note}", file=sys.stderr)
     if len(clusters) != 1:
-        found = "no RayCluster" if not clusters else f"{len(clusters)} RayClusters"
-        raise ManifestError(f"{_source(cluster)}: holds {found}; one is needed")
+        found = f"contains {len(clusters)} RayClusters" if clusters else NO_CLUSTER
+        raise ManifestError(f"{_source(cluster)}: {found}; one is needed")
     documents = _named(demand, lambda: read_documents(demand))
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise ManifestError(f"{_source(demand)}: is no demand file; ray-operator simulate --help shows one")
@@ -146,9 +167,12 @@ def _worker_seconds(happenings: Sequence[Happening]) -> float:
 
 
 def _summary_line(s: Json) -> str:
-    still = f"; {s['stillWaiting']} tasks or placement groups still wait" if s["stillWaiting"] else ""
+    waiting, peak = s["stillWaiting"], s["peakWorkers"]
+    still = f"; {waiting} tasks or placement groups still wait" if waiting else ""
+    if waiting == 1:
+        still = "; 1 task or placement group still waits"
     return (
-        f"{s['launched']} launched, {s['removed']} removed, at most {s['peakWorkers']} workers at once, "
+        f"{s['launched']} launched, {s['removed']} removed, at most {peak} worker{'' if peak == 1 else 's'} at once, "
         f"{s['workersLeft']} left; {s['workerSeconds'] / 60:.1f} worker-minutes{still}"
     )
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .model import DEFAULT_MAX_WORKERS, DEFAULT_SERVICE_PORTS, Json, merge_service_ports, parse_spec
 from .quantities import QuantityError, parse_quantity
@@ -113,8 +113,22 @@ def _pod_config(path: str, config: Json, overrides: Json) -> Iterator[Problem]:
     if not containers:
         yield Problem(f"{path}.spec.containers", "is empty; the first container runs Ray")
         return
-    for message in _resources(config["spec"], overrides):
-        yield Problem(f"{path}.spec.containers[0].resources", message)
+    where = f"{path}.spec.containers[0].resources"
+    malformed = list(quantity_problems(where, containers[0].get("resources") or {}))
+    yield from malformed
+    for message in () if malformed else _resources(config["spec"], overrides):
+        yield Problem(where, message)
+
+
+def quantity_problems(path: str, resources: Json) -> Iterator[Problem]:
+    """The requests and limits of a container that are not quantities, or negative."""
+    for part in ("requests", "limits"):
+        for name, value in (resources.get(part) or {}).items():
+            try:
+                if parse_quantity(value) < 0:
+                    yield Problem(f"{path}.{part}.{name}", f"{value} is negative; use 0 or more")
+            except QuantityError as error:
+                yield Problem(f"{path}.{part}.{name}", str(error))
 
 
 def _resources(pod_spec: Json, overrides: Json) -> Iterator[str]:
@@ -148,9 +162,9 @@ def _number_for(value: object) -> str:
 
 
 def _bounds(spec: Json, types: list[Json]) -> Iterator[Problem]:
-    maximum = spec.get("maxWorkers", DEFAULT_MAX_WORKERS)
+    maximum = _count(spec.get("maxWorkers", DEFAULT_MAX_WORKERS))
     for index, raw in enumerate(types):
-        low, high = raw.get("minWorkers", 0), raw.get("maxWorkers")
+        low, high = _count(raw.get("minWorkers", 0)), _count(raw.get("maxWorkers"))
         for field, bound in (("minWorkers", low), ("maxWorkers", high)):
             if bound is not None and bound < 0:
                 yield Problem(f"spec.podTypes[{index}].{field}", f"{bound} is negative; use 0 or more")
@@ -167,6 +181,17 @@ def _bounds(spec: Json, types: list[Json]) -> Iterator[Problem]:
             "spec.maxWorkers",
             f"{maximum} is less than the minWorkers of the worker types, {needed} in all; raise it to {needed} or more",
         )
+
+
+def _count(value: Any) -> Any:
+    """A number of workers. True and False are numbers to Python; here they are of a wrong type, as a string is.
+
+    Raises:
+        TypeError: it is true or false.
+    """
+    if isinstance(value, bool):
+        raise TypeError(f"{value} is not a whole number")
+    return value
 
 
 def _ports(ports: Sequence[Json]) -> Iterator[Problem]:

@@ -11,12 +11,15 @@ import pytest
 import yaml
 
 from controller.cli.checks import check
+from controller.cli.manifests import cluster_of
+from controller.cli.render import objects_of
 from tests.integration.test_lifecycle import WORKER, launched
 from tests.support.builders import raw_cluster
 from tests.support.chart import one, render
 from tests.support.kube import Kube, KubectlError, eventually
 from tests.support.mistakes import MISTAKES
 from tests.support.operator import OperatorProcess
+from tests.support.pod_mistakes import POD_MISTAKES
 from tests.support.prerequisites import ROOT
 
 CRD = ROOT / "charts/ray/crds/raycluster.yaml"
@@ -40,6 +43,20 @@ def test_the_api_server_and_the_offline_check_agree(kube: Kube, name: str) -> No
         assert field in str(refused.value)
     else:
         kube.apply(bad)
+
+
+@pytest.mark.parametrize("name", POD_MISTAKES)
+def test_the_api_server_refuses_the_pods_that_the_check_refuses(kube: Kube, name: str) -> None:
+    """What is wrong with their metadata it finds in the RayCluster already, the rest in the pods of it."""
+    bad = placed(kube, POD_MISTAKES[name].made_in(raw_cluster()))
+    pod = objects_of(cluster_of(bad))[-1]
+    if ".metadata." in POD_MISTAKES[name].path:
+        with pytest.raises(KubectlError, match=r"is invalid:[^.]*spec\.podTypes\[1]\.podConfig\.metadata|Too long"):
+            kube.apply(bad)
+    else:
+        kube.apply(bad)
+        with pytest.raises(KubectlError, match=r'The Pod "[^"]*" is invalid'):
+            kube.run("create", "--dry-run=server", "--validate=false", "-f", "-", stdin=json.dumps(pod))
 
 
 def test_no_field_of_a_modern_pod_is_lost(kube: Kube) -> None:

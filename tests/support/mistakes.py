@@ -93,6 +93,10 @@ MISTAKES = {
     "minWorkers of the head's type above all": Mistake(
         _spec("podTypes", 0, value={**HEAD, "minWorkers": 9, "maxWorkers": 9}), "spec.maxWorkers", "raise it to 11"
     ),
+    "name as a number": Mistake((("metadata", "name"), 123), "metadata.name", 'put it in quotes: "123"'),
+    "maxWorkers as a truth": Mistake(
+        _spec("maxWorkers", value=True), "spec.maxWorkers", "true is not a whole number", operator=False
+    ),
     "maxWorkers as a text": Mistake(_spec("maxWorkers", value="three"), "spec.maxWorkers", "not a whole number"),
     "negative idle time": Mistake(
         _spec("idleTimeoutMinutes", value=-1), "spec.idleTimeoutMinutes", "less than 0", operator=False
@@ -174,16 +178,25 @@ MISTAKES = {
         api_server=False,
     ),
     "bad quantity": Mistake(
-        _container("resources", value={"limits": {"memory": "1 GB"}}), RESOURCES, "'1 GB' is not a", api_server=False
+        _container("resources", value={"limits": {"memory": "1 GB"}}),
+        f"{RESOURCES}.limits.memory",
+        "'1 GB' is not a",
+        api_server=False,
     ),
     "huge quantity": Mistake(
-        _container("resources", value={"limits": {"cpu": "1e9999999"}}), RESOURCES, "out of range", api_server=False
+        _container("resources", value={"limits": {"cpu": "1e9999999"}}),
+        f"{RESOURCES}.limits.cpu",
+        "out of range",
+        api_server=False,
     ),
     "more CPUs than Ray takes": Mistake(
         _container("resources", value={"limits": {"cpu": "1e15"}}), RESOURCES, "rayResources.CPU", api_server=False
     ),
     "negative quantity": Mistake(
-        _container("resources", value={"limits": {"cpu": "-1"}}), RESOURCES, "is negative", api_server=False
+        _container("resources", value={"limits": {"cpu": "-1"}}),
+        f"{RESOURCES}.limits.cpu",
+        "is negative",
+        api_server=False,
     ),
     "two kinds of GPU": Mistake(
         _container("resources", value={"limits": {"nvidia.com/gpu": 1, "amd.com/gpu": 1}}),

@@ -15,6 +15,7 @@ from controller.raycluster.schema import CRD_FILE
 from controller.raycluster.validation import problems
 from tests.support.builders import raw_cluster, raw_spec
 from tests.support.mistakes import MISTAKES, Mistake
+from tests.support.pod_mistakes import POD_MISTAKES
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -29,6 +30,27 @@ def test_a_mistake_is_told_once_with_its_place_and_its_remedy(mistake: Mistake) 
     (found,) = check(mistake.made_in(raw_cluster()))
     assert found.path == mistake.path
     assert mistake.words in found.message
+
+
+@pytest.mark.parametrize("mistake", POD_MISTAKES.values(), ids=POD_MISTAKES)
+def test_what_only_pods_would_be_refused_for_is_told_too(mistake: Mistake) -> None:
+    """Once, with its place, beside nothing else."""
+    (found,) = check(mistake.made_in(raw_cluster()))
+    assert found.path == mistake.path
+    assert mistake.words in found.message
+
+
+def test_every_bad_quantity_of_every_container_is_told() -> None:
+    bad = raw_cluster()
+    containers = bad["spec"]["podTypes"][1]["podConfig"]["spec"]["containers"]
+    containers[0]["resources"] = {"requests": {"cpu": "one"}, "limits": {"memory": "1GB"}}
+    containers.append({"name": "b", "image": "i", "resources": {"limits": {"cpu": "-1"}}})
+    path = "spec.podTypes[1].podConfig.spec.containers"
+    assert [p.path for p in check(bad)] == [
+        f"{path}[0].resources.requests.cpu",
+        f"{path}[0].resources.limits.memory",
+        f"{path}[1].resources.limits.cpu",
+    ]
 
 
 @pytest.mark.parametrize("name", [name for name, mistake in MISTAKES.items() if mistake.operator])

@@ -40,9 +40,9 @@ def test_other_objects_are_noted_not_read(tmp_path: Path) -> None:
     others = "---\nkind: Service\nmetadata: {name: s}\n---\nkind: RayCluster\napiVersion: ray.io/v1\n---\njust a text\n"
     found = read(tmp_path, CLUSTER.replace("NAME", "a") + others)
     assert names(found) == ["a"]
-    service, foreign, text = found.notes
-    assert service == "skipped Service s"
-    assert "'ray.io/v1'" in foreign and "cluster.ray.io/v1" in foreign
+    foreign, text = found.notes
+    assert found.skipped == [("Service", "s")]
+    assert "ray.io/v1" in foreign and "ray-operator convert" in foreign
     assert "no kind" in text
 
 
@@ -57,6 +57,16 @@ def test_values_that_only_yaml_knows_stay_texts(tmp_path: Path) -> None:
     assert found.clusters[0]["spec"] == {"since": "2020-01-01", "equal": "=", "8": "eight"}
 
 
+def test_text_of_other_programs_is_read(tmp_path: Path) -> None:
+    """With the marks that editors on Windows put before it."""
+    for encoding in ("utf-8-sig", "utf-16"):
+        assert names(read(tmp_path, CLUSTER.replace("NAME", "ä").encode(encoding))) == ["ä"]
+
+
+def test_a_list_is_said_to_be_one(tmp_path: Path) -> None:
+    assert read(tmp_path, "- a\n- b\n").notes[0].startswith("skipped a list: a manifest is a mapping; write ---")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -66,7 +76,10 @@ def test_values_that_only_yaml_knows_stay_texts(tmp_path: Path) -> None:
         ("a: *nobody\n", "line 1, column 4"),
         ("{{ .Values.image }}: x\n", "line 1"),
         (b"\xff\xfe\x00", "is not YAML"),
-        (b"a: \x00\n", "is not YAML"),
+        (b"a: \x00\n", "is not YAML: it is a binary file"),
+        (b"\x7fELF\x02\x01\x01\x00\x00", "it is a binary file"),
+        (b"a: 1\nb: \xe4\n", "line 2 has the byte 0xe4, which is not UTF-8; save the file as UTF-8"),
+        ("a:\n  b: 1\n \tc: 1\n", "a tab; YAML is indented with spaces"),
         ("[" * 5000, "is not YAML"),
     ],
 )

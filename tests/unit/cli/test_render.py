@@ -67,6 +67,26 @@ def test_a_cluster_that_cannot_run_is_not_rendered(tmp_path: Path, capsys: pytes
 
 def test_a_file_without_a_ray_cluster_is_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert render(tmp_path, {"kind": "Service"}) == 1
-    assert "holds no RayCluster" in capsys.readouterr().err
+    assert "contains no RayCluster of cluster.ray.io/v1" in capsys.readouterr().err
     assert main(["render", str(tmp_path / "nothing.yaml")]) == 1
     assert "nothing.yaml: cannot be read" in capsys.readouterr().err
+
+
+def test_of_several_clusters_the_wrong_one_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "several.yaml"
+    wrong = {**raw_cluster(raw_spec(headPodType="nobody")), "metadata": {"name": "other"}}
+    path.write_text("\n---\n".join(json.dumps(o) for o in (raw_cluster(), wrong)))
+    assert main(["render", str(path)]) == 1
+    assert f"{path}: RayCluster other: spec.headPodType: 'nobody'" in capsys.readouterr().err
+
+
+def test_kuberays_cluster_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert render(tmp_path, {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "x"}}) == 1
+    assert "note: skipped the RayCluster x of KubeRay" in capsys.readouterr().err
+
+
+def test_a_namespace_that_is_none_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        render(tmp_path, raw_cluster(), "-n", "Bad NS")
+    assert ended.value.code == 2
+    assert "'Bad NS' is not the name of a namespace; use at most 63 of" in capsys.readouterr().err

@@ -186,7 +186,10 @@ def test_a_wrong_or_missing_cluster_gets_one_clear_message(tmp_path: Path, capsy
     assert simulate(tmp_path, wrong, demand) == 1
     assert "cluster.yaml: spec.headPodType: 'nobody'" in capsys.readouterr().err
     assert simulate(tmp_path, {"kind": "Service"}, demand) == 1
-    assert "cluster.yaml: holds no RayCluster; one is needed" in capsys.readouterr().err
+    assert "cluster.yaml: contains no RayCluster of cluster.ray.io/v1; one is needed" in capsys.readouterr().err
+    kuberay = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "x"}}
+    assert simulate(tmp_path, kuberay, demand) == 1
+    assert "note: skipped the RayCluster x of KubeRay" in capsys.readouterr().err
     assert main(["simulate", str(tmp_path / "none.yaml"), str(tmp_path / "demand.yaml")]) == 1
     assert "none.yaml: cannot be read" in capsys.readouterr().err
     assert main(["simulate", "-", "-"]) == 1
@@ -201,3 +204,11 @@ def test_what_the_guide_to_autoscaling_shows_is_what_is_printed() -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     for command in shown:
         guide.Runner(ROOT, environment, print).run(command)
+
+
+@pytest.mark.parametrize("until", ["-5", "0", "nan", "inf", "soon"])
+def test_a_time_that_never_comes_is_wrong_usage(until: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", f"--until={until}", "cluster.yaml", "demand.yaml"])
+    assert ended.value.code == 2
+    assert f"'{until}' is not a number of seconds above 0" in capsys.readouterr().err

@@ -42,8 +42,7 @@ def test_of_several_clusters_the_wrong_one_is_named(tmp_path: Path, capsys: pyte
     assert main(["validate", path]) == 1
     said = capsys.readouterr()
     assert said.out.startswith(f"{path}: RayCluster other: spec.headPodType: ")
-    assert f"{path}: note: skipped Service s\n" in said.err
-    assert said.err.endswith("2 RayClusters checked: 1 problem\n")
+    assert said.err == "2 RayClusters checked: 1 problem; skipped 1 Service\n"
 
 
 def test_every_file_is_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +54,7 @@ def test_every_file_is_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{missing}: cannot be read: No such file or directory"
     assert lines[1].startswith(f"{broken}: is not YAML: line 2, column 1: ")
-    assert lines[2] == f"{empty}: holds no RayCluster"
+    assert lines[2] == f"{empty}: contains no RayCluster of cluster.ray.io/v1"
     assert "headPodType" in lines[3] and len(lines) == 4
 
 
@@ -90,3 +89,35 @@ def test_colour_is_for_terminals_that_want_it(
     monkeypatch.setenv("NO_COLOR", no_color)
     main(["validate", write(tmp_path, BAD)])
     assert ("\033[31m" in screen.getvalue()) is coloured
+
+
+def test_what_is_skipped_is_counted_by_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    others = [{"kind": kind, "metadata": {"name": "x"}} for kind in ("Service", "Job", "Service")]
+    assert main(["validate", write(tmp_path, raw_cluster(), *others)]) == 0
+    assert capsys.readouterr().err == "1 RayCluster checked: nothing is wrong; skipped 1 Job, 2 Service\n"
+
+
+def test_kuberays_objects_are_named_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is said about the file does not contradict the note about the object in it."""
+    kinds = ("RayCluster", "RayJob")
+    path = write(tmp_path, *({"apiVersion": "ray.io/v1", "kind": k, "metadata": {"name": "x"}} for k in kinds))
+    assert main(["validate", path]) == 1
+    said = capsys.readouterr()
+    assert said.out == f"{path}: contains no RayCluster of cluster.ray.io/v1\n"
+    for kind in kinds:
+        assert f"{path}: note: skipped the {kind} x of KubeRay (ray.io/v1): ray-operator convert writes" in said.err
+
+
+def test_a_head_that_is_too_small_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is made all the same, so the exit code is 0."""
+    small = raw_cluster()
+    limits = small["spec"]["podTypes"][0]["podConfig"]["spec"]["containers"][0]["resources"]
+    limits["limits"]["memory"] = limits["requests"]["memory"] = "256Mi"
+    path = write(tmp_path, small)
+    assert main(["validate", path]) == 0
+    said = capsys.readouterr()
+    where = "spec.podTypes[0].podConfig.spec.containers[0].resources.limits.memory"
+    assert said.err.startswith(f"{path}: warning: {where}: its memory limit is 256Mi, and a head")
+    assert said.err.endswith("1 RayCluster checked: nothing is wrong, 1 warning\n")
+    assert main(["validate", "-o", "json", path]) == 0
+    assert [w["path"] for w in json.loads(capsys.readouterr().out)["warnings"]] == [where]
