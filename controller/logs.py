@@ -7,6 +7,7 @@ have to look at, ERROR for a defect.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import sys
@@ -27,8 +28,18 @@ QUIET_SECONDS = 60.0
 MAX_LINES = 1000
 
 _PREFIX = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?),([a-z0-9]([-a-z0-9]*[a-z0-9])?):")
-# A header with its value, and JSON Web Tokens wherever they are: service accounts and most of what kubeconfigs hold.
-_SECRETS = re.compile(r"((?i:bearer|basic)\s+)[\w.~+/=-]{6,}|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
+# Longer messages are cut before anything else is done with them: names and values in them come from anybody.
+MAX_CHARACTERS = 16_384
+CUT = " … [cut]"
+# A header with its value.
+_CREDENTIALS = re.compile(r"((?i:bearer|basic)\s{1,8})[\w.~+/=-]{6,}")
+# What has the form of a JSON Web Token: service accounts and most of what kubeconfigs hold. A match begins where a
+# run of its letters does, so that the search takes time in proportion to the text.
+_TOKENS = re.compile(r"(?<![\w-])([\w-]+)\.[\w-]+\.[\w-]*")
+# How a token's header, an object in base64, begins, and how long it is at least.
+_TOKEN_START, _TOKEN_LENGTH = "eyJ", 11
+# What moves the cursor of a terminal, ends a line or turns the direction of a text.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def set_up(level: str, form: str, stream: TextIO | None = None) -> None:
@@ -81,12 +92,14 @@ class Repeats(logging.Filter):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        # Line -> when it was written last, and how often it was left out since. Called under the handler's lock.
-        self._written: OrderedDict[tuple[int, str], tuple[float, int]] = OrderedDict()
+        # Digest of a line -> when it was written last, and how often it was left out since. Called under the
+        # handler's lock.
+        self._written: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """See logging.Filter."""
-        line = (record.levelno, record.getMessage())
+        said = f"{record.levelno} {record.getMessage()}"[:MAX_CHARACTERS]
+        line = hashlib.blake2b(said.encode(errors="replace"), digest_size=16).digest()
         now = self._clock()
         last, left_out = self._written.get(line, (-QUIET_SECONDS, 0))
         if now - last < QUIET_SECONDS:
@@ -108,10 +121,32 @@ def cluster_of(record: logging.LogRecord) -> tuple[str, str] | None:
 
 
 def text_of(record: logging.LogRecord, formatter: logging.Formatter) -> str:
-    """Message and traceback, without secrets."""
-    text = record.getMessage()
+    """Message and traceback: of bounded length, without secrets, and without a terminal's control characters."""
+    text = _cut(record.getMessage())
     if left_out := getattr(record, "left_out", 0):
         text += f" ({left_out} more like this since)"
     if record.exc_info:
-        text += "\n" + formatter.formatException(record.exc_info)
-    return _SECRETS.sub(lambda found: f"{found[1] or ''}[secret]", text)
+        text += "\n" + _cut(formatter.formatException(record.exc_info))
+    return _CONTROL.sub(_escaped, without_secrets(text))
+
+
+def without_secrets(text: str) -> str:
+    """The text with credentials and tokens left out, in time proportional to its length."""
+    return _TOKENS.sub(_without_token, _CREDENTIALS.sub(r"\1[secret]", text))
+
+
+def _without_token(found: re.Match[str]) -> str:
+    start = found[1].find(_TOKEN_START)
+    return f"{found[1][:start]}[secret]" if 0 <= start <= len(found[1]) - _TOKEN_LENGTH else found[0]
+
+
+def _cut(text: str) -> str:
+    """At most MAX_CHARACTERS, up to white space: half a token is a secret too, and does not look like one."""
+    if len(text) <= MAX_CHARACTERS:
+        return text
+    kept = text[:MAX_CHARACTERS]
+    return kept[: max(kept.rfind(" "), kept.rfind("\n"), 0)] + CUT
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()

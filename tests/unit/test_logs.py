@@ -5,12 +5,23 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from controller.logs import OWN, QUIET_SECONDS, HumanFormatter, JsonFormatter, Repeats, set_up
+from controller.logs import (
+    MAX_CHARACTERS,
+    MAX_LINES,
+    OWN,
+    QUIET_SECONDS,
+    HumanFormatter,
+    JsonFormatter,
+    Repeats,
+    set_up,
+    without_secrets,
+)
 from controller.raycluster.model import Key
 
 PREFIX = Key("ray", "example").log_prefix
@@ -169,3 +180,48 @@ def test_what_only_developers_of_other_packages_understand_is_never_told() -> No
     defect = ("asyncio", logging.WARNING, "a defect")
     assert written("debug", *others, *own, defect) == ["asked", "answered", "a defect"]
     assert written("error", ("asyncio", logging.WARNING, "a defect"), ("controller.x", logging.WARNING, "late")) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["eyJ" * 400_000, "eyJ-" * 300_000, "bearer" + " " * 1_000_000, "a." * 500_000, "Bearer eyJ" * 100_000],
+    ids=["one run", "dashes", "spaces", "dots", "both"],
+)
+def test_a_hostile_message_costs_time_in_proportion_to_its_length(text: str) -> None:
+    """Measured as CPU time of this thread, against a bound that a quadratic search passes a thousand times over."""
+    started = time.thread_time()
+    without_secrets(text)
+    assert time.thread_time() - started < 2.0
+
+
+def test_a_long_message_is_cut_and_nothing_of_a_token_at_the_cut_stays(human: Log, structured: Log) -> None:
+    for log in (human, structured):
+        log.logger.warning("%s %s", "x " * (MAX_CHARACTERS // 2 - 10), TOKEN * 10)
+        written = log.stream.getvalue()
+        assert len(written) < MAX_CHARACTERS + 200
+        assert "[cut]" in written
+        assert "eyJ" not in written
+
+
+def test_a_traceback_of_any_length_is_cut(human: Log) -> None:
+    try:
+        raise ValueError("x y" * MAX_CHARACTERS)
+    except ValueError:
+        human.logger.exception("the pass failed")
+    assert len(human.stream.getvalue()) < 3 * MAX_CHARACTERS
+
+
+def test_a_terminal_is_not_moved_by_what_names_contain(human: Log) -> None:
+    human.logger.warning("bad value \x1b[2J\x1b[1;1H\r\x85\u202e and\nmore")
+    written = human.stream.getvalue()
+    assert not {"\x1b", "\r", "\x85", "\u202e"} & set(written)
+    assert "\\x1b[2J" in written
+    assert len(written.splitlines()) == 2
+
+
+def test_what_is_remembered_of_lines_is_bounded_in_bytes() -> None:
+    repeats = Repeats()
+    for number in range(MAX_LINES + 10):
+        repeats.filter(logging.LogRecord("controller.x", logging.INFO, "", 0, f"{number} " + "x" * 10_000, (), None))
+    assert len(repeats._written) == MAX_LINES
+    assert sum(len(line) for line in repeats._written) <= 16 * MAX_LINES
