@@ -1,7 +1,8 @@
 """What the operator serves: metrics, health and a status page. Nothing here accepts anything but GET and HEAD.
 
 Anybody who reaches the port may connect, so everything is bounded: connections at a time, the seconds that one may
-last, the size of a request. Nothing a client sends is more than looked up.
+last, the size of a request. Nothing a client sends is more than looked up. When all connections are taken, the oldest
+of those that have not finished their request makes room: clients that connect and stay silent never keep probes out.
 """
 
 from __future__ import annotations
@@ -87,8 +88,9 @@ class _BoundedServer(ThreadingHTTPServer):
         self.routes = routes
         self._certificates = certificates
         self._lock = threading.Lock()
-        # Open connections, and since when.
+        # Open connections, and since when, the oldest first; and those of them whose request is being answered.
         self._open: dict[Any, float] = {}
+        self._answering: set[Any] = set()
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
@@ -109,13 +111,24 @@ class _BoundedServer(ThreadingHTTPServer):
     def verify_request(self, request: Any, client_address: Any) -> bool:
         with self._lock:
             if len(self._open) >= MAX_CONNECTIONS:
-                return False
+                leaving = next((c for c in self._open if c not in self._answering), None)
+                if leaving is None:
+                    return False
+                self._open.pop(leaving)
+                _hang_up(leaving)
             self._open[request] = time.monotonic()
             return True
+
+    def answering(self, request: Any) -> None:
+        """The connection's request is complete: it keeps its place until it has its answer."""
+        with self._lock:
+            if request in self._open:
+                self._answering.add(request)
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
             self._open.pop(request, None)
+            self._answering.discard(request)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
@@ -124,12 +137,17 @@ class _BoundedServer(ThreadingHTTPServer):
         with self._lock:
             late = [connection for connection, since in self._open.items() if since < oldest]
         for connection in late:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+            _hang_up(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         # Clients go away, or speak no TLS: nothing that anybody could do something about.
         log.debug("a connection to the metrics port failed", exc_info=True)
+
+
+def _hang_up(connection: Any) -> None:
+    """End a connection; the thread that reads from it comes to its end."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -143,6 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def _answer(self, with_body: bool) -> None:
+        self.server.answering(self.connection)
         reply = self._reply()
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.content_type)

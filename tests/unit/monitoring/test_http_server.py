@@ -6,6 +6,7 @@ import http.client
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,24 +73,65 @@ def idle(server: Server) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout=10)
 
 
-def test_clients_that_trickle_are_ended_and_more_than_so_many_not_listened_to(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MAX_CONNECTIONS", 2)
+def test_clients_that_trickle_are_ended(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = [idle(server), idle(server)]
     for client in slow:
         client.sendall(b"GET / HT")
-    # The third is closed without a word, as soon as the two are known.
     eventually(lambda: len(server._server._open) == 2)
-    refused = idle(server)
-    assert refused.recv(1) == b""
     monkeypatch.setattr(module, "MAX_SECONDS", 0.0)
     assert [client.recv(1) for client in slow] == [b"", b""]
     monkeypatch.setattr(module, "MAX_SECONDS", 10.0)
     eventually(lambda: not server._server._open)
     assert ask(server)[0] == 200
-    for client in (*slow, refused):
+    for client in slow:
         client.close()
+
+
+def test_the_oldest_silent_client_makes_room_for_a_probe(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_CONNECTIONS", 2)
+    oldest = idle(server)
+    eventually(lambda: len(server._server._open) == 1)
+    second = idle(server)
+    eventually(lambda: len(server._server._open) == 2)
+    assert ask(server)[0] == 200
+    assert oldest.recv(1) == b""
+    second.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    assert second.recv(8) == b"HTTP/1.0"
+    oldest.close()
+    second.close()
+
+
+def test_silent_clients_beyond_all_limits_keep_no_probe_out(server: Server) -> None:
+    silent = [idle(server) for _ in range(4 * module.MAX_CONNECTIONS)]
+    assert [ask(server)[0] for _ in range(16)] == [200] * 16
+    assert len(server._server._open) <= module.MAX_CONNECTIONS
+    for client in silent:
+        client.close()
+
+
+def test_a_request_that_is_being_answered_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_CONNECTIONS", 1)
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow(_: str) -> Reply:
+        asked.set()
+        answer.wait(10)
+        return Reply(b"at last")
+
+    server = Server("127.0.0.1", 0, {"/": slow})
+    server.start()
+    try:
+        first = idle(server)
+        first.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert asked.wait(10)
+        refused = idle(server)
+        assert refused.recv(1) == b""
+        answer.set()
+        assert first.recv(8) == b"HTTP/1.0"
+        first.close()
+        refused.close()
+    finally:
+        server.stop()
 
 
 def certificate(directory: Path, name: str) -> Tls:
