@@ -15,16 +15,16 @@ from typing import Any, TypeVar
 from .heads.credentials import CredentialFolder
 from .heads.fenced import FencedHeads
 from .heads.polled import PolledHeads
-from .kube.client import Api, ApiError
+from .kube.client import ApiError, Client, WatchClient
 from .kube.election import Election
 from .kube.events import WARNING, Events
-from .kube.leadership import FencedApi, Leadership
+from .kube.leadership import FencedClient, Leadership
 from .kube.store import Store, Stored, Stores
 from .kube.watch import Watcher
 from .kube.workqueue import NEWS_SECONDS, WorkQueue
 from .monitoring.collectors import ClusterCollector, StateCollector
 from .monitoring.health import Health, Loop
-from .monitoring.instrumented import MeasuredApi, MeasuredGcsClient
+from .monitoring.instrumented import MeasuredClient, MeasuredGcsClient, MeasuredWatchClient
 from .monitoring.metrics import Metrics
 from .monitoring.pass_metrics import Recorder
 from .objects.labels import CLUSTER_LABEL
@@ -53,7 +53,7 @@ class LeaseAt:
 
     namespace: str
     identity: str
-    api: Api
+    client: Client
 
 
 class Operator:
@@ -64,7 +64,7 @@ class Operator:
 
     def __init__(
         self,
-        api: Api,
+        client: WatchClient,
         namespaces: tuple[str, ...] = (),
         workers: int = 4,
         lease: LeaseAt | None = None,
@@ -85,8 +85,8 @@ class Operator:
             pods=Store(lambda p: p.cluster, self._queue.add, self._scopes, self._listed),
             services=Store(_cluster_of_service, self._queue.add, self._scopes, self._listed),
         )
-        measured = MeasuredApi(api, self.metrics)
-        writes = FencedApi(measured, self.leadership)
+        measured = MeasuredWatchClient(client, self.metrics)
+        writes = FencedClient(measured, self.leadership)
         self.heads = PolledHeads(
             self._queue.add_news,
             connect=functools.partial(MeasuredGcsClient, self.metrics),
@@ -115,7 +115,7 @@ class Operator:
 
     def _candidate(self, lease: LeaseAt) -> Election:
         return Election(
-            MeasuredApi(lease.api, self.metrics),
+            MeasuredClient(lease.client, self.metrics),
             lease.namespace,
             lease.identity,
             self.leadership,
@@ -123,13 +123,13 @@ class Operator:
             on_failure=self.metrics.lease_failures.inc,
         )
 
-    def _watchers_of(self, api: MeasuredApi, namespace: str) -> list[threading.Thread]:
+    def _watchers_of(self, client: MeasuredWatchClient, namespace: str) -> list[threading.Thread]:
         def watch(
             resource: str, store: Store[T], convert: Callable[[dict[str, Any]], T], selector: str = ""
         ) -> threading.Thread:
             name = f"watch-{resource}-{namespace or 'all'}"
             loop = self.health.loop(name, WATCH_LIMIT_SECONDS)
-            timed = api.for_watch(resource, namespace, loop.turn)
+            timed = client.for_watch(resource, namespace, loop.turn)
             watcher = Watcher(timed, resource, namespace, store, convert, selector=selector, stop=self._stop)
             return threading.Thread(target=watcher.run, name=name, daemon=True)
 

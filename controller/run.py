@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from uuid import uuid4
 
-from .kube.client import Api
+from .kube.client import HttpClient
 from .logs import set_up
 from .monitoring.http_server import Server
 from .monitoring.routes import routes
@@ -33,7 +33,7 @@ def serve(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     set_up(options.log_level, options.log_format)
     try:
-        api = Api.from_environment(options.context)
+        client = HttpClient.from_environment(options.context)
         lease = _lease(options)
     except Exception as error:
         # A kubeconfig is anybody's file: reading it may fail in any way.
@@ -41,7 +41,7 @@ def serve(arguments: Sequence[str]) -> int:
         print(f"ray-operator: no usable Kubernetes configuration: {reason}; set KUBECONFIG", file=sys.stderr)
         return 1
     operator = Operator(
-        api,
+        client,
         options.namespaces,
         options.workers,
         lease,
@@ -63,7 +63,7 @@ def _lease(options: Options) -> LeaseAt | None:
         return None
     # The pod's name, and something that its next container will not share.
     identity = f"{socket.gethostname()}_{uuid4().hex[:8]}"
-    return LeaseAt(options.lease_namespace, identity, Api.from_environment(options.context, LEASE_READ_SECONDS))
+    return LeaseAt(options.lease_namespace, identity, HttpClient.from_environment(options.context, LEASE_READ_SECONDS))
 
 
 def _server(operator: Operator, options: Options) -> Server | None:

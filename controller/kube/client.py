@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 from urllib.parse import quote, urlencode
 
 import orjson
 import urllib3
-from kubernetes import client, config
+from kubernetes import client as kubernetes_client
+from kubernetes import config
 
 from controller.raycluster.model import API_VERSION, PLURAL
+
+Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete"]
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 _CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
+# Resources outside the core group -> their group and version.
+_GROUPS = {PLURAL: API_VERSION, "leases": "coordination.k8s.io/v1"}
+_METHODS: Mapping[Verb, str] = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 
 # A peer that vanished without a word is noticed within half a minute, on idle watches too.
 _SOCKET_OPTIONS = [
@@ -48,27 +55,90 @@ class ApiError(Exception):
         self.retry_after = retry_after
 
 
-class Api:
-    """A connection pool to one API server, safe to use from many threads."""
+@dataclass(frozen=True)
+class Request:
+    """One request to the API server, in its own terms: a verb, what it is about, and what goes with it.
+
+    ``resource``: the plural (``pods``). ``namespace``: empty for all namespaces. ``name``: empty for a collection.
+    """
+
+    verb: Verb
+    resource: str
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    content_type: str = "application/json"
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return _METHODS.get(self.verb, "GET")
+
+    @property
+    def writes(self) -> bool:
+        """Whether it asks for a change."""
+        return self.verb in _METHODS
+
+    @property
+    def full_resource(self) -> str:
+        """The resource with its subresource, as RBAC names it: ``pods``, ``rayclusters/status``."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+
+    @property
+    def path(self) -> str:
+        """The URL path."""
+        group = _GROUPS.get(self.resource)
+        base = f"/apis/{group}" if group else "/api/v1"
+        namespace = f"namespaces/{quote(self.namespace)}" if self.namespace else ""
+        parts = (namespace, self.resource, quote(self.name), self.subresource)
+        return "/".join([base, *(part for part in parts if part)])
+
+
+class Client(Protocol):
+    """What sends requests to the API server."""
+
+    def send(self, request: Request) -> dict[str, Any]:
+        """The parsed answer.
+
+        Raises:
+            ApiError: the server refused, or did not answer in time.
+        """
+
+
+class WatchClient(Client, Protocol):
+    """A client that can also keep a watch open."""
+
+    def watch(self, request: Request, read_seconds: float) -> Iterator[dict[str, Any]]:
+        """The events of a watch, until the server ends it. ``read_seconds``: the longest silence to wait through.
+
+        Raises:
+            ApiError: the server refused, the connection broke, or a line is not JSON.
+        """
+
+
+class HttpClient:
+    """A connection pool to one API server, safe to use from many threads. A WatchClient."""
 
     def __init__(
-        self, configuration: client.Configuration, connections: int = 48, read_seconds: float = READ_SECONDS
+        self, configuration: kubernetes_client.Configuration, connections: int = 48, read_seconds: float = READ_SECONDS
     ) -> None:
         configuration.connection_pool_maxsize = connections
         configuration.socket_options = _SOCKET_OPTIONS
         self._configuration = configuration
-        self._pool: urllib3.PoolManager = client.ApiClient(configuration).rest_client.pool_manager
+        self._pool: urllib3.PoolManager = kubernetes_client.ApiClient(configuration).rest_client.pool_manager
         self._host = configuration.host.rstrip("/")
         self._read_seconds = read_seconds
 
     @classmethod
-    def from_environment(cls, context: str | None = None, read_seconds: float = READ_SECONDS) -> Api:
+    def from_environment(cls, context: str | None = None, read_seconds: float = READ_SECONDS) -> HttpClient:
         """In-cluster configuration where there is one, else the kubeconfig. An answer may take ``read_seconds``.
 
         Raises:
             kubernetes.config.ConfigException: neither is there.
         """
-        configuration = client.Configuration()
+        configuration = kubernetes_client.Configuration()
         try:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         except config.ConfigException:
@@ -77,40 +147,22 @@ class Api:
             )
         return cls(configuration, read_seconds=read_seconds)
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-    ) -> dict[str, Any]:
-        """One request, its answer parsed.
-
-        Raises:
-            ApiError: the server refused, or did not answer in time.
-        """
-        response = self._send(
-            method,
-            path,
-            query,
-            body=orjson.dumps(body) if body is not None else None,
-            headers={"Content-Type": content_type},
+    def send(self, request: Request) -> dict[str, Any]:
+        """See Client."""
+        response = self._exchange(
+            request,
+            body=orjson.dumps(request.body) if request.body is not None else None,
+            headers={"Content-Type": request.content_type},
             timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=self._read_seconds),
         )
         if response.status >= 400:
             raise _error(response, response.data)
-        parsed: dict[str, Any] = _parse(response.data)
-        return parsed
+        return _parse(response.data)
 
-    def stream(self, path: str, query: Mapping[str, str], read_seconds: float) -> Iterator[dict[str, Any]]:
-        """The events of a watch, until the server ends it.
-
-        Raises:
-            ApiError: the server refused, the connection broke, or a line is not JSON.
-        """
+    def watch(self, request: Request, read_seconds: float) -> Iterator[dict[str, Any]]:
+        """See WatchClient."""
         timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=read_seconds)
-        response = self._send("GET", path, query, timeout=timeout, preload_content=False)
+        response = self._exchange(request, timeout=timeout, preload_content=False)
         try:
             if response.status >= 400:
                 raise _error(response, response.read())
@@ -123,7 +175,7 @@ class Api:
             # A half-read stream cannot go back into the pool.
             response.close()
 
-    def _send(self, method: str, path: str, query: Mapping[str, str] | None, **options: Any) -> Any:
+    def _exchange(self, request: Request, **options: Any) -> Any:
         headers: dict[str, str] = {"Accept": "application/json", **options.pop("headers", {})}
         try:
             # Asked for each request: it re-reads a service account token that has been rotated.
@@ -131,9 +183,9 @@ class Api:
         except (config.ConfigException, OSError) as error:
             raise ApiError(0, "NoToken", f"the service account's token cannot be read: {error}") from error
         headers |= {s["key"]: s["value"] for s in settings.values() if s["in"] == "header"}
-        url = self._host + path + (f"?{urlencode(query)}" if query else "")
+        url = self._host + request.path + (f"?{urlencode(request.query)}" if request.query else "")
         try:
-            return self._pool.request(method, url, headers=headers, retries=False, **options)
+            return self._pool.request(request.method, url, headers=headers, retries=False, **options)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             self._suspect_connections()
             raise ApiError(0, "NoAnswer", f"{self._host} does not answer: {error}") from error
@@ -142,13 +194,6 @@ class Api:
         # What broke one connection may have taken the peer of every idle one too, and each of those would cost
         # a request's whole patience to find out.
         self._pool.clear()
-
-
-def path_of(resource: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
-    """The URL path of ``rayclusters``, or of a core resource such as ``pods``."""
-    base = f"/apis/{API_VERSION}" if resource == PLURAL else "/api/v1"
-    parts = [f"namespaces/{quote(namespace)}" if namespace else "", resource, quote(name), subresource]
-    return "/".join([base, *(part for part in parts if part)])
 
 
 def _lines(response: Any) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from .client import Api, ApiError
+from .client import ApiError, Client, Request
 from .leadership import Leadership, steady_clock
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Election:
 
     def __init__(
         self,
-        api: Api,
+        client: Client,
         namespace: str,
         identity: str,
         leadership: Leadership,
@@ -71,8 +71,8 @@ class Election:
         clock: Callable[[], float] = steady_clock,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._api = api
-        self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        self._client = client
+        self._namespace = namespace
         self._where = f"{namespace}/{LEASE_NAME}"
         self._identity = identity
         self._leadership = leadership
@@ -124,7 +124,7 @@ class Election:
 
     def _look(self) -> None:
         try:
-            found: _Record | None = _Record.of(self._api.request("GET", f"{self._path}/{LEASE_NAME}"))
+            found: _Record | None = _Record.of(self._client.send(Request("get", "leases", self._namespace, LEASE_NAME)))
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -167,9 +167,9 @@ class Election:
             },
         }
         if seen is None:
-            return _Record.of(self._api.request("POST", self._path, body=body))
+            return _Record.of(self._client.send(Request("create", "leases", self._namespace, body=body)))
         body["metadata"]["resourceVersion"] = seen.version
-        return _Record.of(self._api.request("PUT", f"{self._path}/{LEASE_NAME}", body=body))
+        return _Record.of(self._client.send(Request("update", "leases", self._namespace, LEASE_NAME, body=body)))
 
     def _fail(self, error: ApiError) -> None:
         self._on_failure()

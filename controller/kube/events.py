@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from controller.raycluster.model import API_VERSION, KIND, RayCluster, timestamp
 
-from .client import MERGE_PATCH, Api, ApiError, path_of
+from .client import MERGE_PATCH, ApiError, Client, Request
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +30,8 @@ REPEAT_SECONDS = 10.0
 class Events:
     """Posts Events: each thing once, and then counted. One that cannot be posted never holds up the work."""
 
-    def __init__(self, api: Api, clock: Callable[[], float] = time.time) -> None:
-        self._api = api
+    def __init__(self, client: Client, clock: Callable[[], float] = time.time) -> None:
+        self._client = client
         self._clock = clock
         self._lock = threading.Lock()
         # What was said (a digest) -> the Event's name, how often, and when last.
@@ -80,13 +80,14 @@ class Events:
         if count > 1:
             news = {"count": count, "lastTimestamp": body["lastTimestamp"]}
             try:
-                path = path_of("events", cluster.namespace, name)
-                self._api.request("PATCH", path, body=news, content_type=MERGE_PATCH)
+                self._client.send(
+                    Request("patch", "events", cluster.namespace, name, body=news, content_type=MERGE_PATCH)
+                )
                 return
             except ApiError as error:
                 if error.status != 404:
                     raise
-        self._api.request("POST", path_of("events", cluster.namespace), body={**body, "count": count})
+        self._client.send(Request("create", "events", cluster.namespace, body={**body, "count": count}))
 
 
 def _body(cluster: RayCluster, name: str, news: tuple[str, str, str], now: float) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from .client import Api, ApiError
+from .client import ApiError, Client, Request
 
 NOT_LEADER = "NotLeader"
 
@@ -42,26 +42,15 @@ class Leadership:
         self._resigned = True
 
 
-class FencedApi(Api):
-    """``api`` without writes while this process does not lead: they raise ApiError with the reason NotLeader."""
+class FencedClient:
+    """``client`` without writes while this process does not lead: they raise ApiError with the reason NotLeader."""
 
-    def __init__(self, api: Api, leadership: Leadership) -> None:
-        self._api = api
+    def __init__(self, client: Client, leadership: Leadership) -> None:
+        self._client = client
         self._leadership = leadership
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-    ) -> dict[str, Any]:
-        """See Api."""
-        if method != "GET" and not self._leadership.leads():
+    def send(self, request: Request) -> dict[str, Any]:
+        """See Client."""
+        if request.writes and not self._leadership.leads():
             raise ApiError(0, NOT_LEADER, "this process does not lead")
-        return self._api.request(method, path, query, body, content_type)
-
-    def stream(self, path: str, query: Mapping[str, str], read_seconds: float) -> Iterator[dict[str, Any]]:
-        """See Api."""
-        return self._api.stream(path, query, read_seconds)
+        return self._client.send(request)

@@ -27,7 +27,7 @@ from typing import Any, Generic, TypeVar
 
 from controller.raycluster.model import PLURAL
 
-from .client import Api, ApiError, path_of
+from .client import ApiError, Request, WatchClient
 from .store import Store, Stored
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Watcher(Generic[T]):
 
     def __init__(
         self,
-        api: Api,
+        client: WatchClient,
         resource: str,
         namespace: str,
         store: Store[T],
@@ -79,10 +79,9 @@ class Watcher(Generic[T]):
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._api = api
+        self._client = client
         self._resource = resource
         self._namespace = namespace
-        self._path = path_of(resource, namespace)
         self._selector = {"labelSelector": selector} if selector else {}
         self._store = store
         self._convert = convert
@@ -156,7 +155,7 @@ class Watcher(Generic[T]):
         query = {**self._selector, "limit": str(PAGE_SIZE)}
         objects: list[T] = []
         while True:
-            page = self._api.request("GET", self._path, query)
+            page = self._client.send(Request("list", self._resource, self._namespace, query=query))
             try:
                 objects += [self._convert(item) for item in page.get("items") or ()]
                 token, version = page["metadata"].get("continue"), int(page["metadata"]["resourceVersion"])
@@ -189,8 +188,9 @@ class Watcher(Generic[T]):
             "resourceVersion": self._version,
             "timeoutSeconds": str(seconds),
         }
+        request = Request("watch", self._resource, self._namespace, query=query)
         count = 0
-        for event in self._api.stream(self._path, query, seconds + READ_MARGIN_SECONDS):
+        for event in self._client.watch(request, seconds + READ_MARGIN_SECONDS):
             self._handle(event)
             self._well()
             count += 1

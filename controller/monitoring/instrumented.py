@@ -10,58 +10,66 @@ from typing import Any
 
 from autoscaler.gcs.client import Credentials, DrainAnswer, DrainReason, GcsClient, GcsError
 from autoscaler.model import RayState, ReportedState
-from controller.kube.client import Api, ApiError
+from controller.kube.client import ApiError, Client, Request, WatchClient
 
 from .metrics import Metrics
 
 # Writes of which the watch has not told yet; older ones are forgotten.
 MAX_UNSEEN = 1000
 
-_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
+class MeasuredClient:
+    """Counts and times the requests of ``client``."""
 
-class MeasuredApi(Api):
-    """Counts and times the requests of ``api``."""
-
-    def __init__(self, api: Api, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
-        self._api = api
+    def __init__(self, client: Client, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
         self._metrics = metrics
         self._clock = clock
-        self._lags: dict[tuple[str, str], Lag] = {}
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-    ) -> dict[str, Any]:
-        """See Api."""
-        resource, namespace, name = parts_of(path)
-        verb = _VERBS.get(method) or ("get" if name else "list")
+    def send(self, request: Request) -> dict[str, Any]:
+        """See Client."""
         started = self._clock()
         try:
-            answer = self._api.request(method, path, query, body, content_type)
+            answer = self._client.send(request)
         except ApiError as error:
-            self._count(verb, resource, started, code_of(error))
+            self._timed(request, code_of(error), started)
             raise
-        self._count(verb, resource, started, "2xx")
-        if method != "GET":
-            self._wrote(resource.partition("/")[0], namespace, answer)
+        self._timed(request, "2xx", started)
         return answer
 
-    def stream(self, path: str, query: Mapping[str, str], read_seconds: float) -> Iterator[dict[str, Any]]:
-        """See Api."""
-        resource, _, _ = parts_of(path)
-        try:
-            yield from self._api.stream(path, query, read_seconds)
-        except ApiError as error:
-            self._metrics.api_requests.labels("watch", resource, code_of(error)).inc()
-            raise
-        self._metrics.api_requests.labels("watch", resource, "2xx").inc()
+    def _count(self, request: Request, code: str) -> None:
+        self._metrics.api_requests.labels(request.verb, request.full_resource, code).inc()
 
-    def for_watch(self, resource: str, namespace: str, on_turn: Callable[[], None]) -> Api:
+    def _timed(self, request: Request, code: str, started: float) -> None:
+        self._count(request, code)
+        self._metrics.api_seconds.labels(request.verb, request.full_resource).observe(self._clock() - started)
+
+
+class MeasuredWatchClient(MeasuredClient):
+    """Counts watches too, and measures how long they take to deliver the process's own writes."""
+
+    def __init__(self, client: WatchClient, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(client, metrics, clock)
+        self._watches = client
+        self._lags: dict[tuple[str, str], Lag] = {}
+
+    def send(self, request: Request) -> dict[str, Any]:
+        """See Client."""
+        answer = super().send(request)
+        if request.writes:
+            self._wrote(request, answer)
+        return answer
+
+    def watch(self, request: Request, read_seconds: float) -> Iterator[dict[str, Any]]:
+        """See WatchClient. A watch lasts as long as it may: it is counted, not timed."""
+        try:
+            yield from self._watches.watch(request, read_seconds)
+        except ApiError as error:
+            self._count(request, code_of(error))
+            raise
+        self._count(request, "2xx")
+
+    def for_watch(self, resource: str, namespace: str, on_turn: Callable[[], None]) -> WatchClient:
         """The same for one watcher: it also counts ends and events. ``on_turn`` is called whenever it does anything."""
         lag = self._lags[resource, namespace] = Lag(self._metrics.watch_lag_seconds.labels(resource).observe)
         restarts = {r: self._metrics.watch_restarts.labels(resource, r) for r in ("ended", "gone", "error")}
@@ -71,14 +79,10 @@ class MeasuredApi(Api):
             events.inc()
             lag.told(version, self._clock())
 
-        return _WatchApi(self, on_turn, told, lambda reason: restarts[reason].inc())
+        return _WatchersClient(self, on_turn, told, lambda reason: restarts[reason].inc())
 
-    def _count(self, verb: str, resource: str, started: float, code: str) -> None:
-        self._metrics.api_requests.labels(verb, resource, code).inc()
-        self._metrics.api_seconds.labels(verb, resource).observe(self._clock() - started)
-
-    def _wrote(self, resource: str, namespace: str, answer: Mapping[str, Any]) -> None:
-        lag = self._lags.get((resource, namespace)) or self._lags.get((resource, ""))
+    def _wrote(self, request: Request, answer: Mapping[str, Any]) -> None:
+        lag = self._lags.get((request.resource, request.namespace)) or self._lags.get((request.resource, ""))
         version = (answer.get("metadata") or {}).get("resourceVersion")
         if lag and version:
             lag.wrote(int(version), self._clock())
@@ -116,35 +120,32 @@ class Lag:
             self._observe(now - when)
 
 
-class _WatchApi(Api):
+class _WatchersClient:
     """What one watcher talks to. ``told`` gets the version of each change, ``ended`` why a watch has ended."""
 
     def __init__(
-        self, api: Api, on_turn: Callable[[], None], told: Callable[[int], None], ended: Callable[[str], None]
+        self,
+        client: WatchClient,
+        on_turn: Callable[[], None],
+        told: Callable[[int], None],
+        ended: Callable[[str], None],
     ) -> None:
-        self._api = api
+        self._client = client
         self._on_turn = on_turn
         self._told = told
         self._ended = ended
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-    ) -> dict[str, Any]:
-        """See Api."""
+    def send(self, request: Request) -> dict[str, Any]:
+        """See Client."""
         self._on_turn()
-        return self._api.request(method, path, query, body, content_type)
+        return self._client.send(request)
 
-    def stream(self, path: str, query: Mapping[str, str], read_seconds: float) -> Iterator[dict[str, Any]]:
-        """See Api."""
+    def watch(self, request: Request, read_seconds: float) -> Iterator[dict[str, Any]]:
+        """See WatchClient."""
         self._on_turn()
         reason = "ended"
         try:
-            for event in self._api.stream(path, query, read_seconds):
+            for event in self._client.watch(request, read_seconds):
                 self._on_turn()
                 reason = self._saw(event)
                 yield event
@@ -220,18 +221,6 @@ class MeasuredGcsClient(GcsClient):
 
     def _count(self, method: str, started: float, outcome: str) -> None:
         self._metrics.gcs_seconds.labels(method, outcome).observe(self._now() - started)
-
-
-def parts_of(path: str) -> tuple[str, str, str]:
-    """Resource with its subresource (``pods``, ``rayclusters/status``), namespace and name of an API path."""
-    group, _, rest = path.strip("/").partition("/")
-    for _ in range(1 if group == "api" else 2):
-        _, _, rest = rest.partition("/")
-    namespace = ""
-    if rest.startswith("namespaces/"):
-        _, namespace, rest = (*rest.split("/", 2), "")[:3]
-    resource, name, sub = (*rest.split("/"), "", "")[:3]
-    return (f"{resource}/{sub}" if sub else resource), namespace, name
 
 
 def code_of(error: ApiError) -> str:

@@ -17,7 +17,7 @@ from autoscaler.provider import (
     TransientError,
 )
 from controller.heads.polled import Heads
-from controller.kube.client import JSON_PATCH, MERGE_PATCH, Api, ApiError, path_of
+from controller.kube.client import JSON_PATCH, MERGE_PATCH, ApiError, Client, Request
 from controller.kube.store import Store
 from controller.objects.labels import (
     DRAIN_BY_ANNOTATION,
@@ -93,9 +93,9 @@ class Applier:
     """One for all clusters; safe to use from many threads."""
 
     def __init__(
-        self, api: Api, pods: Store[PodView], services: Store[ServiceView], heads: Heads, executor: Executor
+        self, client: Client, pods: Store[PodView], services: Store[ServiceView], heads: Heads, executor: Executor
     ) -> None:
-        self._api = api
+        self._client = client
         self._pods = pods
         self._services = services
         self._heads = heads
@@ -127,7 +127,7 @@ class Applier:
                 cluster, spec, action.pod_type, action.name, attempt=action.attempt, head_ip=ip, head_uid=uid
             )
 
-        return KubernetesNodeProvider(self._api, self._pods, cluster, body_of, self._executor)
+        return KubernetesNodeProvider(self._client, self._pods, cluster, body_of, self._executor)
 
     def _drain(
         self, cluster: RayCluster, provider: KubernetesNodeProvider, action: RetirePod | DrainPod
@@ -176,7 +176,7 @@ class Applier:
     def _create_service(self, cluster: RayCluster, spec: ClusterSpec) -> None:
         body = build_service(cluster, spec)
         try:
-            answer = self._api.request("POST", path_of("services", cluster.namespace), body=body)
+            answer = self._client.send(Request("create", "services", cluster.namespace, body=body))
         except ApiError as error:
             if error.reason == "AlreadyExists":
                 raise self._service_taken(cluster) from error
@@ -201,7 +201,7 @@ class Applier:
         patch = [{"op": "test", "path": "/metadata/uid", "value": service.uid}]
         patch += [{"op": "add", "path": f"/spec/{name}", "value": wanted[name]} for name in ("selector", "ports")]
         try:
-            answer = self._api.request("PATCH", path_of("services", *service.key), body=patch, content_type=JSON_PATCH)
+            answer = self._client.send(Request("patch", "services", *service.key, body=patch, content_type=JSON_PATCH))
         except ApiError as error:
             if error.status == 404:
                 return
@@ -212,7 +212,7 @@ class Applier:
         # The uid makes the API server refuse (it is immutable) if another pod has the name by now.
         patch = {"metadata": {"uid": pod.uid, "annotations": annotations}}
         try:
-            answer = self._api.request("PATCH", path_of("pods", *pod.key), body=patch, content_type=MERGE_PATCH)
+            answer = self._client.send(Request("patch", "pods", *pod.key, body=patch, content_type=MERGE_PATCH))
         except ApiError as error:
             if error.status in (404, 409, 422):
                 return

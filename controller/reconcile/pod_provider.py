@@ -18,7 +18,7 @@ from autoscaler.provider import (
     QuotaExceededError,
     TransientError,
 )
-from controller.kube.client import Api, ApiError, path_of
+from controller.kube.client import ApiError, Client, Request
 from controller.kube.store import Store
 from controller.objects.views import PodView
 from controller.raycluster.model import Key, RayCluster
@@ -32,13 +32,13 @@ class KubernetesNodeProvider(NodeProvider):
 
     def __init__(
         self,
-        api: Api,
+        client: Client,
         pods: Store[PodView],
         cluster: RayCluster,
         body_of: Callable[[Launch], Mapping[str, Any]],
         executor: Executor,
     ) -> None:
-        self._api = api
+        self._client = client
         self._pods = pods
         self._cluster = cluster
         self._body_of = body_of
@@ -54,9 +54,9 @@ class KubernetesNodeProvider(NodeProvider):
         return list(self._executor.map(self._launch, launches))
 
     def _launch(self, launch: Launch) -> Outcome:
-        path = path_of("pods", self._cluster.namespace)
+        request = Request("create", "pods", self._cluster.namespace, body=self._body_of(launch))
         try:
-            pod = PodView.from_object(self._api.request("POST", path, body=self._body_of(launch)))
+            pod = PodView.from_object(self._client.send(request))
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 return Outcome(launch, error=typed(error))
@@ -67,7 +67,7 @@ class KubernetesNodeProvider(NodeProvider):
     def _adopt(self, launch: Launch) -> Outcome:
         """The name exists: from an earlier try of ours, whose answer was lost, or from somebody else."""
         try:
-            found = self._api.request("GET", path_of("pods", self._cluster.namespace, launch.name))
+            found = self._client.send(Request("get", "pods", self._cluster.namespace, launch.name))
         except ApiError as error:
             # Gone in the meantime: the next pass asks for it again.
             return Outcome(launch, error=TransientError(str(error)) if error.status == 404 else typed(error))
@@ -82,7 +82,7 @@ class KubernetesNodeProvider(NodeProvider):
         key = Key(self._cluster.namespace, node.name)
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": node.uid}}
         try:
-            self._api.request("DELETE", path_of("pods", *key), body=body)
+            self._client.send(Request("delete", "pods", *key, body=body))
         except ApiError as error:
             # 404, 409: gone, or another incarnation has the name; the one we meant does not exist.
             if error.status not in (404, 409):

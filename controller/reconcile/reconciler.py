@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
 from controller.heads.polled import Heads
-from controller.kube.client import Api, ApiError, path_of
+from controller.kube.client import ApiError, Client, Request
 from controller.kube.events import Events
 from controller.kube.store import Stores
 from controller.objects.labels import HEAD
@@ -66,7 +66,7 @@ class Reconciler:
 
     def __init__(
         self,
-        api: Api,
+        client: Client,
         stores: Stores,
         events: Events,
         heads: Heads,
@@ -76,10 +76,10 @@ class Reconciler:
         clock: Callable[[], float] = time.time,
         observer: Observer | None = None,
     ) -> None:
-        self._api = api
+        self._client = client
         self._stores = stores
-        self._applier = Applier(api, stores.pods, stores.services, heads, executor)
-        self._reporter = Reporter(api, stores.clusters, events, clock)
+        self._applier = Applier(client, stores.pods, stores.services, heads, executor)
+        self._reporter = Reporter(client, stores.clusters, events, clock)
         self._heads = heads
         self._settings = settings or Settings()
         self._clock = clock
@@ -145,7 +145,7 @@ class Reconciler:
     def _still_there(self, cluster: RayCluster) -> bool:
         """Asked before anything is made: that its pods go may be told before it is told that the cluster has gone."""
         try:
-            now = RayCluster.from_object(self._api.request("GET", path_of(PLURAL, *cluster.key)))
+            now = RayCluster.from_object(self._client.send(Request("get", PLURAL, *cluster.key)))
         except ApiError as error:
             if error.status == 404:
                 return False
@@ -231,10 +231,11 @@ class Reconciler:
 
     def _trial(self, cluster: RayCluster, spec: ClusterSpec, pod_type: PodType) -> Trial:
         """A field that the API server does not know keeps no pod from being made. It is told, and tried without."""
-        path, body = path_of("pods", cluster.namespace), trial_pod(cluster, spec, pod_type)
+        body = trial_pod(cluster, spec, pod_type)
         for unknown_fields in ("Strict", "Ignore"):
+            query = {"dryRun": "All", "fieldValidation": unknown_fields}
             try:
-                self._api.request("POST", path, {"dryRun": "All", "fieldValidation": unknown_fields}, body=body)
+                self._client.send(Request("create", "pods", cluster.namespace, query=query, body=body))
                 break
             except ApiError as error:
                 left_out = ignored(error)

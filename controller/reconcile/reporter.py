@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from controller.kube.client import JSON_PATCH, Api, ApiError, path_of
+from controller.kube.client import JSON_PATCH, ApiError, Client, Request
 from controller.kube.events import NORMAL, WARNING, Events
 from controller.kube.store import Store
 from controller.planning.actions import Action, summarize
@@ -29,8 +29,8 @@ DEMAND_SECONDS = 5.0
 class Reporter:
     """Writes statuses that differ, and posts each Event once."""
 
-    def __init__(self, api: Api, clusters: Store[RayCluster], events: Events, clock: Callable[[], float]) -> None:
-        self._api = api
+    def __init__(self, client: Client, clusters: Store[RayCluster], events: Events, clock: Callable[[], float]) -> None:
+        self._client = client
         self._clusters = clusters
         self._events = events
         self._clock = clock
@@ -101,9 +101,9 @@ class Reporter:
             {"op": "replace", "path": "/metadata/resourceVersion", "value": str(cluster.resource_version)},
             {"op": "add", "path": "/status", "value": status},
         ]
-        path = path_of(PLURAL, *cluster.key, subresource="status")
+        request = Request("patch", PLURAL, *cluster.key, "status", body=patch, content_type=JSON_PATCH)
         try:
-            answer = self._api.request("PATCH", path, body=patch, content_type=JSON_PATCH)
+            answer = self._client.send(request)
         except ApiError as error:
             if error.status in (404, 409):
                 return None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
-from controller.kube.client import JSON_PATCH, Api, ApiError
+from controller.kube.client import JSON_PATCH, ApiError, Request
 from controller.kube.store import Stores
 from controller.objects.views import PodView, ServiceView
 from controller.raycluster.model import RayCluster
@@ -39,7 +39,7 @@ class InlineExecutor(Executor):
         return future
 
 
-class FakeApi(Api):
+class FakeApi:
     """``log`` is what a watch would tell. ``writes`` counts what changed something, as (method, resource)."""
 
     def __init__(self, pod_quota: int | None = None) -> None:
@@ -55,30 +55,27 @@ class FakeApi(Api):
         self.dies_after: int | None = None
         self.version = 100
 
-    def request(
-        self, method: str, path: str, query: Any = None, body: Any = None, content_type: str = "application/json"
-    ) -> dict[str, Any]:
-        parts = path.split("/namespaces/")[1].split("/")
-        namespace, resource, name, sub = (*parts, "", "")[:4]
-        trial = bool(query and "dryRun" in query)
+    def send(self, request: Request) -> dict[str, Any]:
+        resource, body = request.resource, request.body
+        trial = "dryRun" in request.query
         if trial:
             self.trials.append(copy.deepcopy(body))
-        if error := self.refuse(method, resource, name or body["metadata"].get("name", "trial")):
+        if error := self.refuse(request.method, resource, request.name or body["metadata"].get("name", "trial")):
             raise error
         if trial:
             return copy.deepcopy(dict(body))
         if resource == "events":
             self.events.append(body)
             return {}
-        key = (resource, namespace, name)
-        if method == "POST":
-            return self._create(resource, namespace, copy.deepcopy(body))
+        key = (resource, request.namespace, request.name)
+        if request.verb == "create":
+            return self._create(resource, request.namespace, copy.deepcopy(body))
         if key not in self.objects:
-            raise ApiError(404, "NotFound", f'{resource} "{name}" not found')
-        if method == "DELETE":
+            raise ApiError(404, "NotFound", f'{resource} "{request.name}" not found')
+        if request.verb == "delete":
             return self._delete(key, body)
-        if method == "PATCH":
-            return self._patch(key, body, content_type, sub)
+        if request.verb == "patch":
+            return self._patch(key, request)
         return copy.deepcopy(self.objects[key])
 
     def names(self, resource: str) -> list[str]:
@@ -143,19 +140,19 @@ class FakeApi(Api):
         self._keep("MODIFIED", key, {**self.objects[key], "metadata": {**metadata, "deletionTimestamp": NOW_TEXT}})
         return self._written("DELETE", key[0], copy.deepcopy(self.objects[key]))
 
-    def _patch(self, key: Path, patch: Any, content_type: str, sub: str) -> dict[str, Any]:
+    def _patch(self, key: Path, request: Request) -> dict[str, Any]:
         obj = copy.deepcopy(self.objects[key])
         before = copy.deepcopy(obj)
-        if content_type == JSON_PATCH:
-            for operation in patch:
+        if request.content_type == JSON_PATCH:
+            for operation in request.body:
                 _json_patch(obj, operation)
         else:
-            _merge(obj, patch)
+            _merge(obj, request.body)
         if obj["metadata"]["uid"] != before["metadata"]["uid"]:
             raise ApiError(422, "Invalid", "metadata.uid: Invalid value: field is immutable")
         if obj["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]:
             raise ApiError(409, "Conflict", "the object has been modified")
-        if sub == "status":
+        if request.subresource == "status":
             obj = {**before, "status": obj["status"]}
         if obj == before:
             return obj

@@ -10,7 +10,7 @@ import pytest
 from kubernetes import client, config
 
 from autoscaler.provider import Launch, NodeProvider
-from controller.kube.client import Api
+from controller.kube.client import HttpClient
 from controller.kube.store import Store
 from controller.objects.pod import build_pod
 from controller.objects.views import PodView
@@ -36,7 +36,7 @@ def provider(kube: Kube, example: dict[str, Any]) -> Iterator[NodeProvider]:
 
     pods: Store[PodView] = Store(lambda p: p.cluster, lambda key: None)
     with ThreadPoolExecutor(1) as executor:
-        yield KubernetesNodeProvider(Api(configuration), pods, cluster, body_of, executor)
+        yield KubernetesNodeProvider(HttpClient(configuration), pods, cluster, body_of, executor)
 
 
 class TestKubernetes(NodeProviderContract):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.kube.client import Api, ApiError
+from controller.kube.client import ApiError, Request, WatchClient
 from controller.monitoring.http_server import Reply
 from controller.monitoring.routes import routes
 from controller.operator import LeaseAt, Operator
@@ -30,19 +30,17 @@ class Watched(FakeApi):
         self.over = threading.Event()
         self.silent = False
 
-    def request(
-        self, method: str, path: str, query: Any = None, body: Any = None, content_type: str = "application/json"
-    ) -> dict[str, Any]:
+    def send(self, request: Request) -> dict[str, Any]:
         with self.lock:
-            if method == "GET" and "/namespaces/" not in path:
+            if request.verb == "list":
                 if self.silent:
                     raise ApiError(0, "NoAnswer", "nobody there")
-                items = [dict(o) for o in self.of(path.rpartition("/")[2])]
+                items = [dict(o) for o in self.of(request.resource)]
                 return {"metadata": {"resourceVersion": str(self.version)}, "items": items}
-            return super().request(method, path, query, body, content_type)
+            return super().send(request)
 
-    def stream(self, path: str, query: Mapping[str, str], read_seconds: float) -> Iterator[dict[str, Any]]:
-        resource, version = path.rpartition("/")[2], int(query["resourceVersion"])
+    def watch(self, request: Request, read_seconds: float) -> Iterator[dict[str, Any]]:
+        resource, version = request.resource, int(request.query["resourceVersion"])
         while not self.over.wait(0.01):
             with self.lock:
                 news = [e for e in self.log if e[1] == resource and int(e[2]["metadata"]["resourceVersion"]) > version]
@@ -62,7 +60,7 @@ def api() -> Iterator[Watched]:
 class Running:
     """An operator that is started and stopped, and what it serves."""
 
-    def __init__(self, api: Api, lease: LeaseAt | None = None) -> None:
+    def __init__(self, api: WatchClient, lease: LeaseAt | None = None) -> None:
         self.operator = Operator(api, (), 2, lease)
         self.routes = routes(self.operator, ())
 
@@ -136,7 +134,7 @@ def test_a_loop_that_is_stuck_makes_it_unwell(api: Watched) -> None:
 
 def test_one_that_stands_by_is_ready_and_writes_nothing_until_the_lease_is_its_own(api: Watched) -> None:
     leases = LeaseApi()
-    leases.request("POST", "/apis/coordination.k8s.io/v1/namespaces/ops/leases", body=held("somebody"))
+    leases.send(Request("create", "leases", "ops", body=held("somebody")))
     with Running(api, at(leases, "b")) as running:
         eventually(lambda: running.get("/readyz").status == 200)
         eventually(lambda: running.value("queue_wait_seconds_count"))
@@ -155,7 +153,7 @@ def test_stopping_gives_the_lease_up_after_the_last_write(api: Watched) -> None:
     assert leases.spec["holderIdentity"] == ""
     api.writes.clear()
     with pytest.raises(ApiError):
-        running.operator._reconciler._api.request("POST", "/api/v1/namespaces/ray/pods", body={"metadata": {}})
+        running.operator._reconciler._client.send(Request("create", "pods", "ray", body={"metadata": {}}))
     assert api.writes == []
 
 

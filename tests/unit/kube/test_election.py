@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from controller.heads.fenced import FencedHeads
-from controller.kube.client import Api, ApiError
+from controller.kube.client import ApiError, Request
 from controller.kube.election import DEADLINE_SECONDS, LEASE_SECONDS, LOOK_SECONDS, RENEW_SECONDS, Election
-from controller.kube.leadership import NOT_LEADER, FencedApi, Leadership
+from controller.kube.leadership import NOT_LEADER, FencedClient, Leadership
 from tests.fakes.heads import FakeHeads
 
 
-class LeaseApi(Api):
+class LeaseApi:
     """One Lease, with the API server's optimistic concurrency. ``down`` makes every request fail."""
 
     def __init__(self) -> None:
@@ -24,8 +24,9 @@ class LeaseApi(Api):
         self.versions = itertools.count(1)
         self.requests: list[str] = []
 
-    def request(self, method: str, path: str, query: Any = None, body: Any = None, content_type: str = "") -> Any:
-        assert path.startswith("/apis/coordination.k8s.io/v1/namespaces/ops/leases")
+    def send(self, request: Request) -> Any:
+        assert request.path.startswith("/apis/coordination.k8s.io/v1/namespaces/ops/leases")
+        method, body = request.method, request.body
         self.requests.append(method)
         if self.down:
             raise self.down
@@ -141,14 +142,14 @@ def test_the_deadline_counts_from_before_the_question(api: LeaseApi) -> None:
     """A renewal whose answer takes long gives no more time than one whose answer is there at once."""
     first = Candidate(api, "a")
     first.run(0)
-    put = api.request
+    put = api.send
 
-    def slow(*args: Any, **kwargs: Any) -> Any:
-        answer = put(*args, **kwargs)
+    def slow(request: Request) -> Any:
+        answer = put(request)
         first.now += 4
         return answer
 
-    api.request = slow  # type: ignore[method-assign]
+    api.send = slow  # type: ignore[method-assign]
     first.now = 2
     first.election.turn()
     first.now = 2 + DEADLINE_SECONDS - 0.01
@@ -166,7 +167,7 @@ def test_a_leader_that_was_paused_does_not_write_when_it_goes_on(api: LeaseApi) 
     first.now = 30
     assert not first.leads
     with pytest.raises(ApiError) as refused:
-        FencedApi(api, first.leadership).request("POST", api_path())
+        FencedClient(api, first.leadership).send(Request("create", "leases", "ops"))
     assert refused.value.reason == NOT_LEADER
     first.due = 30
     first.run(40)
@@ -280,13 +281,9 @@ def test_reads_are_never_fenced_and_heads_are_told_nothing_without_the_lead(api:
     first = Candidate(api, "a")
     first.run(0)
     first.now = 11
-    assert FencedApi(api, first.leadership).request("GET", api_path() + "/ray-operator")
+    assert FencedClient(api, first.leadership).send(Request("get", "leases", "ops", "ray-operator"))
     heads = FakeHeads()
     fenced = FencedHeads(heads, first.leadership)
     assert not fenced.drain(("ns", "c"), b"1" * 28, "idle")  # type: ignore[arg-type]
     fenced.report(("ns", "c"), None)  # type: ignore[arg-type]
     assert (heads.drained, heads.reports) == ([], [])
-
-
-def api_path() -> str:
-    return "/apis/coordination.k8s.io/v1/namespaces/ops/leases"

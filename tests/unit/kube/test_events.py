@@ -6,24 +6,22 @@ from typing import Any
 
 import pytest
 
-from controller.kube.client import Api, ApiError
+from controller.kube.client import ApiError, Request
 from controller.kube.events import NORMAL, REPEAT_SECONDS, WARNING, Events
 from tests.support.builders import NOW, NOW_TEXT, UID, cluster
 
 Call = tuple[str, str, dict[str, Any]]
 
 
-class EventApi(Api):
+class EventApi:
     """Keeps what is posted; ``error`` is raised for the next request."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.error: ApiError | None = None
 
-    def request(
-        self, method: str, path: str, query: Any = None, body: Any = None, content_type: str = "application/json"
-    ) -> dict[str, Any]:
-        self.calls.append((method, path.rpartition("/")[2], body))
+    def send(self, request: Request) -> dict[str, Any]:
+        self.calls.append((request.method, request.name or request.resource, request.body))
         error, self.error = self.error, None
         if error:
             raise error

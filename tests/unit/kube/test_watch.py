@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from controller.kube.client import Api, ApiError
+from controller.kube.client import ApiError, Request
 from controller.kube.store import Store
 from controller.kube.watch import Backoff, Watcher
 from controller.objects.views import PodView
@@ -20,7 +20,7 @@ Answer = dict[str, Any] | ApiError | list[Any]
 LOST = ApiError(0, "ConnectionLost", "reset by peer")
 
 
-class Script(Api):
+class Script:
     """Answers what the script says, one entry per request: a page, an error, or a stream of events and errors.
 
     It is its own clock and its own stop: streams last ten seconds unless an int says otherwise, and the end of the
@@ -36,9 +36,9 @@ class Script(Api):
         self.now = 0.0
         self.stop = Stop(self)
 
-    def _next(self, path: str, query: Mapping[str, str] | None) -> Answer:
-        assert path == self.path
-        self.asked.append(dict(query or {}))
+    def _next(self, request: Request) -> Answer:
+        assert request.path == self.path
+        self.asked.append(dict(request.query))
         answer = self.answers.pop(0)
         if not self.answers:
             self.stop.set()
@@ -46,17 +46,15 @@ class Script(Api):
             raise answer
         return answer
 
-    def request(
-        self, method: str, path: str, query: Any = None, body: Any = None, content_type: str = ""
-    ) -> dict[str, Any]:
-        page = self._next(path, query)
+    def send(self, request: Request) -> dict[str, Any]:
+        page = self._next(request)
         assert isinstance(page, dict), "the watcher lists where the script has a stream"
         return page
 
-    def stream(self, path: str, query: Mapping[str, str], read_seconds: float) -> Iterator[dict[str, Any]]:
-        assert read_seconds > int(query["timeoutSeconds"]), "the socket must outlive the watch"
+    def watch(self, request: Request, read_seconds: float) -> Iterator[dict[str, Any]]:
+        assert read_seconds > int(request.query["timeoutSeconds"]), "the socket must outlive the watch"
         self.patience.append(read_seconds)
-        events = self._next(path, query)
+        events = self._next(request)
         assert isinstance(events, list), "the watcher watches where the script has a page"
         for event in [*events, *([] if any(isinstance(e, float) for e in events) else [10.0])]:
             if isinstance(event, ApiError):

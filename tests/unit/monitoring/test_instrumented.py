@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Any
 
@@ -14,27 +14,27 @@ import pytest
 from autoscaler.gcs.client import DrainReason, GcsError
 from autoscaler.gcs.poller import Poller
 from autoscaler.model import NodeStatus, RayState, ReportedState
-from controller.kube.client import Api, ApiError, path_of
-from controller.monitoring.instrumented import Lag, MeasuredApi, MeasuredGcsClient, parts_of
+from controller.kube.client import ApiError, Request
+from controller.monitoring.instrumented import Lag, MeasuredGcsClient, MeasuredWatchClient
 from controller.monitoring.metrics import Metrics
 from controller.raycluster.model import PLURAL
 from tests.fakes.gcs import FakeGcs
 
 
-class Answers(Api):
+class Answers:
     """Takes half a second for each answer, which the test sets: an object, a stream, or an error."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.answer: Any = {}
 
-    def request(self, method: str, path: str, query: Any = None, body: Any = None, content_type: str = "") -> Any:
+    def send(self, request: Request) -> Any:
         self.now += 0.5
         if isinstance(self.answer, ApiError):
             raise self.answer
         return self.answer
 
-    def stream(self, path: str, query: Mapping[str, str], read_seconds: float) -> Iterator[dict[str, Any]]:
+    def watch(self, request: Request, read_seconds: float) -> Iterator[dict[str, Any]]:
         if isinstance(self.answer, ApiError):
             raise self.answer
         yield from self.answer
@@ -46,7 +46,7 @@ class Measured:
     def __init__(self) -> None:
         self.inner = Answers()
         self.metrics = Metrics()
-        self.api = MeasuredApi(self.inner, self.metrics, lambda: self.inner.now)
+        self.client = MeasuredWatchClient(self.inner, self.metrics, lambda: self.inner.now)
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"ray_operator_{name}", labels)
@@ -62,35 +62,30 @@ def version(number: int, kind: str = "MODIFIED") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "verb", "resource"),
+    ("asked", "verb", "resource"),
     [
-        ("GET", path_of("pods"), "list", "pods"),
-        ("GET", path_of("pods", "ray"), "list", "pods"),
-        ("GET", path_of("pods", "ray", "a"), "get", "pods"),
-        ("POST", path_of("events", "ray"), "create", "events"),
-        ("PATCH", path_of(PLURAL, "ray", "a", "status"), "patch", "rayclusters/status"),
-        ("PUT", "/apis/coordination.k8s.io/v1/namespaces/ray/leases/x", "update", "leases"),
-        ("DELETE", path_of("pods", "namespaces", "a"), "delete", "pods"),
+        (Request("list", "pods"), "list", "pods"),
+        (Request("list", "pods", "ray"), "list", "pods"),
+        (Request("get", "pods", "ray", "a"), "get", "pods"),
+        (Request("create", "events", "ray"), "create", "events"),
+        (Request("patch", PLURAL, "ray", "a", "status"), "patch", "rayclusters/status"),
+        (Request("update", "leases", "ray", "x"), "update", "leases"),
+        (Request("delete", "pods", "namespaces", "a"), "delete", "pods"),
     ],
 )
 def test_requests_are_counted_by_verb_resource_and_code_and_timed(
-    measured: Measured, method: str, path: str, verb: str, resource: str
+    measured: Measured, asked: Request, verb: str, resource: str
 ) -> None:
-    measured.api.request(method, path)
+    measured.client.send(asked)
     measured.inner.answer = ApiError(409, "Conflict", "")
     with pytest.raises(ApiError):
-        measured.api.request(method, path)
+        measured.client.send(asked)
     measured.inner.answer = ApiError(0, "NoAnswer", "")
     with pytest.raises(ApiError):
-        measured.api.request(method, path)
+        measured.client.send(asked)
     for code in ("2xx", "409", "none"):
         assert measured.value("api_requests_total", verb=verb, resource=resource, code=code) == 1
     assert measured.value("api_request_duration_seconds_sum", verb=verb, resource=resource) == 1.5
-
-
-def test_names_of_objects_are_no_labels() -> None:
-    assert parts_of("/api/v1/namespaces/a/pods/b/status") == ("pods/status", "a", "b")
-    assert parts_of("/apis/cluster.ray.io/v1/rayclusters") == ("rayclusters", "", "")
 
 
 @pytest.mark.parametrize(
@@ -107,16 +102,16 @@ def test_names_of_objects_are_no_labels() -> None:
 )
 def test_the_end_of_a_watch_is_counted_by_its_reason(measured: Measured, answer: Any, reason: str) -> None:
     measured.inner.answer = answer
-    watch = measured.api.for_watch("pods", "", lambda: None)
+    watch = measured.client.for_watch("pods", "", lambda: None)
     with contextlib.suppress(ApiError):
-        list(watch.stream(path_of("pods"), {}, 1))
+        list(watch.watch(Request("watch", "pods"), 1))
     counts = {r: measured.value("watch_restarts_total", resource="pods", reason=r) for r in ("ended", "gone", "error")}
     assert counts == {"ended": 0, "gone": 0, "error": 0, reason: 1}
 
 
 def test_a_watch_that_its_watcher_gives_up_has_failed(measured: Measured) -> None:
     measured.inner.answer = [version(1), version(2)]
-    stream = measured.api.for_watch("pods", "", lambda: None).stream(path_of("pods"), {}, 1)
+    stream = measured.client.for_watch("pods", "", lambda: None).watch(Request("watch", "pods"), 1)
     assert isinstance(stream, Iterator)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
@@ -125,22 +120,22 @@ def test_a_watch_that_its_watcher_gives_up_has_failed(measured: Measured) -> Non
 
 def test_a_watcher_turns_with_each_request_and_event(measured: Measured) -> None:
     turns: list[None] = []
-    watch = measured.api.for_watch("pods", "", lambda: turns.append(None))
-    watch.request("GET", path_of("pods"))
+    watch = measured.client.for_watch("pods", "", lambda: turns.append(None))
+    watch.send(Request("list", "pods"))
     measured.inner.answer = [version(1), version(2), version(3, "BOOKMARK")]
-    list(watch.stream(path_of("pods"), {}, 1))
+    list(watch.watch(Request("watch", "pods"), 1))
     assert len(turns) == 1 + 1 + 3
     assert measured.value("watch_events_total", resource="pods") == 2
 
 
 def test_a_watch_lags_from_the_answer_to_a_write_until_it_tells_of_it(measured: Measured) -> None:
-    watch = measured.api.for_watch("pods", "ray", lambda: None)
+    watch = measured.client.for_watch("pods", "ray", lambda: None)
     measured.inner.answer = version(7)["object"]
-    measured.api.request("POST", path_of("pods", "ray"))
-    measured.api.request("POST", path_of("pods", "elsewhere"))
+    measured.client.send(Request("create", "pods", "ray"))
+    measured.client.send(Request("create", "pods", "elsewhere"))
     measured.inner.now += 3
     measured.inner.answer = [version(6), version(7)]
-    list(watch.stream(path_of("pods", "ray"), {}, 1))
+    list(watch.watch(Request("watch", "pods", "ray"), 1))
     assert measured.value("watch_lag_seconds_count", resource="pods") == 1
     # The other write's answer took half a second.
     assert measured.value("watch_lag_seconds_sum", resource="pods") == 3.5
