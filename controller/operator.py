@@ -26,7 +26,7 @@ from .monitoring.collectors import ClusterCollector, StateCollector
 from .monitoring.health import Health, Loop
 from .monitoring.instrumented import MeasuredClient, MeasuredGcsClient, MeasuredWatchClient
 from .monitoring.metrics import Metrics
-from .monitoring.pass_metrics import Recorder
+from .monitoring.pass_metrics import PassMetrics
 from .objects.labels import CLUSTER_LABEL
 from .objects.views import PodView, ServiceView
 from .planning.observed import Settings
@@ -75,7 +75,7 @@ class Operator:
         self._stop = threading.Event()
         self.metrics = Metrics()
         self.health = Health()
-        self.recorder = Recorder(self.metrics)
+        self.passes = PassMetrics(self.metrics)
         self.leadership = Leadership(until=0.0) if lease else Leadership()
         self._queue: WorkQueue[Key] = WorkQueue(on_taken=self.metrics.queue_wait_seconds.observe)
         self._executor = ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="write")
@@ -99,7 +99,7 @@ class Operator:
             self._events,
             FencedHeads(self.heads, self.leadership),
             self._executor,
-            observer=self.recorder,
+            hooks=self.passes,
             settings=settings,
         )
         self._election = self._candidate(lease) if lease else None

@@ -20,7 +20,7 @@ from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan
 from controller.planning.reasons import LAUNCHES, TERMINATIONS
 from controller.raycluster.model import Key, RayCluster
-from controller.reconcile.hooks import Observer
+from controller.reconcile.hooks import Hooks
 
 from .metrics import Metrics
 
@@ -46,7 +46,7 @@ class DecisionMade:
 
 @dataclass
 class _Waits:
-    """Who waits in one cluster. Times are the recorder's clock.
+    """Who waits in one cluster. Times are of the clock of PassMetrics.
 
     ``work_since``: when work was first seen to wait for which no pod has been made; ``answered``: one has been made
     for the work that waits now. ``pods``: those made that are no Ray nodes yet, and when they were made.
@@ -57,8 +57,8 @@ class _Waits:
     pods: dict[str, float] = field(default_factory=dict)
 
 
-class Recorder(Observer):
-    """The observer of a running operator."""
+class PassMetrics(Hooks):
+    """The hooks of a running operator."""
 
     def __init__(
         self,
@@ -81,18 +81,15 @@ class Recorder(Observer):
             for label in labels:
                 counter.labels(label)
 
-    def plan(self, seen: Observed) -> Plan:
-        """See Observer."""
-        started = self._clock()
-        plan = super().plan(seen)
-        self._metrics.plan_seconds.observe(self._clock() - started)
+    def planned(self, seen: Observed, plan: Plan, seconds: float) -> None:
+        """See Hooks."""
+        self._metrics.plan_seconds.observe(seconds)
         with self._lock:
             waits = self._waits.setdefault(seen.cluster.key, _Waits())
             self._look(waits, seen)
-        return plan
 
     def applied(self, cluster: RayCluster, done: Sequence[Action], refused: Sequence[ProviderError]) -> None:
-        """See Observer."""
+        """See Hooks."""
         for error in refused:
             self._metrics.refusals.labels(refusal(error)).inc()
         for action in done:
@@ -106,7 +103,7 @@ class Recorder(Observer):
             self._created(cluster, [a for a in done if isinstance(a, CreatePod)])
 
     def forget(self, cluster: Key) -> None:
-        """See Observer."""
+        """See Hooks."""
         with self._lock:
             self._waits.pop(cluster, None)
 

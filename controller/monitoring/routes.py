@@ -20,7 +20,7 @@ from controller.status.phases import phase, waiting
 from .health import Health
 from .http_server import Reply, Route
 from .metrics import Metrics
-from .pass_metrics import Recorder
+from .pass_metrics import PassMetrics
 from .status_page import ClusterRow, DecisionRow, Page, render
 
 
@@ -31,7 +31,7 @@ class Served(Protocol):
     health: Health
     leadership: Leadership
     stores: Stores
-    recorder: Recorder
+    passes: PassMetrics
 
     @property
     def heads(self) -> Heads:
@@ -77,7 +77,7 @@ def page_of(operator: Served, namespaces: tuple[str, ...]) -> Page:
         troubles=[*operator.health.stuck(), *([unready] if unready else [])],
         queue=operator.queued(),
         clusters=[_row(operator, c) for c in clusters],
-        decisions=[DecisionRow(now - d.at, str(d.cluster), d.what) for d in operator.recorder.decisions()],
+        decisions=[DecisionRow(now - d.at, str(d.cluster), d.what) for d in operator.passes.decisions()],
     )
 
 

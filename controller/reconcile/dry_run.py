@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from controller.kube.client import ApiError
+from controller.kube.client import ApiError, Client, Request
 from controller.objects.pod import build_pod, name_prefix
-from controller.raycluster.model import ClusterSpec, PodType, RayCluster
+from controller.objects.views import PodView
+from controller.raycluster.model import ClusterSpec, Key, PodType, RayCluster
 from controller.raycluster.validation import Problem
 
 # Policies change without a change of the spec.
@@ -32,10 +33,10 @@ _STRICT = "strict decoding error: "
 class Verdict(Enum):
     """What a trial proves."""
 
-    GOOD = "it can be made"
-    UNKNOWN = "nothing; making one will tell"
-    BAD = "it is refused for what it is"
-    LATER = "the API server could not say"
+    ACCEPTED = "it can be made"
+    INCONCLUSIVE = "nothing; making one will tell"
+    REFUSED = "it is refused for what it is"
+    UNKNOWN = "the API server could not say"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,72 @@ class Trial:
 
     verdict: Verdict
     message: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What keeps a cluster's pods from being made. ``undecided``: why the API server could not say; empty if it did."""
+
+    refused: tuple[Problem, ...] = ()
+    undecided: str = ""
+
+
+class DryRun:
+    """Has the API server check pods of which there is none yet, before anything is touched for their sake.
+
+    Called for one cluster from one thread at a time. ``on_ignored`` gets the cluster, the pod type and the fields of
+    its podConfig that the API server does not know.
+    """
+
+    def __init__(
+        self, client: Client, on_ignored: Callable[[RayCluster, str, str], None], clock: Callable[[], float]
+    ) -> None:
+        self._client = client
+        self._on_ignored = on_ignored
+        self._clock = clock
+        # Cluster -> its uid, and configuration hash -> when a pod of it was tried out, and what came of it.
+        self._trials: dict[Key, tuple[str, dict[str, tuple[float, Trial]]]] = {}
+
+    def check(self, cluster: RayCluster, spec: ClusterSpec, pods: Sequence[PodView]) -> Findings:
+        """Try out each configuration that neither a pod nor an earlier trial proves."""
+        if _is_accepted(cluster):
+            return Findings()
+        proven = {p.config_hash for p in pods}
+        types = {spec.hash_of(t): t for t in (spec.head, *spec.worker_types)}
+        trials = self._remembered(cluster, types)
+        for config, pod_type in types.items():
+            if config not in proven and config not in trials:
+                trials[config] = (self._clock(), self._try(cluster, spec, pod_type))
+        self._trials[cluster.key] = (cluster.uid, trials)
+        found = [(pod_type, trials[config][1]) for config, pod_type in types.items() if config not in proven]
+        undecided = [trial.message for _, trial in found if trial.verdict is Verdict.UNKNOWN]
+        return Findings(_rejections(found), "".join(undecided[:1]))
+
+    def forget(self, cluster: Key) -> None:
+        """The cluster is gone."""
+        self._trials.pop(cluster, None)
+
+    def _remembered(self, cluster: RayCluster, configs: Container[str]) -> dict[str, tuple[float, Trial]]:
+        """The trials of these configurations that still count. A later cluster of the same name starts afresh."""
+        uid, trials = self._trials.get(cluster.key, ("", {}))
+        now = self._clock()
+        kept = {c: t for c, t in trials.items() if c in configs and not _outdated(*t, now)}
+        return kept if uid == cluster.uid else {}
+
+    def _try(self, cluster: RayCluster, spec: ClusterSpec, pod_type: PodType) -> Trial:
+        """A field that the API server does not know keeps no pod from being made. It is told, and tried without."""
+        body = trial_pod(cluster, spec, pod_type)
+        for unknown_fields in ("Strict", "Ignore"):
+            query = {"dryRun": "All", "fieldValidation": unknown_fields}
+            try:
+                self._client.send(Request("create", "pods", cluster.namespace, query=query, body=body))
+                break
+            except ApiError as error:
+                left_out = ignored(error)
+                if not left_out:
+                    return judge(error)
+                self._on_ignored(cluster, pod_type.name, left_out)
+        return Trial(Verdict.ACCEPTED)
 
 
 def trial_pod(cluster: RayCluster, spec: ClusterSpec, pod_type: PodType) -> dict[str, Any]:
@@ -57,10 +124,10 @@ def trial_pod(cluster: RayCluster, spec: ClusterSpec, pod_type: PodType) -> dict
 def judge(error: ApiError) -> Trial:
     """What an answer that is no success means for the pod."""
     if any(words in error.message for words in _NO_VERDICT) or error.status == 404:
-        return Trial(Verdict.UNKNOWN, error.message)
+        return Trial(Verdict.INCONCLUSIVE, error.message)
     if error.status in (400, 403, 422):
-        return Trial(Verdict.BAD, _PREAMBLE.sub("", error.message, count=1))
-    return Trial(Verdict.LATER, str(error))
+        return Trial(Verdict.REFUSED, _PREAMBLE.sub("", error.message, count=1))
+    return Trial(Verdict.UNKNOWN, str(error))
 
 
 def ignored(error: ApiError) -> str:
@@ -68,10 +135,22 @@ def ignored(error: ApiError) -> str:
     return error.message.partition(_STRICT)[2] if error.status == 400 else ""
 
 
-def rejections(trials: Sequence[tuple[PodType, Trial]]) -> tuple[Problem, ...]:
+def _rejections(trials: Sequence[tuple[PodType, Trial]]) -> tuple[Problem, ...]:
     """One problem per type that is refused."""
     return tuple(
         Problem(f"podConfig of the pod type {t.name}", f"the API server refuses its pods: {trial.message}")
         for t, trial in trials
-        if trial.verdict is Verdict.BAD
+        if trial.verdict is Verdict.REFUSED
     )
+
+
+def _outdated(when: float, trial: Trial, now: float) -> bool:
+    if trial.verdict is Verdict.REFUSED:
+        return now - when >= TRY_AGAIN_SECONDS
+    return trial.verdict is Verdict.UNKNOWN
+
+
+def _is_accepted(cluster: RayCluster) -> bool:
+    """Whether this very spec has been carried out before: what comes of its pods from now on is no reason to stop."""
+    known = {c.get("type"): c.get("status") for c in cluster.status.get("conditions") or ()}
+    return cluster.status.get("observedGeneration") == cluster.generation and known.get("SpecValid") == "True"

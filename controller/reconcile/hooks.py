@@ -1,4 +1,4 @@
-"""Where those who watch the operator at work look in. By itself it does nothing."""
+"""What the reconciler calls in the course of its passes, for those who watch it at work."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from autoscaler.provider import ProviderError
 from controller.planning.actions import Action
 from controller.planning.observed import Observed
-from controller.planning.plan import Plan, make_plan
+from controller.planning.plan import Plan
 from controller.raycluster.model import Key, RayCluster
 
 
-class Observer:
-    """Told of each pass by the reconciler, from any of its threads. What it does must be quick and never raise."""
+class Hooks:
+    """Called from any of the reconciler's threads. A hook must be quick and never raise; these do nothing."""
 
-    def plan(self, seen: Observed) -> Plan:
-        """Make the plan, and look at it."""
-        return make_plan(seen)
+    def planned(self, seen: Observed, plan: Plan, seconds: float) -> None:
+        """A plan was made from what was seen, in this time."""
 
     def applied(self, cluster: RayCluster, done: Sequence[Action], refused: Sequence[ProviderError]) -> None:
         """These actions were carried out; these errors kept others from being."""

@@ -18,14 +18,14 @@ from controller.objects.views import PodView
 from controller.planning.actions import Action, CreatePod, CreateService, DrainPod, RetirePod
 from controller.planning.blocked_types import Memory, next_end
 from controller.planning.observed import Observed, Settings
-from controller.planning.plan import Plan
-from controller.raycluster.model import PLURAL, ClusterSpec, Json, Key, PodType, RayCluster, parse_spec
+from controller.planning.plan import Plan, make_plan
+from controller.raycluster.model import PLURAL, ClusterSpec, Json, Key, RayCluster, parse_spec
 from controller.raycluster.validation import Problem, problems
 from controller.status.cluster_status import gives_up_head, report_of, status_of, status_of_untried
 
 from .apply import Applied, Applier
-from .dry_run import TRY_AGAIN_SECONDS, Trial, Verdict, ignored, judge, rejections, trial_pod
-from .hooks import Observer
+from .dry_run import TRY_AGAIN_SECONDS, DryRun, Findings
+from .hooks import Hooks
 from .reporter import Reporter
 
 # A pass creates at most this many pods and then lets other clusters have their turn.
@@ -50,13 +50,12 @@ DONE = Result()
 class _Known:
     """What is kept of a cluster from pass to pass: nothing that could not be found out again.
 
-    ``raw``, ``read``: the spec it had when it was read last, and what was read. ``trials``: configuration hash -> when
-    its pod was tried out, and what came of it. ``taken``: pod names that belong to somebody else.
+    ``raw``, ``read``: the spec it had when it was read last, and what was read. ``taken``: pod names that belong to
+    somebody else.
     """
 
     raw: Json | None = None
     read: ClusterSpec | tuple[Problem, ...] = ()
-    trials: dict[str, tuple[float, Trial]] = field(default_factory=dict)
     taken: frozenset[str] = frozenset()
     memory: Memory = field(default_factory=Memory)
 
@@ -73,17 +72,20 @@ class Reconciler:
         executor: Executor,
         *,
         settings: Settings | None = None,
+        hooks: Hooks | None = None,
         clock: Callable[[], float] = time.time,
-        observer: Observer | None = None,
+        stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._stores = stores
         self._applier = Applier(client, stores.pods, stores.services, heads, executor)
         self._reporter = Reporter(client, stores.clusters, events, clock)
+        self._dry_run = DryRun(client, self._reporter.tell_ignored, clock)
         self._heads = heads
         self._settings = settings or Settings()
         self._clock = clock
-        self._observer = observer or Observer()
+        self._stopwatch = stopwatch
+        self._hooks = hooks or Hooks()
         # By uid: a later cluster of the same name starts afresh.
         self._known: dict[Key, tuple[str, _Known]] = {}
 
@@ -100,14 +102,15 @@ class Reconciler:
             self._reporter.reject(cluster, spec)
             return DONE
         pods = self._pods_of(cluster)
-        hindrance = self._try_out(cluster, spec, known, pods)
-        return hindrance or self._act(cluster, spec, known, pods)
+        findings = self._dry_run.check(cluster, spec, pods)
+        return self._hindered(cluster, findings) or self._act(cluster, spec, known, pods)
 
     def let_go(self, key: Key) -> None:
         """Ask the cluster's head no more, and forget what was found out about the cluster."""
         self._heads.follow(key, None, 0, busy=False)
         self._reporter.forget(key)
-        self._observer.forget(key)
+        self._dry_run.forget(key)
+        self._hooks.forget(key)
         self._known.pop(key, None)
 
     def _knowledge(self, cluster: RayCluster) -> _Known:
@@ -117,11 +120,22 @@ class Reconciler:
             self._known[cluster.key] = (cluster.uid, known)
         return known
 
+    def _hindered(self, cluster: RayCluster, findings: Findings) -> Result | None:
+        """Why this pass ends before anything is touched, told in the status; None when it goes on."""
+        if findings.refused:
+            self._reporter.reject(cluster, findings.refused, "PodRejected")
+            return Result(look_again_in=TRY_AGAIN_SECONDS)
+        if findings.undecided:
+            message = f"{UNTRIED}: {findings.undecided}"
+            self._reporter.report(cluster, status_of_untried(cluster, message, self._clock()))
+            return Result(retry=True)
+        return None
+
     def _act(self, cluster: RayCluster, spec: ClusterSpec, known: _Known, pods: list[PodView]) -> Result:
         configs = spec.current_hashes
         known.memory = known.memory.look(pods, configs, self._clock(), self._settings.unschedulable_grace_seconds)
         seen = self._observe(cluster, spec, known, pods)
-        plan = self._observer.plan(seen)
+        plan = self._plan(seen)
         if gives_up_head(seen, plan):
             # Written before anything is done about it: a loss is counted once, whenever this process dies.
             written = self._reporter.report(cluster, status_of(seen, plan))
@@ -138,9 +152,15 @@ class Reconciler:
         known.memory = known.memory.removed(applied.removed)
         known.memory = known.memory.tried(applied.launched, applied.refused, configs, self._clock())
         self._reporter.announce(cluster, applied.done)
-        self._observer.applied(cluster, applied.done, [*applied.errors, *applied.refused.values()])
+        self._hooks.applied(cluster, applied.done, [*applied.errors, *applied.refused.values()])
         seen = replace(seen, blocks=known.memory.active(self._clock()))
         return self._report(seen, plan, applied, more)
+
+    def _plan(self, seen: Observed) -> Plan:
+        started = self._stopwatch()
+        plan = make_plan(seen)
+        self._hooks.planned(seen, plan, self._stopwatch() - started)
+        return plan
 
     def _still_there(self, cluster: RayCluster) -> bool:
         """Asked before anything is made: that its pods go may be told before it is told that the cluster has gone."""
@@ -203,52 +223,6 @@ class Reconciler:
             blocks=known.memory.active(now),
             settings=self._settings,
         )
-
-    def _try_out(self, cluster: RayCluster, spec: ClusterSpec, known: _Known, pods: list[PodView]) -> Result | None:
-        """Have the API server check pods of which there is none yet, before anything is touched for their sake."""
-        if _is_accepted(cluster):
-            return None
-        proven = {p.config_hash for p in pods}
-        hashes = {spec.hash_of(t): t for t in (spec.head, *spec.worker_types)}
-        known.trials = {h: known.trials[h] for h in hashes if h in known.trials}
-        now = self._clock()
-        for config, pod_type in hashes.items():
-            when, trial = known.trials.get(config, (now, None))
-            stale = trial is not None and trial.verdict is Verdict.BAD and now - when >= TRY_AGAIN_SECONDS
-            if config not in proven and (trial is None or stale):
-                known.trials[config] = (now, self._trial(cluster, spec, pod_type))
-        found = [(hashes[h], trial) for h, (_, trial) in known.trials.items() if h not in proven]
-        refused = rejections(found)
-        if refused:
-            self._reporter.reject(cluster, refused, "PodRejected")
-            return Result(look_again_in=TRY_AGAIN_SECONDS)
-        unsaid = [trial.message for _, trial in found if trial.verdict is Verdict.LATER]
-        if unsaid:
-            self._reporter.report(cluster, status_of_untried(cluster, f"{UNTRIED}: {unsaid[0]}", now))
-            known.trials = {h: t for h, t in known.trials.items() if t[1].verdict is not Verdict.LATER}
-            return Result(retry=True)
-        return None
-
-    def _trial(self, cluster: RayCluster, spec: ClusterSpec, pod_type: PodType) -> Trial:
-        """A field that the API server does not know keeps no pod from being made. It is told, and tried without."""
-        body = trial_pod(cluster, spec, pod_type)
-        for unknown_fields in ("Strict", "Ignore"):
-            query = {"dryRun": "All", "fieldValidation": unknown_fields}
-            try:
-                self._client.send(Request("create", "pods", cluster.namespace, query=query, body=body))
-                break
-            except ApiError as error:
-                left_out = ignored(error)
-                if not left_out:
-                    return judge(error)
-                self._reporter.tell_ignored(cluster, pod_type.name, left_out)
-        return Trial(Verdict.GOOD)
-
-
-def _is_accepted(cluster: RayCluster) -> bool:
-    """Whether this very spec has been carried out before: what comes of its pods from now on is no reason to stop."""
-    known = {c.get("type"): c.get("status") for c in cluster.status.get("conditions") or ()}
-    return cluster.status.get("observedGeneration") == cluster.generation and known.get("SpecValid") == "True"
 
 
 def _spec_of(cluster: RayCluster, known: _Known) -> ClusterSpec | tuple[Problem, ...]:

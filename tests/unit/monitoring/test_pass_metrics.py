@@ -9,9 +9,10 @@ import pytest
 from autoscaler.model import Demand, RayState, Shape
 from autoscaler.provider import ForbiddenError, QuotaExceededError, TransientError
 from controller.monitoring.metrics import Metrics
-from controller.monitoring.pass_metrics import MAX_DECISIONS, Recorder, refusal
+from controller.monitoring.pass_metrics import MAX_DECISIONS, PassMetrics, refusal
 from controller.planning.actions import Action, CreatePod, DeletePod, RetirePod
 from controller.planning.observed import RayView
+from controller.planning.plan import make_plan
 from controller.planning.reasons import LAUNCHES, TERMINATIONS, Label, Reason
 from controller.raycluster.model import Key
 from tests.fakes.heads import node
@@ -19,22 +20,23 @@ from tests.support.builders import NAME, NAMESPACE, NOW, cluster, head_pod, seen
 
 
 class Recorded:
-    """A recorder, its clock, and passes over one cluster."""
+    """The metrics of passes, their clock, and passes over one cluster."""
 
     def __init__(self) -> None:
         self.now = 1000.0
         self.metrics = Metrics()
-        self.recorder = Recorder(self.metrics, lambda: self.now, lambda: NOW + self.now)
+        self.passes = PassMetrics(self.metrics, lambda: self.now, lambda: NOW + self.now)
 
     def look(self, *nodes: str, waiting: int = 0, age: float = 0.0, pods: Any = ()) -> None:
         """A pass in which the head names these nodes and so much waiting work."""
         demands = (Demand(Shape.of({"CPU": 1}), waiting),) if waiting else ()
         state = RayState("s", 0.0, tuple(node(i, n, "worker-node") for i, n in enumerate(nodes)), demands)
-        self.recorder.plan(seen([head_pod(SPEC), *pods], ray=RayView(state, "head-uid", age)))
+        found = seen([head_pod(SPEC), *pods], ray=RayView(state, "head-uid", age))
+        self.passes.planned(found, make_plan(found), 0.25)
 
     def make(self, *names: str, pod_type: int = 1) -> None:
         """Pods are created."""
-        self.recorder.applied(cluster(), [CreatePod(SPEC.pod_types[pod_type], name, WORKER) for name in names], [])
+        self.passes.applied(cluster(), [CreatePod(SPEC.pod_types[pod_type], name, WORKER) for name in names], [])
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"ray_operator_{name}", labels)
@@ -109,7 +111,7 @@ def test_actions_are_counted_by_reason_and_refusals_by_kind(recorded: Recorded) 
         DeletePod(pod, Reason(Label.ENDED, "it has been idle, and cannot start")),
         RetirePod(pod, b"", Reason(Label.IDLE, "the text may say anything")),
     ]
-    recorded.recorder.applied(cluster(), done, [QuotaExceededError("exceeded quota: small")])
+    recorded.passes.applied(cluster(), done, [QuotaExceededError("exceeded quota: small")])
     assert recorded.value("launches_total", reason="head") == 1
     assert recorded.value("launches_total", reason="worker") == 1
     assert recorded.value("launches_total", reason="replacement") == 1
@@ -131,7 +133,7 @@ def test_the_last_decisions_are_kept_the_newest_first_and_not_for_ever(recorded:
     for number in range(MAX_DECISIONS + 5):
         recorded.now = float(number)
         recorded.make("w1")
-    decisions = recorded.recorder.decisions()
+    decisions = recorded.passes.decisions()
     assert len(decisions) == MAX_DECISIONS
     assert (decisions[0].at, decisions[0].cluster) == (NOW + MAX_DECISIONS + 4, Key(NAMESPACE, NAME))
     assert decisions[0].what == "created 1 pod: 1 worker-node"
@@ -139,7 +141,7 @@ def test_the_last_decisions_are_kept_the_newest_first_and_not_for_ever(recorded:
 
 def test_nothing_is_kept_of_a_cluster_that_is_gone(recorded: Recorded) -> None:
     recorded.look(waiting=1)
-    recorded.recorder.forget(cluster().key)
+    recorded.passes.forget(cluster().key)
     recorded.now += 5
     recorded.make("w1")
     assert recorded.value("demand_to_pod_seconds_count") == 0
