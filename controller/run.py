@@ -15,7 +15,7 @@ from .kube.client import HttpClient
 from .logs import set_up
 from .monitoring.http_server import Server
 from .monitoring.routes import routes
-from .operator import LeaseAt, Operator
+from .operator import LeaseAt, Operator, compose
 from .options import Options, parse
 
 log = logging.getLogger("controller")
@@ -40,7 +40,7 @@ def serve(arguments: Sequence[str]) -> int:
         reason = " ".join(str(error).split()).rstrip(".")
         print(f"ray-operator: no usable Kubernetes configuration: {reason}; set KUBECONFIG", file=sys.stderr)
         return 1
-    operator = Operator(
+    operator = compose(
         client,
         options.namespaces,
         options.workers,
@@ -70,7 +70,7 @@ def _server(operator: Operator, options: Options) -> Server | None:
     if options.serve_at is None:
         return None
     host, port = options.serve_at
-    return Server(host, port, routes(operator, options.namespaces), options.serve_tls)
+    return Server(host, port, routes(operator.parts, options.namespaces), options.serve_tls)
 
 
 def _run(operator: Operator, server: Server | None, options: Options) -> None:

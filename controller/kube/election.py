@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,6 +97,12 @@ class Election:
             pause = RENEW_SECONDS
         self._tell()
         return pause
+
+    def run(self, stop: threading.Event, on_turn: Callable[[], None]) -> None:
+        """Turn until ``stop`` is set. ``on_turn`` is called before each turn."""
+        while not stop.is_set():
+            on_turn()
+            stop.wait(self.turn())
 
     def release(self) -> None:
         """Give the lease up, so that another takes over at once. Call when nothing is being written any more."""

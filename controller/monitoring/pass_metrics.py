@@ -20,7 +20,7 @@ from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan
 from controller.planning.reasons import LAUNCHES, TERMINATIONS
 from controller.raycluster.model import Key, RayCluster
-from controller.reconcile.hooks import Hooks
+from controller.reconcile.hooks import Hooks, Outcome
 
 from .metrics import Metrics
 
@@ -101,6 +101,12 @@ class PassMetrics(Hooks):
             now = self._wall()
             self._decisions += [DecisionMade(now, cluster.key, message) for _, message in summarize(done)]
             self._created(cluster, [a for a in done if isinstance(a, CreatePod)])
+
+    def passed(self, outcome: Outcome, seconds: float) -> None:
+        """See Hooks."""
+        self._metrics.reconcile_seconds.labels(outcome).observe(seconds)
+        if outcome in ("retry", "failed"):
+            self._metrics.queue_retries.inc()
 
     def forget(self, cluster: Key) -> None:
         """See Hooks."""

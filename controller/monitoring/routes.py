@@ -27,11 +27,25 @@ from .status_page import ClusterRow, DecisionRow, Page, render
 class Served(Protocol):
     """The running operator, as far as its port shows it."""
 
-    metrics: Metrics
-    health: Health
-    leadership: Leadership
-    stores: Stores
-    passes: PassMetrics
+    @property
+    def metrics(self) -> Metrics:
+        """What is counted and measured."""
+
+    @property
+    def health(self) -> Health:
+        """Whether its loops turn."""
+
+    @property
+    def leadership(self) -> Leadership:
+        """Whether it may write."""
+
+    @property
+    def stores(self) -> Stores:
+        """The watched objects."""
+
+    @property
+    def passes(self) -> PassMetrics:
+        """The last decisions."""
 
     @property
     def heads(self) -> Heads:

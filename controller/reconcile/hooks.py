@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from autoscaler.provider import ProviderError
 from controller.planning.actions import Action
 from controller.planning.observed import Observed
 from controller.planning.plan import Plan
 from controller.raycluster.model import Key, RayCluster
+
+# How a pass ended: nothing left to do, due again at some time, to be retried, or with an error.
+Outcome = Literal["done", "again", "retry", "failed"]
 
 
 class Hooks:
@@ -19,6 +23,9 @@ class Hooks:
 
     def applied(self, cluster: RayCluster, done: Sequence[Action], refused: Sequence[ProviderError]) -> None:
         """These actions were carried out; these errors kept others from being."""
+
+    def passed(self, outcome: Outcome, seconds: float) -> None:
+        """A pass has ended, after this time."""
 
     def forget(self, cluster: Key) -> None:
         """The cluster is gone."""

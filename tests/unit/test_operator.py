@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from controller.kube.client import ApiError, Request, WatchClient
 from controller.monitoring.http_server import Reply
 from controller.monitoring.routes import routes
-from controller.operator import LeaseAt, Operator
+from controller.operator import LeaseAt, compose
 from controller.raycluster.model import Key
 from controller.reconcile.reconciler import Reconciler, Result
 from tests.fakes.api import FakeApi
@@ -61,8 +61,8 @@ class Running:
     """An operator that is started and stopped, and what it serves."""
 
     def __init__(self, api: WatchClient, lease: LeaseAt | None = None) -> None:
-        self.operator = Operator(api, (), 2, lease)
-        self.routes = routes(self.operator, ())
+        self.operator = compose(api, (), 2, lease)
+        self.routes = routes(self.operator.parts, ())
 
     def __enter__(self) -> Running:
         self.operator.start()
@@ -75,7 +75,7 @@ class Running:
         return self.routes[path]("text/plain")
 
     def value(self, name: str, **labels: str) -> float | None:
-        return self.operator.metrics.registry.get_sample_value(f"ray_operator_{name}", labels)
+        return self.operator.parts.metrics.registry.get_sample_value(f"ray_operator_{name}", labels)
 
 
 def at(api: LeaseApi, name: str) -> LeaseAt:
@@ -127,7 +127,7 @@ def test_before_everything_is_listed_it_is_not_ready_but_alive(api: Watched) -> 
 
 def test_a_loop_that_is_stuck_makes_it_unwell(api: Watched) -> None:
     running = Running(api)
-    running.operator.health.watch("heads", 1, lambda: 2.0)
+    running.operator.parts.health.watch("heads", 1, lambda: 2.0)
     answer = running.get("/livez")
     assert (answer.status, answer.body) == (500, b"heads has not turned for 2 s, the limit is 1 s\n")
 
@@ -153,7 +153,7 @@ def test_stopping_gives_the_lease_up_after_the_last_write(api: Watched) -> None:
     assert leases.spec["holderIdentity"] == ""
     api.writes.clear()
     with pytest.raises(ApiError):
-        running.operator._reconciler._client.send(Request("create", "pods", "ray", body={"metadata": {}}))
+        running.operator.parts.writes.send(Request("create", "pods", "ray", body={"metadata": {}}))
     assert api.writes == []
 
 
