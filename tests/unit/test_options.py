@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.flags import FLAGS
 from controller.monitoring.http_server import Tls
 from controller.options import Options, parse
 from controller.planning.observed import Settings
@@ -74,6 +75,11 @@ ENVIRONMENT = {
     "RAY_OPERATOR_DRAIN_SECONDS": "0",
     "RAY_OPERATOR_UNSCHEDULABLE_GRACE_SECONDS": "5",
 }
+
+
+def test_each_flag_has_a_variable_of_its_own() -> None:
+    variables = [flag.variable for flag in FLAGS]
+    assert sorted(variables) == sorted([*ENVIRONMENT, "RAY_OPERATOR_RAY_CREDENTIALS"])
 
 
 def test_the_environment_is_read() -> None:
