@@ -18,8 +18,9 @@ from .heads.polled import PolledHeads
 from .kube.client import Client, WatchClient
 from .kube.election import Election
 from .kube.events import Events
+from .kube.index import Stored
 from .kube.leadership import FencedClient, Leadership
-from .kube.store import Store, Stored, Stores
+from .kube.store import Store, Stores
 from .kube.watch import Watcher
 from .kube.workqueue import WorkQueue
 from .monitoring.collectors import ClusterCollector, StateCollector
@@ -86,8 +87,8 @@ class Parts:
 
     def look_at_all(self, scope: str = "") -> None:
         """Have a pass over every cluster of a scope."""
-        for key in self.stores.clusters.keys(scope):
-            self.queue.add(key)
+        for cluster in self.stores.clusters.all(scope):
+            self.queue.add(cluster.key)
 
 
 class Operator:

@@ -28,7 +28,8 @@ from typing import Any, Generic, TypeVar
 from controller.raycluster.model import PLURAL
 
 from .client import ApiError, Request, WatchClient
-from .store import Store, Stored
+from .index import Stored
+from .store import Store
 
 log = logging.getLogger(__name__)
 

@@ -131,7 +131,7 @@ def test_a_list_of_everything_lists_every_namespace(store: Store[PodView]) -> No
     assert not store.listed("ray")
     store.replace([POD], 10, "")
     assert store.listed("ray") and store.listed("")
-    assert (store.keys(""), store.keys("ray"), store.keys("other")) == ([POD.key], [POD.key], [])
+    assert (store.all(""), store.all("ray"), store.all("other")) == ([POD], [POD], [])
 
 
 @pytest.mark.parametrize("way", ["event", "list"])
@@ -163,7 +163,7 @@ def test_a_pod_that_loses_its_label_and_gets_it_back_is_there_again(store: Store
 
 
 def test_the_memory_of_what_is_gone_is_bounded(store: Store[PodView], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.kube.store.MAX_GONE", 2)
+    monkeypatch.setattr("controller.kube.index.MAX_GONE", 2)
     for number in range(5):
         store.deleted(at(20, uid=f"uid-{number}"), "")
     store.watched(at(10, uid="uid-4"), "")
