@@ -6,86 +6,22 @@ asked depends on whether a person is waiting there (``pause``) and on how many h
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
 import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Generic
 
 from autoscaler.model import RayState
 
 from .client import Credentials, GcsError
-from .convert import essence
-from .pacing import (
-    BUSY,
-    GATHER_SECONDS,
-    IDLE,
-    IDLE_NOTICE_SECONDS,
-    Pace,
-    has_idle_worker,
-    is_waiting,
-    on_grid,
-    pause,
-    size,
-)
+from .pacing import BUSY, GATHER_SECONDS, IDLE_NOTICE_SECONDS, has_idle_worker
+from .snapshot import Snapshot, after, is_news
+from .watched import C, Head, Heads, K
 
 logger = logging.getLogger(__name__)
-
-
-class Source(Protocol):
-    """A head as the poller sees it: ``autoscaler.gcs.GcsClient``, or what a test puts there."""
-
-    def begin_state(self, done: Callable[[RayState | GcsError], None]) -> None:
-        """Ask; ``done`` is called exactly once, from any thread."""
-
-    def close(self) -> None:
-        """Hold no connection any more."""
-
-
-K = TypeVar("K", bound=Hashable)
-C = TypeVar("C", bound=Source)
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What is known of a head. ``state`` is its last answer, however old: see ``state.taken_at``.
-
-    ``error``: why the last question got no answer, None if it got one. ``failing_since``: when the first question
-    without an answer since the last good one ended. Times are the poller's clock.
-    """
-
-    state: RayState | None
-    error: GcsError | None = None
-    failing_since: float | None = None
-
-
-class _Head(Generic[C]):
-    """One watched head. ``due`` is None while a question is under way: there is never more than one."""
-
-    def __init__(self, address: str, credentials: Credentials | None, client: C, busy: bool) -> None:
-        self.address = address
-        self.credentials = credentials
-        self.client = client
-        self.hinted = busy
-        self.snapshot: Snapshot | None = None
-        self.due: float | None = None
-        self.asked_at = float("-inf")
-        self.noticed_at = float("-inf")
-        self.failures = 0
-
-    @property
-    def busy(self) -> bool:
-        state = self.snapshot.state if self.snapshot else None
-        return self.hinted or (state is not None and is_waiting(state))
-
-    @property
-    def pace(self) -> Pace:
-        return BUSY if self.busy else IDLE
 
 
 class Poller(Generic[K, C]):
@@ -94,9 +30,8 @@ class Poller(Generic[K, C]):
     ``on_change`` gets the key, on the poller's thread: when the answer differs from the last in anything but its
     clocks, when answers stop or come back, and every second or so while a worker is idle.
 
-    ``_heap`` holds (due, sequence, key, head); an entry that the head disagrees with is outdated. ``_answers`` is
-    filled by any thread and emptied by ``step``; ``_under_way`` counts the questions whose answer is not there yet.
-    An answer for a head that is not watched any more is thrown away.
+    ``_answers`` is filled by any thread and emptied by ``step``; ``_under_way`` counts the questions whose answer is
+    not there yet. An answer for a head that is not watched any more is thrown away.
     """
 
     def __init__(
@@ -111,11 +46,8 @@ class Poller(Generic[K, C]):
         self._clock = clock
         self._jitter = jitter
         self._change = threading.Condition()
-        self._heads: dict[K, _Head[C]] = {}
-        self._busy: set[K] = set()
-        self._heap: list[tuple[float, int, K, _Head[C]]] = []
-        self._sequence = itertools.count()
-        self._answers: deque[tuple[K, _Head[C], RayState | GcsError]] = deque()
+        self._heads: Heads[K, C] = Heads()
+        self._answers: deque[tuple[K, Head[C], RayState | GcsError]] = deque()
         self._under_way = 0
         self._stopped = False
         self._thread: threading.Thread | None = None
@@ -126,18 +58,16 @@ class Poller(Generic[K, C]):
             known = self._heads.get(key)
             if known and (known.address, known.credentials) == (address, credentials):
                 return
-            head = _Head(address, credentials, self._client_factory(address, credentials), bool(known and known.hinted))
-            self._heads[key] = head
-            self._count(key, head)
-            self._ask_at(key, head, self._clock())
+            client = self._client_factory(address, credentials)
+            self._heads.add(key, Head(address, credentials, client, bool(known and known.hinted)), self._clock())
+            self._change.notify()
         if known:
             known.client.close()
 
     def forget(self, key: K) -> None:
         """Ask there no more, and close the connection."""
         with self._change:
-            head = self._heads.pop(key, None)
-            self._busy.discard(key)
+            head = self._heads.pop(key)
         if head:
             head.client.close()
 
@@ -148,9 +78,10 @@ class Poller(Generic[K, C]):
             if head is None or head.hinted == busy:
                 return
             head.hinted = busy
-            self._count(key, head)
+            self._heads.count(key, head)
             if busy and head.due is not None:
-                self._ask_at(key, head, min(head.due, max(self._clock(), head.asked_at + BUSY.shortest)))
+                self._heads.ask_at(key, head, min(head.due, max(self._clock(), head.asked_at + BUSY.shortest)))
+                self._change.notify()
 
     def latest(self, key: K) -> Snapshot | None:
         """What is known of the head; None before the first question came to an end."""
@@ -161,9 +92,7 @@ class Poller(Generic[K, C]):
     def late(self) -> float:
         """Seconds by which a question or an answer is late; more than a few mean that asking has come to a halt."""
         with self._change:
-            now = self._clock()
-            dues = (h.due if h.due is not None else h.asked_at for h in self._heads.values())
-            return max((0.0, *(now - due for due in dues)))
+            return self._heads.late(self._clock())
 
     def client(self, key: K) -> C | None:
         """The connection to the head, for reports and drains; None if it is not watched."""
@@ -191,91 +120,45 @@ class Poller(Generic[K, C]):
             self.step()
             with self._change:
                 if not self._stopped and (self._under_way or not self._answers):
-                    self._change.wait(self._patience())
-
-    def _patience(self) -> float | None:
-        """While some answer and some do not, a moment: waking up for each would cost more than the answers do."""
-        wait = self._next_due_in()
-        if not self._under_way:
-            return wait
-        return GATHER_SECONDS if wait is None else min(wait, GATHER_SECONDS)
+                    self._change.wait(_patience(self._heads.next_due_in(self._clock()), self._under_way))
 
     def step(self) -> float | None:
         """Take in the answers, and begin the questions that are due. Seconds until the next; None without one."""
         with self._change:
-            news = [key for key, head, answer in self._pop_answers() if self._take_in(key, head, answer)]
-            due = list(self._pop_due())
+            answers, self._answers = self._answers, deque()
+            news = [key for key, head, answer in answers if self._take_in(key, head, answer)]
+            due = list(self._heads.pop_due(self._clock()))
+            self._under_way += len(due)
         for key, head in due:
             self._ask(key, head)
         for key in dict.fromkeys(news):
             self._tell(key)
         with self._change:
-            return self._next_due_in()
+            return self._heads.next_due_in(self._clock())
 
-    def _pop_answers(self) -> Iterator[tuple[K, _Head[C], RayState | GcsError]]:
-        while self._answers:
-            yield self._answers.popleft()
-
-    def _take_in(self, key: K, head: _Head[C], answer: RayState | GcsError) -> bool:
+    def _take_in(self, key: K, head: Head[C], answer: RayState | GcsError) -> bool:
         """Whether it is news."""
         if self._heads.get(key) is not head:
             return False
         before, now = head.snapshot, self._clock()
-        head.snapshot = after = _after(before, answer, now)
-        head.failures = head.failures + 1 if after.error else 0
-        self._count(key, head)
-        self._ask_at(key, head, on_grid(now + self._pause(head), head.pace.grid))
-        notice = after.error is None and now - head.noticed_at >= IDLE_NOTICE_SECONDS and has_idle_worker(after.state)
-        if is_news(before, after) or notice:
+        head.snapshot = found = after(before, answer, now)
+        head.failures = head.failures + 1 if found.error else 0
+        self._heads.count(key, head)
+        self._heads.ask_again(key, head, now, self._jitter())
+        notice = found.error is None and now - head.noticed_at >= IDLE_NOTICE_SECONDS and has_idle_worker(found.state)
+        if is_news(before, found) or notice:
             head.noticed_at = now
             return True
         return False
 
-    def _pause(self, head: _Head[C]) -> float:
-        state = head.snapshot.state if head.snapshot else None
-        return pause(
-            pace=head.pace,
-            heads=len(self._busy) if head.busy else len(self._heads) - len(self._busy),
-            failures=head.failures,
-            items=size(state) if state else 0,
-            jitter=self._jitter(),
-        )
-
-    def _count(self, key: K, head: _Head[C]) -> None:
-        if head.busy:
-            self._busy.add(key)
-        else:
-            self._busy.discard(key)
-
-    def _ask_at(self, key: K, head: _Head[C], due: float) -> None:
-        head.due = due
-        heapq.heappush(self._heap, (due, next(self._sequence), key, head))
-        self._change.notify()
-
-    def _pop_due(self) -> Iterator[tuple[K, _Head[C]]]:
-        while (wait := self._next_due_in()) is not None and wait <= 0:
-            _, _, key, head = heapq.heappop(self._heap)
-            head.due = None
-            head.asked_at = self._clock()
-            self._under_way += 1
-            yield key, head
-
-    def _next_due_in(self) -> float | None:
-        while self._heap:
-            due, _, key, head = self._heap[0]
-            if self._heads.get(key) is head and head.due == due:
-                return due - self._clock()
-            heapq.heappop(self._heap)
-        return None
-
-    def _ask(self, key: K, head: _Head[C]) -> None:
+    def _ask(self, key: K, head: Head[C]) -> None:
         try:
             head.client.begin_state(lambda answer: self._answered(key, head, answer))
         except Exception as error:
             logger.exception("asking a Ray head failed")
             self._answered(key, head, GcsError("invalid", repr(error)))
 
-    def _answered(self, key: K, head: _Head[C], answer: RayState | GcsError) -> None:
+    def _answered(self, key: K, head: Head[C], answer: RayState | GcsError) -> None:
         with self._change:
             self._answers.append((key, head, answer))
             self._under_way -= 1
@@ -289,22 +172,8 @@ class Poller(Generic[K, C]):
             logger.exception("nobody took the news from a Ray head")
 
 
-def _after(before: Snapshot | None, answer: RayState | GcsError, now: float) -> Snapshot:
-    if isinstance(answer, RayState):
-        return Snapshot(answer)
-    if before is None:
-        return Snapshot(None, answer, now)
-    return Snapshot(before.state, answer, now if before.failing_since is None else before.failing_since)
-
-
-def is_news(before: Snapshot | None, after: Snapshot) -> bool:
-    """Whether a decision or a condition may depend on the difference."""
-    if before is None or _kind(before.error) != _kind(after.error):
-        return True
-    if before.state is None or after.state is None:
-        return before.state is not after.state
-    return essence(before.state) != essence(after.state)
-
-
-def _kind(error: GcsError | None) -> str | None:
-    return error.kind if error else None
+def _patience(wait: float | None, under_way: int) -> float | None:
+    """While some answer and some do not, a moment: waking up for each would cost more than the answers do."""
+    if not under_way:
+        return wait
+    return GATHER_SECONDS if wait is None else min(wait, GATHER_SECONDS)

@@ -12,7 +12,8 @@ import pytest
 
 from autoscaler.gcs.client import Credentials, GcsClient, GcsError
 from autoscaler.gcs.pacing import BUSY, IDLE, on_grid, pause
-from autoscaler.gcs.poller import Poller, Snapshot, is_news
+from autoscaler.gcs.poller import Poller
+from autoscaler.gcs.snapshot import Snapshot, is_news
 from autoscaler.model import Demand, Gang, NodeStatus, RayNode, RayState, Shape, Strategy
 from tests.fakes.gcs import FakeGcs
 
