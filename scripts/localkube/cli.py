@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import cluster, loading, removal, status
-from .binaries import SETS, ensure, link_directory
-from .console import CannotRunHere, Failed, say
-from .layout import Layout, is_name, layout_of, read_spec
-from .network import MAX_NODES
+from . import cluster, removal, status
+from .machine.binaries import SETS, ensure, link_directory
+from .machine.console import CannotRunHere, Failed, say
+from .machine.layout import Layout, is_name, layout_of, read_spec
+from .nodes import loading
+from .nodes.network import MAX_NODES
 
 _DESCRIPTION = """\
 A real Kubernetes cluster of several nodes on this Linux machine, without Docker or a virtual machine.

@@ -8,16 +8,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from . import controlplane, egress, kwok, manifests, namespaces, network, packages, realnodes
-from .api import Api, kubeconfig
-from .binaries import CONTROL_PLANE, NODES, Binary, ensure
-from .components import ensure_running, log_tail, running, stop_component, wait_until
-from .console import Failed, say, step
-from .controlplane import Endpoint
-from .layout import Layout, Spec, locked, read_spec, write_spec
-from .nodeconfig import Node
-from .nodefailure import kill_node
-from .pki import issue
+from .controlplane import daemons, manifests
+from .controlplane.api import Api, kubeconfig
+from .controlplane.daemons import Endpoint
+from .controlplane.pki import issue
+from .machine import egress, namespaces, packages
+from .machine.binaries import CONTROL_PLANE, NODES, Binary, ensure
+from .machine.components import ensure_running, log_tail, running, stop_component, wait_until
+from .machine.console import Failed, say, step
+from .machine.layout import Layout, Spec, locked, read_spec, write_spec
+from .nodes import kwok, network, realnodes
+from .nodes.nodeconfig import Node
+from .nodes.nodefailure import kill_node
 
 _API_SERVER_SECONDS = 90.0
 
@@ -92,7 +94,7 @@ def _up_with_nodes(layout: Layout, spec: Spec, binaries: Mapping[str, Binary]) -
 
 def _control_plane(layout: Layout, spec: Spec, binaries: Mapping[str, Binary], inside: int | None) -> None:
     endpoint = endpoint_of(spec)
-    issue(layout.pki, controlplane.certificates(endpoint))
+    issue(layout.pki, daemons.certificates(endpoint))
     _write_kubeconfig(layout, endpoint)
     api = api_of(layout, endpoint)
 
@@ -100,7 +102,7 @@ def _control_plane(layout: Layout, spec: Spec, binaries: Mapping[str, Binary], i
         # Pods are refused in a namespace until the controllers have made its service account.
         return api.request("GET", "/api/v1/namespaces/default/serviceaccounts/default")[0] == 200
 
-    etcd, apiserver, *controllers = controlplane.components(layout, endpoint, binaries)
+    etcd, apiserver, *controllers = daemons.components(layout, endpoint, binaries)
     for daemon in (etcd, apiserver):
         ensure_running(layout, daemon, inside)
     if not api.ready():

@@ -7,12 +7,12 @@ import signal
 import subprocess
 from pathlib import Path
 
-from . import cgroups
-from .components import running
-from .console import Failed, say, step
-from .layout import Layout, locked, read_spec
-from .network import link_name, wait_for_link_to_go
-from .processes import read_record, wait_gone
+from .machine import cgroups
+from .machine.components import running
+from .machine.console import Failed, say, step
+from .machine.layout import Layout, locked, read_spec
+from .machine.processes import read_record, wait_gone
+from .nodes.network import link_name, wait_for_link_to_go
 
 
 def down(layout: Layout) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .api import Api
 from .cluster import endpoint_of
-from .components import pidfile
-from .console import Failed
-from .layout import Layout, Spec, read_spec
-from .nodeconfig import Node
-from .processes import read_record
+from .controlplane.api import Api
+from .machine.components import pidfile
+from .machine.console import Failed
+from .machine.layout import Layout, Spec, read_spec
+from .machine.processes import read_record
+from .nodes.nodeconfig import Node
 
 
 def report(layout: Layout) -> tuple[str, bool]:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import yaml
-from localkube.cache import cache_dir
+from localkube.machine.cache import cache_dir
 
 from .kube import eventually
 from .prerequisites import cannot_run

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from localkube import components, kwok, realnodes, status
+from localkube import status
 from localkube.cluster import endpoint_of, wanted
-from localkube.components import Component
-from localkube.console import Failed
-from localkube.layout import Layout, Spec, is_name, read_spec, write_spec
-from localkube.network import is_free, ranges_of
+from localkube.machine import components
+from localkube.machine.components import Component
+from localkube.machine.console import Failed
+from localkube.machine.layout import Layout, Spec, is_name, read_spec, write_spec
+from localkube.nodes import kwok, realnodes
+from localkube.nodes.network import is_free, ranges_of
 
 
 def test_new_cluster_has_three_nodes() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from localkube import images, recipes, rootfs
-from localkube.pull import Tool, pull
+from localkube.images import build, recipes, rootfs
+from localkube.images.pull import Tool, pull
 
 ELSEWHERE = Tool("no-such-program", (), ())
 
@@ -51,29 +51,29 @@ ALL = ["base", "the operator's requirements", "the operator"]
 
 
 def test_a_second_call_builds_nothing(built: list[str], tmp_path: Path, project: Path) -> None:
-    first = images.ensure_operator(tmp_path, project)
-    assert images.ensure_operator(tmp_path, project) == first
+    first = build.ensure_operator(tmp_path, project)
+    assert build.ensure_operator(tmp_path, project) == first
     assert built == ALL
     with tarfile.open(first) as archive:
         assert sum(name.endswith("/layer.tar") for name in archive.getnames()) == 3
 
 
 def test_a_change_of_code_builds_the_app_again(built: list[str], tmp_path: Path, project: Path) -> None:
-    first = images.ensure_operator(tmp_path, project)
+    first = build.ensure_operator(tmp_path, project)
     (project / "controller/main.py").write_text("1")
-    assert images.ensure_operator(tmp_path, project) != first
+    assert build.ensure_operator(tmp_path, project) != first
     assert built == [*ALL, "the operator"]
 
 
 def test_force_builds_everything_again(built: list[str], tmp_path: Path, project: Path) -> None:
-    images.ensure_operator(tmp_path, project)
-    images.ensure_operator(tmp_path, project, force=True)
+    build.ensure_operator(tmp_path, project)
+    build.ensure_operator(tmp_path, project, force=True)
     assert built == ALL * 2
 
 
 def test_both_images_share_the_base(built: list[str], tmp_path: Path, project: Path) -> None:
-    images.ensure_ray(tmp_path, None)
-    images.ensure_operator(tmp_path, project)
+    build.ensure_ray(tmp_path, None)
+    build.ensure_operator(tmp_path, project)
     assert built == ["base", "Ray", *ALL[1:]]
 
 
@@ -81,7 +81,7 @@ def test_three_versions_of_the_app_stay(built: list[str], tmp_path: Path, projec
     latest = Path()
     for version in range(5):
         (project / "controller/main.py").write_text(str(version))
-        latest = images.ensure_operator(tmp_path, project)
+        latest = build.ensure_operator(tmp_path, project)
         for path in (latest, next((tmp_path / "images/layers").glob(f"app-{latest.stem.split('-')[-1]}"))):
             os.utime(path, (version, version))
     assert latest.exists()
@@ -100,9 +100,9 @@ def test_an_interrupted_build_counts_for_nothing(
 
     monkeypatch.setattr(rootfs, "add_layer", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        images.ensure_ray(tmp_path, None)
+        build.ensure_ray(tmp_path, None)
     monkeypatch.setattr(rootfs, "add_layer", working)
-    assert images.ensure_ray(tmp_path, None).exists()
+    assert build.ensure_ray(tmp_path, None).exists()
     assert built == ["base", "Ray"]
     assert not list((tmp_path / "images").rglob("*.partial"))
 
@@ -115,9 +115,9 @@ def test_a_pulled_image_is_used_and_not_pulled_twice(built: list[str], tmp_path:
         archive.write_bytes(b"image")
         return True
 
-    first = images.ensure_ray(tmp_path, puller)
+    first = build.ensure_ray(tmp_path, puller)
     assert first.read_bytes() == b"image"
-    assert images.ensure_ray(tmp_path, puller) == first
+    assert build.ensure_ray(tmp_path, puller) == first
     assert pulled == [recipes.RAY_IMAGE]
     assert built == []
 
@@ -125,7 +125,7 @@ def test_a_pulled_image_is_used_and_not_pulled_twice(built: list[str], tmp_path:
 def test_an_image_that_cannot_be_pulled_is_built_and_one_line_says_so(
     built: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    images.ensure_ray(tmp_path, lambda *_: False)
+    build.ensure_ray(tmp_path, lambda *_: False)
     assert built == ["base", "Ray"]
     assert "docker.io/rayproject/ray:2.60.0 cannot be pulled here; building it\n" in capsys.readouterr().err
 
@@ -133,7 +133,7 @@ def test_an_image_that_cannot_be_pulled_is_built_and_one_line_says_so(
 def test_only_root_can_build(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(rootfs.ImageError, match="needs root"):
-        images.ensure_operator(tmp_path, project)
+        build.ensure_operator(tmp_path, project)
 
 
 def test_a_failed_program_is_told_by_its_last_line(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from localkube import oci
-from localkube.oci import ImageConfig, ImageSpec, Layer, pack_layer, write_docker_archive
+from localkube.images import oci
+from localkube.images.oci import ImageConfig, ImageSpec, Layer, pack_layer, write_docker_archive
 
 from tests.support.prerequisites import cannot_run
 

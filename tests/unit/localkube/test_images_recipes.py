@@ -9,7 +9,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from localkube import cache, recipes, rootfs
+from localkube.images import recipes, rootfs
+from localkube.machine import cache
 
 ROOT = Path(__file__).parents[3]
 

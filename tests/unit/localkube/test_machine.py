@@ -8,10 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from localkube import binaries, cgroups, dns, golang, packages, pause
 from localkube.cli import main
-from localkube.layout import Layout
-from localkube.pki import Certificate, issue
+from localkube.controlplane.pki import Certificate, issue
+from localkube.machine import binaries, cgroups, golang, packages
+from localkube.machine.layout import Layout
+from localkube.nodes import dns, pause
 
 _HYBRID = """\
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from localkube.console import Failed
-from localkube.processes import Launch, Record, parse_start_time, read_record, spawn, stop, this_boot
+from localkube.machine.console import Failed
+from localkube.machine.processes import Launch, Record, parse_start_time, read_record, spawn, stop, this_boot
 
 
 def _stat(name: str, state: str, start: int) -> str:

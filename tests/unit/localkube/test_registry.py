@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from localkube import published, registry
-from localkube.console import Failed
-from localkube.layout import Layout
-from localkube.oci import ImageConfig, ImageSpec, pack_layer, write_docker_archive
+from localkube.images.oci import ImageConfig, ImageSpec, pack_layer, write_docker_archive
+from localkube.machine.console import Failed
+from localkube.machine.layout import Layout
+from localkube.nodes import published, registry
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import struct
 import tempfile
 from pathlib import Path
 
-from .console import CannotRunHere
+from localkube.images.oci import ImageConfig, ImageSpec, architecture, pack_layer, write_docker_archive
+from localkube.machine.console import CannotRunHere
+
 from .nodeconfig import PAUSE_IMAGE
-from .oci import ImageConfig, ImageSpec, architecture, pack_layer, write_docker_archive
 
 _BASE = 0x400000
 _HEADERS = 64 + 56

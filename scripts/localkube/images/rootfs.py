@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from localkube.console import Failed, step
+from localkube.machine.console import Failed, step
 
 SUITE = "bookworm"
 PYTHON = "3.11"

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from localkube.machine.components import Component
+from localkube.machine.console import Failed
+from localkube.machine.layout import Layout
+
 from . import registry
-from .components import Component
-from .console import Failed
-from .layout import Layout
 
 NAME = "registry"
 # Of the cluster's own loopback: pods, which have one each, don't reach it.

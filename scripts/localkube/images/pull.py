@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from localkube.console import step
+from localkube.machine.console import step
 
 _PROBE_SECONDS = 10
 _PULL_SECONDS = 1800

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .console import CannotRunHere, Failed
+from localkube.machine.console import CannotRunHere, Failed
 
 _DAYS = "3650"
 # A configuration of our own: the distributions' differ, and one extension given twice is an error.

@@ -22,10 +22,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from localkube import recipes, rootfs
-from localkube.console import say, step
-from localkube.oci import ImageSpec, Layer, pack_layer, write_docker_archive
-from localkube.recipes import Project
+from localkube.machine.console import say, step
+
+from . import recipes, rootfs
+from .oci import ImageSpec, Layer, pack_layer, write_docker_archive
+from .recipes import Project
 
 # Name and archive path -> whether the image was pulled into the archive.
 Puller = Callable[[str, Path], bool]

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from localkube.oci import ImageConfig
-from localkube.rootfs import PYTHON, SUITE, ImageError
+from .oci import ImageConfig
+from .rootfs import PYTHON, SUITE, ImageError
 
 # The extra "dev" of setup.cfg pins the same version: a Ray client must match its cluster exactly.
 RAY_VERSION = "2.60.0"

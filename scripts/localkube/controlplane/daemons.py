@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from localkube.machine.binaries import Binary
+from localkube.machine.components import Component
+from localkube.machine.layout import Layout
+
 from .api import kubeconfig
-from .binaries import Binary
-from .components import Component
-from .layout import Layout
 from .pki import Certificate
 
 SERVICES = "10.96.0.0/16"

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from . import egress, firewall
-from .components import running
-from .console import Failed
-from .layout import Layout, Spec, read_spec
-from .namespaces import run_inside
+from localkube.machine import egress, firewall
+from localkube.machine.components import running
+from localkube.machine.console import Failed
+from localkube.machine.layout import Layout, Spec, read_spec
+from localkube.machine.namespaces import run_inside
 
 # Addresses for tests of networks (RFC 2544), which nobody routes.
 _LINKS = ipaddress.IPv4Network("198.18.0.0/16")

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from .components import running
-from .console import Failed, step
-from .layout import Layout, locked, read_spec
+from localkube.machine.components import running
+from localkube.machine.console import Failed, step
+from localkube.machine.layout import Layout, locked, read_spec
+
 from .nodeconfig import Node
 from .published import names_in, publish
 

@@ -12,19 +12,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import cgroups, dns, egress, firewall, manifests, network, pause, published
-from .api import Api
-from .binaries import Binary, parse_version, show_version
-from .components import Component, ensure_running, running, stop_component, wait_until
-from .console import Failed, step
-from .controlplane import Endpoint
-from .layout import Layout, Spec
+from localkube.controlplane import manifests
+from localkube.controlplane.api import Api
+from localkube.controlplane.daemons import Endpoint
+from localkube.controlplane.pki import issue
+from localkube.machine import cgroups, egress, firewall
+from localkube.machine.binaries import Binary, parse_version, show_version
+from localkube.machine.components import Component, ensure_running, running, stop_component, wait_until
+from localkube.machine.console import Failed, step
+from localkube.machine.layout import Layout, Spec
+from localkube.machine.namespaces import EGRESS_DNS, resolv_conf
+from localkube.machine.packages import cni_plugins, version_of
+
+from . import dns, network, pause, published
 from .loading import import_archive
-from .namespaces import EGRESS_DNS, resolv_conf
 from .nodeconfig import Node, containerd, coredns, kube_proxy, kubelet
 from .nodefailure import kill_node
-from .packages import cni_plugins, version_of
-from .pki import issue
 
 _READY_SECONDS = 180.0
 _PROBE = "kubernetes.default.svc.cluster.local"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .console import Failed
+from localkube.machine.console import Failed
 
 Object = Mapping[str, Any]
 

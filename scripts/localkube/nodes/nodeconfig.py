@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .binaries import Binary
-from .cgroups import root_of
-from .components import Component
-from .controlplane import DNS_SERVICE, Endpoint, user_kubeconfig
-from .layout import Layout, Spec
+from localkube.controlplane.daemons import DNS_SERVICE, Endpoint, user_kubeconfig
+from localkube.controlplane.pki import Certificate
+from localkube.machine.binaries import Binary
+from localkube.machine.cgroups import root_of
+from localkube.machine.components import Component
+from localkube.machine.layout import Layout, Spec
+
 from .network import bridge_of, inside_address, node_address, pods_of, pods_on
-from .pki import Certificate
 from .published import hosts_toml
 
 PAUSE_IMAGE = "localhost/local-kubernetes/pause:1"

@@ -21,7 +21,7 @@ from .cache import cache_dir
 from .console import CannotRunHere, Failed, step
 from .golang import go_command, go_environment
 
-_PINS = Path(__file__).resolve().parent.parent / "binaries"
+_PINS = Path(__file__).resolve().parent.parent.parent / "binaries"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
 Version = tuple[int, int, int]

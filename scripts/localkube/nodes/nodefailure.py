@@ -6,10 +6,11 @@ import os
 import signal
 from pathlib import Path
 
-from . import cgroups
-from .components import running
+from localkube.machine import cgroups
+from localkube.machine.components import running
+from localkube.machine.processes import this_boot, wait_gone
+
 from .nodeconfig import Node
-from .processes import this_boot, wait_gone
 
 
 def kill_node(node: Node) -> None:

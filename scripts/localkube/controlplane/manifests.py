@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .controlplane import DNS_SERVICE
+from .daemons import DNS_SERVICE
 
 Object = dict[str, Any]
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"

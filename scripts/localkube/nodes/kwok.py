@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .api import Api
-from .binaries import Binary
-from .components import Component
-from .controlplane import Endpoint, user_kubeconfig
-from .layout import Layout
+from localkube.controlplane.api import Api
+from localkube.controlplane.daemons import Endpoint, user_kubeconfig
+from localkube.machine.binaries import Binary
+from localkube.machine.components import Component
+from localkube.machine.layout import Layout
 
 _FAKE = "kwok.x-k8s.io/node"
 

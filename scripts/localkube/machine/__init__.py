@@ -1,0 +1,1 @@
+"""What a cluster needs of this machine: programs, processes, namespaces, control groups."""

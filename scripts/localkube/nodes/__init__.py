@@ -1,0 +1,1 @@
+"""Real and fake nodes, their network, and the images that they pull."""
