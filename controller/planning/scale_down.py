@@ -43,7 +43,15 @@ class Departures:
 
 
 @dataclass(frozen=True)
-class Situation:
+class Choice:
+    """What comes of one worker: it goes now, or it is looked at again in some seconds, or neither."""
+
+    action: Departure | None = None
+    look_again_in: float | None = None
+
+
+@dataclass(frozen=True)
+class ScaleDownInputs:
     """What departures depend on.
 
     ``outdated``: uid -> why. ``silence``: for how many seconds the head has been failing to answer. ``drain_seconds``:
@@ -74,23 +82,15 @@ class Situation:
         return self.scaling.known.get(pod.name)
 
 
-def departures(at: Situation) -> Departures:
+def departures(at: ScaleDownInputs) -> Departures:
     """All of them, each pod once: the first reason counts."""
-    waits: list[float] = []
+    choices = (*_finishing(at), *_stuck(at), *_surplus(at), *_idle(at), *_outdated(at), *_undecided(at))
     chosen: dict[str, Departure] = {}
-    for departure in (
-        *_finishing(at, waits),
-        *_stuck(at),
-        *_surplus(at, waits),
-        *_idle(at, waits),
-        *_outdated(at, waits),
-    ):
-        chosen.setdefault(departure.pod.uid, departure)
-    actions = list(_bounded(chosen.values()))
-    undecided = at.fleet.outdated or at.fleet.leaving or _excess(at)
-    if undecided and not at.fresh:
-        waits.append(ASK_AGAIN_SECONDS)
-    return Departures(tuple(actions), min(waits, default=None))
+    for choice in choices:
+        if choice.action:
+            chosen.setdefault(choice.action.pod.uid, choice.action)
+    waits = (c.look_again_in for c in choices if c.look_again_in is not None)
+    return Departures(tuple(_bounded(chosen.values())), min(waits, default=None))
 
 
 def _bounded(departures: Iterable[Departure]) -> Iterator[Departure]:
@@ -101,45 +101,52 @@ def _bounded(departures: Iterable[Departure]) -> Iterator[Departure]:
             yield departure
 
 
-def _finishing(at: Situation, waits: list[float]) -> Iterator[Departure]:
+def _undecided(at: ScaleDownInputs) -> Iterator[Choice]:
+    """Some would have to go, and the head's answer is too old to tell how."""
+    if not at.fresh and (at.fleet.outdated or at.fleet.leaving or _excess(at)):
+        yield Choice(look_again_in=ASK_AGAIN_SECONDS)
+
+
+def _finishing(at: ScaleDownInputs) -> Iterator[Choice]:
     """Those told to leave: gone from Ray, out of time, or Ray has not heard of it."""
     for pod in at.fleet.leaving:
         node, reason = at.node(pod), reason_of_drain(pod)
         if at.now >= pod.drain_by:
-            yield DeletePod(pod, reason.extended("; its time to finish is over"))
+            yield Choice(DeletePod(pod, reason.extended("; its time to finish is over")))
         elif at.fresh and node is None:
-            yield DeletePod(pod, reason.extended("; it has finished"))
+            yield Choice(DeletePod(pod, reason.extended("; it has finished")))
         else:
-            waits.append(pod.drain_by - at.now)
-            if at.fresh and node and node.status is not NodeStatus.DRAINING:
-                yield DrainPod(pod, node.node_id, reason, pod.drain_by)
+            unheard = at.fresh and node and node.status is not NodeStatus.DRAINING
+            again = DrainPod(pod, node.node_id, reason, pod.drain_by) if node and unheard else None
+            yield Choice(again, pod.drain_by - at.now)
 
 
-def _stuck(at: Situation) -> Iterator[Departure]:
+def _stuck(at: ScaleDownInputs) -> Iterator[Choice]:
     kept = {p.uid for p in at.scaling.kept_stuck}
     for pod in at.fleet.stuck:
         if pod.uid not in kept:
-            yield DeletePod(pod, Reason(Label.STUCK, f"it cannot start ({pod.stuck}), and nothing waits for it"))
+            reason = Reason(Label.STUCK, f"it cannot start ({pod.stuck}), and nothing waits for it")
+            yield Choice(DeletePod(pod, reason))
 
 
-def _idle(at: Situation, waits: list[float]) -> Iterator[Departure]:
+def _idle(at: ScaleDownInputs) -> Iterator[Choice]:
     """Workers that have idled long enough and are not needed, the longest idle first."""
     if not at.fresh:
         return
     timeout = at.spec.idle_timeout_minutes * 60
     idle = [(seconds, p) for p in at.fleet.fit if (seconds := _idle_seconds(at, p)) is not None]
     due = {p.name: p for seconds, p in sorted(idle, key=lambda i: (-i[0], i[1].name)) if seconds >= timeout}
-    waits += [timeout - seconds for seconds, _ in idle if seconds < timeout]
+    yield from (Choice(look_again_in=timeout - seconds) for seconds, _ in idle if seconds < timeout)
     young = (p for p in at.fleet.fit if at.node(p) is None and not p.ready and at.now - p.started_at < JOIN_SECONDS)
-    waits += [JOIN_SECONDS - (at.now - p.started_at) for p in young]
+    yield from (Choice(look_again_in=JOIN_SECONDS - (at.now - p.started_at)) for p in young)
     minutes = at.spec.idle_timeout_minutes
     text = f"it has been idle for {minutes:g} minute{'' if minutes == 1 else 's'}"
     reason = Reason(Label.IDLE, text)
     for name in removable(at.scaling.request, at.scaling.decision, list(due)):
-        yield from _let_go(at, due[name], reason, waits)
+        yield _let_go(at, due[name], reason)
 
 
-def _idle_seconds(at: Situation, pod: PodView) -> float | None:
+def _idle_seconds(at: ScaleDownInputs, pod: PodView) -> float | None:
     """By Ray's own clock. A pod that has not joined Ray counts from its creation; None when it is at work."""
     node = at.node(pod)
     if node is None:
@@ -148,7 +155,7 @@ def _idle_seconds(at: Situation, pod: PodView) -> float | None:
     return node.idle_seconds if node.status is NodeStatus.IDLE else None
 
 
-def _excess(at: Situation) -> Counter[str]:
+def _excess(at: ScaleDownInputs) -> Counter[str]:
     """Workers beyond a type's maxWorkers or the cluster's, less those that are going anyway: type -> number."""
     types = {t.name: t for t in at.spec.worker_types}
     staying = Counter(p.node_type for p in (*at.fleet.fit, *at.scaling.kept_stuck, *at.fleet.outdated))
@@ -163,15 +170,15 @@ def _excess(at: Situation) -> Counter[str]:
     return +excess
 
 
-def _surplus(at: Situation, waits: list[float]) -> Iterator[Departure]:
+def _surplus(at: ScaleDownInputs) -> Iterator[Choice]:
     """Beyond the bounds: first who has not started, then who is idle, then the youngest of the busy."""
     for name, count in _excess(at).items():
         mine = [p for p in (*at.fleet.fit, *at.scaling.kept_stuck, *at.fleet.outdated) if p.node_type == name]
         for pod in sorted(mine, key=lambda p: _value(at, p))[:count]:
-            yield from _let_go(at, pod, OVER_MAXIMUM, waits)
+            yield _let_go(at, pod, OVER_MAXIMUM)
 
 
-def _value(at: Situation, pod: PodView) -> tuple[int, float, str]:
+def _value(at: ScaleDownInputs, pod: PodView) -> tuple[int, float, str]:
     """The least valuable first."""
     node = at.node(pod)
     if node is None:
@@ -181,18 +188,18 @@ def _value(at: Situation, pod: PodView) -> tuple[int, float, str]:
     return 3, -pod.started_at, pod.name
 
 
-def _outdated(at: Situation, waits: list[float]) -> Iterator[Departure]:
+def _outdated(at: ScaleDownInputs) -> Iterator[Choice]:
     """Workers of changed types, as many as their replacements allow; of removed types all."""
     for name in sorted({p.node_type for p in at.fleet.outdated}):
         mine = sorted((p for p in at.fleet.outdated if p.node_type == name), key=lambda p: _value(at, p))
         for pod in mine[: _replaceable(at, name, mine)]:
             if at.silent:
-                yield DeletePod(pod, at.outdated[pod.uid].extended(", and the head does not answer"))
+                yield Choice(DeletePod(pod, at.outdated[pod.uid].extended(", and the head does not answer")))
             else:
-                yield from _let_go(at, pod, at.outdated[pod.uid], waits)
+                yield _let_go(at, pod, at.outdated[pod.uid])
 
 
-def _replaceable(at: Situation, name: str, mine: Sequence[PodView]) -> int:
+def _replaceable(at: ScaleDownInputs, name: str, mine: Sequence[PodView]) -> int:
     """How many outdated workers of a type may go now: never so many that fewer work than are needed.
 
     Where the bounds leave no room for a replacement beside them, a quarter goes first.
@@ -210,20 +217,27 @@ def _replaceable(at: Situation, name: str, mine: Sequence[PodView]) -> int:
     return spare if spare > 0 or coming else max(1, len(mine) // 4)
 
 
-def _let_go(at: Situation, pod: PodView, reason: Reason, waits: list[float]) -> Iterator[Departure]:
+def _let_go(at: ScaleDownInputs, pod: PodView, reason: Reason) -> Choice:
     """In the way that its state asks for; nothing while that is not known.
 
     A container that has just started may have joined Ray since the head was asked, and be at work already.
     """
     node = at.node(pod)
     joins_until = pod.running_since + JOIN_SECONDS
+    if pod.head_uid and at.fresh and node is None and at.now < joins_until:
+        return Choice(look_again_in=joins_until - at.now)
+    return Choice(_way_out(at, pod, node, reason))
+
+
+def _way_out(at: ScaleDownInputs, pod: PodView, node: RayNode | None, reason: Reason) -> Departure | None:
     if not pod.head_uid:
-        yield DeletePod(pod, reason)
-    elif at.fresh and node is None and at.now < joins_until:
-        waits.append(joins_until - at.now)
-    elif at.fresh and node is None:
-        yield DeletePod(pod, reason.extended(", and it has not joined Ray"))
-    elif at.fresh and node and node.status is NodeStatus.IDLE:
-        yield RetirePod(pod, node.node_id, reason)
-    elif at.fresh and node and node.status is NodeStatus.RUNNING:
-        yield DrainPod(pod, node.node_id, reason, float(int(at.now + at.drain_seconds)))
+        return DeletePod(pod, reason)
+    if not at.fresh:
+        return None
+    if node is None:
+        return DeletePod(pod, reason.extended(", and it has not joined Ray"))
+    if node.status is NodeStatus.IDLE:
+        return RetirePod(pod, node.node_id, reason)
+    if node.status is NodeStatus.RUNNING:
+        return DrainPod(pod, node.node_id, reason, float(int(at.now + at.drain_seconds)))
+    return None

@@ -17,7 +17,7 @@ from .actions import Action, CreatePod, DeletePod, TellHead
 from .blocked_types import can_start, next_stuck
 from .observed import Observed, RayView
 from .reasons import NODE_LOST, Label, Reason, reason_of_drain, reason_of_end, reason_to_create
-from .scale_down import Departures, Situation, departures
+from .scale_down import Departures, ScaleDownInputs, departures
 from .scale_up import Fleet, Scaling, scale
 from .slots import Slots, slots_of
 
@@ -58,7 +58,7 @@ def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodVi
     fleet = _fleet(seen, [p for p in fit if p.live], outdated, slots)
     blocks = {t.name: seen.blocks[t.name] for t in seen.spec.worker_types if t.name in seen.blocks}
     scaling = scale(seen.spec, fleet, ray, blocks, [name for name, block in blocks.items() if block.may_pass])
-    at = Situation(seen.spec, fleet, scaling, outdated, ray, seen.silence, seen.now, seen.settings.drain_seconds)
+    at = ScaleDownInputs(seen.spec, fleet, scaling, outdated, ray, seen.silence, seen.now, seen.settings.drain_seconds)
     leave = departures(at)
     actions: list[Action] = [DeletePod(p, unfit[p.uid]) for p in workers if p.uid in unfit]
     waiting = {p.uid for s in slots.values() for p in s.waiting}
