@@ -7,10 +7,10 @@ remembered only protects: a new process that has forgotten it makes one try more
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from autoscaler.provider import ForbiddenError, InvalidNodeError, ProviderError, QuotaExceededError
 from controller.objects.views import UNSCHEDULABLE, PodView
@@ -33,19 +33,16 @@ _REFUSALS: Mapping[type[ProviderError], str] = {
 
 @dataclass(frozen=True)
 class Block:
-    """Why and until when a type is set aside. Times are seconds since the epoch.
+    """Why a type is set aside, and since when (seconds since the epoch).
 
-    ``until`` is infinite while a pod is stuck. ``attempts``: how often in a row it came to this. ``stuck``: the uids of
-    the pods that cannot start. ``config``: the hash of the configuration that it is about; whoever changes that starts
-    afresh.
+    ``attempts``: how often in a row it came to this. ``config``: the hash of the configuration that it is about;
+    whoever changes that starts afresh.
     """
 
     reason: str
     message: str
     since: float
-    until: float
     attempts: int = 1
-    stuck: frozenset[str] = frozenset()
     config: str = ""
 
     @property
@@ -54,9 +51,23 @@ class Block:
         return self.reason == LOST or self.reason in _REFUSALS.values()
 
     @property
-    def may_pass(self) -> bool:
+    def last_resort(self) -> bool:
         """More pods may help: a cluster that grows by what it sees waiting must see all of it."""
         return self.reason == UNSCHEDULABLE
+
+
+@dataclass(frozen=True)
+class Stuck(Block):
+    """Pods of the type cannot start. It lasts as long as they are there and stuck. ``pods``: their uids."""
+
+    pods: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Pause(Block):
+    """The type is not tried until then (seconds since the epoch)."""
+
+    until: float = 0.0
 
 
 Blocks = Mapping[str, Block]
@@ -64,24 +75,39 @@ Blocks = Mapping[str, Block]
 Configs = Mapping[str, Collection[str]]
 
 
+class Applied(Protocol):
+    """What became of a pass: uids of pods deleted on purpose, types of which pods were made, and were refused."""
+
+    @property
+    def removed(self) -> Collection[str]: ...
+
+    @property
+    def launched(self) -> Collection[str]: ...
+
+    @property
+    def refused(self) -> Mapping[str, ProviderError]: ...
+
+
 @dataclass(frozen=True)
-class Memory:
-    """What is remembered of a cluster from pass to pass.
+class LaunchHistory:
+    """What is remembered of a cluster from pass to pass: ``seen`` before its plan is made, ``after`` it is applied.
 
     ``blocks`` and ``losses``: pod type -> block, active or over. ``young``: uid -> type, of pods that are not old
-    enough for their end to be an accident. ``asked``: uids that were deleted on purpose.
+    enough for their end to be an accident. ``asked``: uids that were deleted on purpose. ``configs``: of the pass.
     """
 
     blocks: Blocks = field(default_factory=dict)
-    losses: Blocks = field(default_factory=dict)
+    losses: Mapping[str, Pause] = field(default_factory=dict)
     young: Mapping[str, str] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
+    configs: Configs = field(default_factory=dict)
 
     def active(self, now: float) -> dict[str, Block]:
         """The types that cannot be launched at this time."""
-        return {name: b for found in (self.losses, self.blocks) for name, b in found.items() if now < b.until}
+        every = [*self.losses.items(), *self.blocks.items()]
+        return {name: b for name, b in every if not (isinstance(b, Pause) and b.until <= now)}
 
-    def look(self, pods: Sequence[PodView], configs: Configs, now: float, grace: float) -> Memory:
+    def seen(self, pods: Sequence[PodView], configs: Configs, now: float, grace: float) -> LaunchHistory:
         """Take in the pods of a pass.
 
         ``grace``: seconds for which a pod may wait for room.
@@ -89,25 +115,21 @@ class Memory:
         there = {p.uid for p in pods}
         current = [p for p in pods if p.config_hash in configs.get(p.node_type, ())]
         valid = {n: b for n, b in self.blocks.items() if b.config in configs.get(n, ())}
-        return Memory(
+        return LaunchHistory(
             blocks=_renewed(valid, current, now, grace),
-            losses=_mourned(self.losses, self._lost(pods), now),
+            losses=_with_losses(self.losses, self._lost(pods), now),
             young={p.uid: p.node_type for p in pods if not p.deleting and now - p.started_at < QUIET_SECONDS},
             asked=self.asked & there,
+            configs=configs,
         )
 
-    def removed(self, uids: Collection[str]) -> Memory:
-        """These pods are deleted on purpose."""
-        return replace(self, asked=self.asked | frozenset(uids))
-
-    def tried(
-        self, launched: Collection[str], refused: Mapping[str, ProviderError], configs: Configs, now: float
-    ) -> Memory:
-        """Pods of some types were made, of others refused; a type may be both."""
-        blocks = {n: b for n, b in self.blocks.items() if n not in launched or math.isinf(b.until)}
-        for name, error in refused.items():
-            blocks[name] = replace(_refused(blocks.get(name), error, now), config=min(configs.get(name, ("",))))
-        return replace(self, blocks=blocks)
+    def after(self, applied: Applied, now: float) -> LaunchHistory:
+        """Take in what became of the pass's plan. Pods of a type may be both made and refused."""
+        blocks = {n: b for n, b in self.blocks.items() if n not in applied.launched or isinstance(b, Stuck)}
+        for name, error in applied.refused.items():
+            config = min(self.configs.get(name, ("",)))
+            blocks[name] = _refused(blocks.get(name), error, config, now)
+        return replace(self, blocks=blocks, asked=self.asked.union(applied.removed))
 
     def _lost(self, pods: Sequence[PodView]) -> Counter[str]:
         kept = {p.uid for p in pods if not p.deleting}
@@ -116,7 +138,7 @@ class Memory:
 
 def next_end(blocks: Blocks) -> float | None:
     """When the first of them is over; None when time alone ends none."""
-    return min((b.until for b in blocks.values() if not math.isinf(b.until)), default=None)
+    return min((b.until for b in blocks.values() if isinstance(b, Pause)), default=None)
 
 
 def can_start(pod: PodView, now: float, grace: float) -> bool:
@@ -140,44 +162,43 @@ def _renewed(blocks: Blocks, pods: Sequence[PodView], now: float, grace: float) 
     return kept | {name: _stuck(blocks.get(name), found, now) for name, found in stuck.items()}
 
 
-def _stuck(block: Block | None, pods: Sequence[PodView], now: float) -> Block:
+def _stuck(block: Block | None, pods: Sequence[PodView], now: float) -> Stuck:
     first = min(pods, key=lambda p: p.name)
     before = block.attempts if block else 0
-    again = block is not None and math.isinf(block.until)
-    return Block(
+    again = isinstance(block, Stuck)
+    return Stuck(
         reason=first.stuck,
         message=first.problem,
         since=block.since if block and again else now,
-        until=math.inf,
         attempts=before if again else before + 1,
-        stuck=frozenset(p.uid for p in pods),
         config=first.config_hash,
+        pods=frozenset(p.uid for p in pods),
     )
 
 
 def _after(block: Block, live: Mapping[str, PodView], now: float) -> Block | None:
     """A block without a stuck pod: over at once if one of them has started, else after a while; then forgotten."""
-    if not math.isinf(block.until):
+    if isinstance(block, Pause):
         return block if now < block.until + QUIET_SECONDS else None
-    if any(uid in live for uid in block.stuck):
+    if isinstance(block, Stuck) and any(uid in live for uid in block.pods):
         return None
     delay = min(STUCK_BASE_SECONDS * 2.0 ** min(block.attempts - 1, 30), STUCK_LIMIT_SECONDS)
-    return replace(block, until=now + delay, stuck=frozenset())
+    return Pause(block.reason, block.message, block.since, block.attempts, block.config, until=now + delay)
 
 
-def _refused(block: Block | None, error: ProviderError, now: float) -> Block:
+def _refused(block: Block | None, error: ProviderError, config: str, now: float) -> Pause:
     attempts = block.attempts + 1 if block else 1
     delay = min(2.0 ** min(attempts - 1, 30), REFUSED_LIMIT_SECONDS)
     reason = _REFUSALS[type(error)]
     since = block.since if block and block.reason == reason else now
-    return Block(reason, str(error), since, now + delay, attempts)
+    return Pause(reason, str(error), since, attempts, config, until=now + delay)
 
 
-def _mourned(losses: Blocks, lost: Mapping[str, int], now: float) -> Blocks:
+def _with_losses(losses: Mapping[str, Pause], lost: Mapping[str, int], now: float) -> dict[str, Pause]:
     kept = {name: loss for name, loss in losses.items() if now < loss.until + QUIET_SECONDS}
     for name, count in lost.items():
         attempts = kept[name].attempts + 1 if name in kept else 1
         what = "a pod was deleted" if count == 1 else f"{count} pods were deleted"
         message = f"{what} by somebody else soon after the start, {attempts} times in a row"
-        kept[name] = Block(LOST, message, now, now + backoff_seconds(attempts), attempts)
+        kept[name] = Pause(LOST, message, now, attempts, until=now + backoff_seconds(attempts))
     return kept

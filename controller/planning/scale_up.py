@@ -54,11 +54,11 @@ def scale(
     fleet: Fleet,
     ray: RayView | None,
     blocked: Collection[str] = (),
-    may_pass: Collection[str] = (),
+    last_resort: Collection[str] = (),
 ) -> Scaling:
     """How many workers there should be.
 
-    ``blocked``: types that cannot be launched for the time being. ``may_pass``: those of them of which pods are made
+    ``blocked``: types that cannot be launched for the time being. ``last_resort``: those of them of which pods are made
     all the same, but only for what no other type can serve: whoever adds machines must see every pod that waits.
     """
     known = _known_nodes(ray)
@@ -66,27 +66,27 @@ def scale(
     asked = _request(spec, fleet, ray, known, blocked)
     request = replace(asked, max_workers=max(0, asked.max_workers - sum(reserved.values())))
     decision = schedule(request)
-    if may_pass:
-        others = sum(count for name, count in reserved.items() if name not in may_pass)
+    if last_resort:
+        others = sum(count for name, count in reserved.items() if name not in last_resort)
         asked = replace(asked, max_workers=max(0, asked.max_workers - others))
-        decision = _with_last_resort(asked, decision, fleet, may_pass)
+        decision = _with_last_resort(asked, decision, fleet, last_resort)
     unmet = ray is None or decision.unplaced or decision.unplaced_gangs or decision.unplaced_requested
     room = spec.max_workers - sum(fleet.held_back.values()) - len(fleet.fit) - len(fleet.outdated) - len(fleet.leaving)
     spare = max(0, room - sum(reserved.values()) - sum(decision.launches.values())) if unmet else 0
     return Scaling(
-        request, decision, _kept(fleet.stuck, reserved, spare, decision.needed, may_pass if ray else ()), known
+        request, decision, _kept(fleet.stuck, reserved, spare, decision.needed, last_resort if ray else ()), known
     )
 
 
-def _with_last_resort(request: Request, first: Decision, fleet: Fleet, may_pass: Collection[str]) -> Decision:
+def _with_last_resort(request: Request, first: Decision, fleet: Fleet, last_resort: Collection[str]) -> Decision:
     """The first decision, and what types that may pass are to serve beyond it. Their stuck pods count as capacity."""
     types = {t.name: t for t in request.types}
-    stuck = [p for p in fleet.stuck if p.node_type in may_pass]
+    stuck = [p for p in fleet.stuck if p.node_type in last_resort]
     # No pod has such a name.
     coming = [(name, f"/{name}/{number}") for name, count in first.launches.items() for number in range(count)]
     coming += [(p.node_type, p.name) for p in stuck]
     more = [_coming(name, type_name, types[type_name]) for type_name, name in coming if type_name in types]
-    second = schedule(replace(request, nodes=(*request.nodes, *more), blocked=request.blocked - frozenset(may_pass)))
+    second = schedule(replace(request, nodes=(*request.nodes, *more), blocked=request.blocked - frozenset(last_resort)))
     reasons = {
         name: dict(Counter(first.reasons.get(name, {})) + Counter(second.reasons.get(name, {})))
         for name in sorted(first.reasons.keys() | second.reasons.keys())

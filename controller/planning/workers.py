@@ -57,7 +57,7 @@ def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodVi
     slots = _slots_by_type(seen, [p for p in fit if p.uid not in outdated and not p.drain_by])
     fleet = _fleet(seen, [p for p in fit if p.live], outdated, slots)
     blocks = {t.name: seen.blocks[t.name] for t in seen.spec.worker_types if t.name in seen.blocks}
-    scaling = scale(seen.spec, fleet, ray, blocks, [name for name, block in blocks.items() if block.may_pass])
+    scaling = scale(seen.spec, fleet, ray, blocks, [name for name, block in blocks.items() if block.last_resort])
     at = ScaleDownInputs(seen.spec, fleet, scaling, outdated, ray, seen.silence, seen.now, seen.settings.drain_seconds)
     leave = departures(at)
     actions: list[Action] = [DeletePod(p, unfit[p.uid]) for p in workers if p.uid in unfit]

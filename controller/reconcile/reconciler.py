@@ -16,7 +16,7 @@ from controller.objects.pod import unbuildable
 from controller.objects.service import service_name
 from controller.objects.views import PodView
 from controller.planning.actions import Action, CreatePod, CreateService, DrainPod, RetirePod
-from controller.planning.blocked_types import Memory, next_end
+from controller.planning.blocked_types import LaunchHistory, next_end
 from controller.planning.observed import Observed, Settings
 from controller.planning.plan import Plan, make_plan
 from controller.raycluster.model import PLURAL, ClusterSpec, Json, Key, RayCluster, parse_spec
@@ -57,7 +57,7 @@ class _Known:
     raw: Json | None = None
     read: ClusterSpec | tuple[Problem, ...] = ()
     taken: frozenset[str] = frozenset()
-    memory: Memory = field(default_factory=Memory)
+    history: LaunchHistory = field(default_factory=LaunchHistory)
 
 
 class Reconciler:
@@ -132,8 +132,8 @@ class Reconciler:
         return None
 
     def _act(self, cluster: RayCluster, spec: ClusterSpec, known: _Known, pods: list[PodView]) -> Result:
-        configs = spec.current_hashes
-        known.memory = known.memory.look(pods, configs, self._clock(), self._settings.unschedulable_grace_seconds)
+        grace = self._settings.unschedulable_grace_seconds
+        known.history = known.history.seen(pods, spec.current_hashes, self._clock(), grace)
         seen = self._observe(cluster, spec, known, pods)
         plan = self._plan(seen)
         if gives_up_head(seen, plan):
@@ -149,11 +149,10 @@ class Reconciler:
         actions, more = _bounded(plan.actions)
         applied = self._applier.apply(cluster, spec, actions)
         known.taken |= applied.taken
-        known.memory = known.memory.removed(applied.removed)
-        known.memory = known.memory.tried(applied.launched, applied.refused, configs, self._clock())
+        known.history = known.history.after(applied, self._clock())
         self._reporter.announce(cluster, applied.done)
         self._hooks.applied(cluster, applied.done, [*applied.errors, *applied.refused.values()])
-        seen = replace(seen, blocks=known.memory.active(self._clock()))
+        seen = replace(seen, blocks=known.history.active(self._clock()))
         return self._report(seen, plan, applied, more)
 
     def _plan(self, seen: Observed) -> Plan:
@@ -220,7 +219,7 @@ class Reconciler:
             taken=known.taken,
             ray=None if answer is None or answer.worthless else answer,
             silence=self._heads.silence(cluster.key),
-            blocks=known.memory.active(now),
+            blocks=known.history.active(now),
             settings=self._settings,
         )
 

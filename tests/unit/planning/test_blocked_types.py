@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from autoscaler.model import Demand, RayState, Shape
 from autoscaler.provider import ForbiddenError, InvalidNodeError, ProviderError, QuotaExceededError
 from controller.objects.views import PodView
 from controller.planning.actions import CreatePod, DeletePod
-from controller.planning.blocked_types import LOST, Block, Memory
+from controller.planning.blocked_types import LOST, LaunchHistory, Pause, Stuck
 from controller.planning.observed import RayView
 from controller.planning.plan import make_plan
 from controller.planning.reasons import Label
@@ -33,8 +33,24 @@ def pending(since: float = NOW - GRACE, stuck: str = "Unschedulable", **fields: 
     return replace(pod, **{"stuck": stuck, "stuck_since": since, "problem": f"{stuck}: says who", **fields})
 
 
-def look(memory: Memory, *pods: PodView, now: float = NOW) -> Memory:
-    return memory.look(pods, HASHES, now, GRACE)
+def look(history: LaunchHistory, *pods: PodView, now: float = NOW) -> LaunchHistory:
+    return history.seen(pods, HASHES, now, GRACE)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of a pass."""
+
+    launched: Collection[str] = ()
+    refused: Mapping[str, ProviderError] = field(default_factory=dict)
+    removed: Collection[str] = ()
+
+
+def resumes(history: LaunchHistory, now: float) -> float:
+    """When the first type's active block is over."""
+    block = history.active(now)["first"]
+    assert isinstance(block, Pause)
+    return block.until
 
 
 @pytest.mark.parametrize(
@@ -50,30 +66,30 @@ def look(memory: Memory, *pods: PodView, now: float = NOW) -> Memory:
     ],
 )
 def test_a_type_whose_pod_cannot_start_is_set_aside(pod: PodView, blocked: bool) -> None:
-    assert ("first" in look(Memory(), pod).active(NOW)) == blocked
+    assert ("first" in look(LaunchHistory(), pod).active(NOW)) == blocked
 
 
 def test_a_block_names_its_cause_and_lasts_as_long_as_the_pod_is_stuck() -> None:
-    memory = look(Memory(), pending())
-    assert memory.active(NOW)["first"].reason == "Unschedulable"
-    assert memory.active(NOW)["first"].message == "Unschedulable: says who"
-    later = look(memory, pending(), now=NOW + 3600)
+    history = look(LaunchHistory(), pending())
+    assert history.active(NOW)["first"].reason == "Unschedulable"
+    assert history.active(NOW)["first"].message == "Unschedulable: says who"
+    later = look(history, pending(), now=NOW + 3600)
     assert later.active(NOW + 3600)["first"].since == NOW
 
 
 def test_a_pod_that_starts_after_all_ends_the_block_at_once() -> None:
-    memory = look(Memory(), pending())
-    assert look(memory, pending(stuck="", phase="Running")).active(NOW) == {}
+    history = look(LaunchHistory(), pending())
+    assert look(history, pending(stuck="", phase="Running")).active(NOW) == {}
 
 
 def test_after_its_stuck_pods_were_deleted_a_type_is_tried_again_ever_later() -> None:
-    memory, now, waits = Memory(), NOW, []
+    history, now, waits = LaunchHistory(), NOW, []
     for _ in range(6):
-        memory = look(memory, pending(), now=now)
-        memory = look(memory, now=now)
-        waits.append(memory.active(now)["first"].until - now)
+        history = look(history, pending(), now=now)
+        history = look(history, now=now)
+        waits.append(resumes(history, now) - now)
         now += waits[-1]
-        assert memory.active(now) == {}
+        assert history.active(now) == {}
     assert waits == [30, 60, 120, 240, 300, 300]
 
 
@@ -88,47 +104,49 @@ def test_after_its_stuck_pods_were_deleted_a_type_is_tried_again_ever_later() ->
 def test_a_refused_type_is_tried_again_after_seconds_that_double_to_half_a_minute(
     error: ProviderError, reason: str
 ) -> None:
-    memory, now, waits = Memory(), NOW, []
+    history, now, waits = LaunchHistory(), NOW, []
     for _ in range(7):
-        memory = memory.tried((), {"first": error}, HASHES, now)
-        block = memory.active(now)["first"]
+        history = look(history, now=now).after(Applied(refused={"first": error}), now)
+        block = history.active(now)["first"]
         assert (block.reason, block.message, block.since) == (reason, str(error), NOW)
-        waits.append(block.until - now)
+        waits.append(resumes(history, now) - now)
         now += waits[-1]
-        memory = look(memory, now=now)
-        assert memory.active(now) == {}
+        history = look(history, now=now)
+        assert history.active(now) == {}
     assert waits == [1, 2, 4, 8, 16, 30, 30]
 
 
 def test_a_success_forgives_earlier_refusals_and_a_refusal_beside_it_counts() -> None:
     refused = {"first": QuotaExceededError("used up")}
-    memory = Memory().tried((), refused, HASHES, NOW)
-    assert memory.tried(("first",), {}, HASHES, NOW).active(NOW) == {}
-    assert memory.tried(("first",), refused, HASHES, NOW).active(NOW)["first"].attempts == 1
+    history = look(LaunchHistory()).after(Applied(refused=refused), NOW)
+    assert history.after(Applied(["first"]), NOW).active(NOW) == {}
+    assert history.after(Applied(["first"], refused), NOW).active(NOW)["first"].attempts == 1
 
 
 def test_whoever_changes_the_type_does_not_wait_for_the_block_of_the_broken_one() -> None:
-    memory = look(Memory(), pending())
+    history = look(LaunchHistory(), pending())
     changed = {**HASHES, "first": {"another"}}
-    assert memory.look([], changed, NOW, GRACE).active(NOW) == {}
+    assert history.seen([], changed, NOW, GRACE).active(NOW) == {}
 
 
 def test_pods_that_others_delete_young_are_made_again_ever_later_and_our_own_deletes_are_no_loss() -> None:
-    memory, now, waits = Memory(), NOW, []
+    history, now, waits = LaunchHistory(), NOW, []
     for number in range(5):
         pod = worker_pod(SPEC, number, "first", uid=f"u{number}", started_at=now)
-        memory = look(look(memory, pod, now=now), now=now)
-        waits.append(memory.losses["first"].until - now)
+        history = look(look(history, pod, now=now), now=now)
+        waits.append(history.losses["first"].until - now)
         now += waits[-1]
     assert waits == [0, 5, 10, 20, 40]
-    ours = look(Memory(), worker_pod(SPEC, 0, "first", uid="u", started_at=NOW)).removed({"u"})
+    ours = look(LaunchHistory(), worker_pod(SPEC, 0, "first", uid="u", started_at=NOW)).after(
+        Applied(removed={"u"}), NOW
+    )
     assert look(ours).losses == {}
 
 
 def test_an_old_pod_that_is_deleted_is_no_loss_and_many_at_once_are_one() -> None:
-    assert look(look(Memory(), worker_pod(SPEC, 0, "first", started_at=NOW - 601))).losses == {}
+    assert look(look(LaunchHistory(), worker_pod(SPEC, 0, "first", started_at=NOW - 601))).losses == {}
     young = [worker_pod(SPEC, n, "first", uid=f"u{n}", started_at=NOW) for n in range(9)]
-    loss = look(look(Memory(), *young)).losses["first"]
+    loss = look(look(LaunchHistory(), *young)).losses["first"]
     assert (loss.attempts, loss.reason) == (1, LOST)
     assert loss.message.startswith("9 pods were deleted by somebody else")
 
@@ -137,7 +155,7 @@ def answer(waiting: int) -> RayView:
     return RayView(RayState("s", 0.0, (), (Demand(CPU, waiting),)), "head-uid", 0.0)
 
 
-STUCK = Block("Unschedulable", "no room", NOW, math.inf)
+STUCK = Stuck("Unschedulable", "no room", NOW)
 
 
 def test_demand_goes_to_the_next_type_and_the_stuck_pod_that_nobody_needs_goes() -> None:
@@ -167,7 +185,7 @@ def test_a_stuck_pod_that_alone_could_serve_is_kept_and_the_status_says_what_it_
 def test_all_that_only_a_stuck_type_could_serve_is_shown_to_who_adds_machines(reason: str, made: int) -> None:
     """More pods make a cluster grow; they do not make an image appear."""
     raw = raw_spec(0, podTypes=[raw_type("head-node", "ray-head-"), raw_type("first", maxWorkers=5)])
-    block = Block(reason, "why", NOW, math.inf)
+    block = Stuck(reason, "why", NOW)
     plan = make_plan(seen([head_pod(parse_spec(raw)), pending()], cluster(raw), ray=answer(3), blocks={"first": block}))
     assert [type(a) for a in plan.actions] == [CreatePod] * made
 
@@ -183,7 +201,7 @@ def test_the_minimum_of_a_blocked_type_waits_and_counts_against_the_clusters_max
 def test_a_refused_type_is_not_asked_for_until_its_time_and_then_it_is() -> None:
     of = cluster(raw_spec(0, podTypes=[raw_type("head-node", "ray-head-"), raw_type("first", minWorkers=2)]))
     head = head_pod(parse_spec(of.spec))
-    block = {"first": Block("QuotaExceeded", "used up", NOW, NOW + 8)}
+    block = {"first": Pause("QuotaExceeded", "used up", NOW, until=NOW + 8)}
     plan = make_plan(seen([head], of, blocks=block))
     assert (plan.actions, plan.look_again_at) == ((), NOW + 8)
     assert len(make_plan(seen([head], of)).actions) == 2
@@ -193,5 +211,5 @@ def test_a_refused_type_is_not_asked_for_until_its_time_and_then_it_is() -> None
 def test_a_head_is_held_back_by_refusals_and_losses_alone(reason: str, made: int) -> None:
     """A head that was stuck and is gone: somebody has mended something."""
     of = cluster(raw_spec(0))
-    plan = make_plan(seen([], of, blocks={"head-node": Block(reason, "why", NOW, NOW + 8)}))
+    plan = make_plan(seen([], of, blocks={"head-node": Pause(reason, "why", NOW, until=NOW + 8)}))
     assert len([a for a in plan.actions if isinstance(a, CreatePod)]) == made

@@ -5,7 +5,6 @@ Two workers run, known to Ray: the first is at work, the second is idle.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ import pytest
 from autoscaler.model import RayState
 from controller.objects.views import PodView
 from controller.planning.actions import CreatePod, DeletePod, DrainPod, PatchService, RetirePod
-from controller.planning.blocked_types import Block
+from controller.planning.blocked_types import Stuck
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan, make_plan
 from controller.raycluster.model import RayCluster, parse_spec
@@ -188,7 +187,7 @@ def test_old_workers_go_as_their_replacements_join(joined: tuple[str, ...], expe
 def test_an_image_that_is_missing_stops_the_replacement_and_the_old_workers_stay() -> None:
     """Whoever mistypes an image loses nothing that runs."""
     pods, answer = renewed(ready=False, phase="Pending", stuck="ImageMissing")
-    blocks = {"worker-node": Block("ImageMissing", "no such image", NOW, math.inf)}
+    blocks = {"worker-node": Stuck("ImageMissing", "no such image", NOW)}
     assert outcome(make_plan(shown(NEW, pods, ray=answer, blocks=blocks))) == Outcome(told=("ReplacingWorkers",))
 
 

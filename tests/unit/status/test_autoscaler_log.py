@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from autoscaler.model import Demand, Gang, NodeStatus, RayState, Shape, Strategy
-from controller.planning.blocked_types import Block
+from controller.planning.blocked_types import Pause
 from controller.planning.observed import RayView
 from controller.planning.plan import make_plan
 from controller.status.autoscaler_log import MAX_LINES, heading, overview
@@ -41,7 +40,7 @@ def test_nodes_usage_and_demand_are_told_as_ray_sees_them() -> None:
     )
     pair = Gang((Demand(CPU, 2),), Strategy.SPREAD)
     ray = RayView(RayState("s", 0.0, nodes, (Demand(CPU, 7),), (pair,)), "head-uid", 0.0)
-    blocks = {"worker-node": Block("QuotaExceeded", "quota is used up", NOW, math.inf)}
+    blocks = {"worker-node": Pause("QuotaExceeded", "quota is used up", NOW, until=NOW + 8)}
     observed = seen([head_pod(SPEC), busy, leaving, crashed], ray=ray, blocks=blocks)
     text = "\n".join(overview(observed, make_plan(observed)))
     assert "Healthy:\n 2 worker-node\nPending:\n (no pending nodes)\nLeaving:\n" in text

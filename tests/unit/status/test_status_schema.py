@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from autoscaler.model import Demand, RayState, Shape
-from controller.planning.blocked_types import Block
+from controller.planning.blocked_types import Pause
 from controller.planning.observed import RayView
 from controller.planning.plan import make_plan
 from controller.raycluster.model import parse_spec
@@ -22,7 +22,7 @@ def everything() -> dict[str, Any]:
     head = head_pod(parse_spec(raw_spec()))
     demands = tuple(Demand(Shape.of({name: 1}), 3) for name in ("CPU", "no such thing"))
     answer = RayView(RayState("s", 0.0, (), demands), head.uid, 0.0)
-    observed = seen([head], cluster(), ray=answer, blocks={"worker-node": Block("Forbidden", "no", NOW, NOW + 8)})
+    observed = seen([head], cluster(), ray=answer, blocks={"worker-node": Pause("Forbidden", "no", NOW, until=NOW + 8)})
     return status_of(observed, make_plan(observed), done=make_plan(seen([head])).actions)
 
 
