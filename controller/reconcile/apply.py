@@ -12,7 +12,6 @@ from autoscaler.provider import (
     ConflictError,
     ForbiddenError,
     Launch,
-    Outcome,
     ProviderError,
     TransientError,
 )
@@ -48,15 +47,29 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Carried:
+    """What became of one action. Not ``done`` without an ``error``: Ray keeps the node for now."""
+
+    action: Action
+    done: bool = True
+    error: ProviderError | None = None
+
+
+@dataclass(frozen=True)
 class Applied:
-    """``done``: what was carried out, in the order of the plan's kinds. ``outcomes``: what became of each launch.
+    """What became of a plan's actions, in the order of the plan's kinds."""
 
-    ``errors``: what is to be tried again soon, one error per message; those a person must act on first.
-    """
+    results: tuple[Carried, ...]
 
-    done: tuple[Action, ...]
-    outcomes: tuple[Outcome, ...]
-    errors: tuple[ProviderError, ...]
+    @property
+    def done(self) -> tuple[Action, ...]:
+        """What was carried out."""
+        return tuple(r.action for r in self.results if r.done)
+
+    @property
+    def errors(self) -> tuple[ProviderError, ...]:
+        """What is to be tried again soon, one error per message; those a person must act on first."""
+        return tuple(_distinct([r.error for r in self.results if r.error and not _is_lasting(r)]))
 
     @property
     def refusals(self) -> list[str]:
@@ -76,17 +89,24 @@ class Applied:
     @property
     def launched(self) -> frozenset[str]:
         """The types of which a pod was made."""
-        return frozenset(o.launch.node_type for o in self.outcomes if o.node)
+        return frozenset(a.pod_type.name for a in self.done if isinstance(a, CreatePod))
 
     @property
     def refused(self) -> dict[str, ProviderError]:
         """Type -> why a pod of it was not made, and why the next one will not be either."""
-        return {o.launch.node_type: o.error for o in self.outcomes if isinstance(o.error, LASTING)}
+        lasting = ((r.action, r.error) for r in self.results if _is_lasting(r))
+        return {a.pod_type.name: error for a, error in lasting if isinstance(a, CreatePod) and error}
 
     @property
     def taken(self) -> frozenset[str]:
         """Pod names that belong to somebody else."""
-        return frozenset(o.launch.name for o in self.outcomes if isinstance(o.error, ConflictError))
+        conflicts = (r.action for r in self.results if isinstance(r.error, ConflictError))
+        return frozenset(a.name for a in conflicts if isinstance(a, CreatePod))
+
+
+def _is_lasting(result: Carried) -> bool:
+    """A pod was refused for what the next one of its type would be refused for as well."""
+    return isinstance(result.action, CreatePod) and isinstance(result.error, LASTING)
 
 
 class Applier:
@@ -109,13 +129,9 @@ class Applier:
         results = list(self._executor.map(lambda a: self._single(cluster, spec, provider, a), singles))
         outcomes = provider.launch([Launch(a.name, a.pod_type.name) for a in creates.values()])
         drains = [a for a in actions if isinstance(a, RetirePod | DrainPod)]
-        answers = list(self._executor.map(lambda a: self._drain(cluster, provider, a), drains))
-        done: list[Action] = [a for a, error in zip(singles, results, strict=True) if not error]
-        done += [a for a, agreed in zip(drains, answers, strict=True) if agreed is True]
-        done += [creates[o.launch.name] for o in outcomes if o.node]
-        errors = [answer for answer in (*results, *answers) if isinstance(answer, ProviderError)]
-        errors += [o.error for o in outcomes if o.error and not isinstance(o.error, LASTING)]
-        return Applied(tuple(done), tuple(outcomes), tuple(_distinct(errors)))
+        results += self._executor.map(lambda a: self._drain(cluster, provider, a), drains)
+        results += [Carried(creates[o.launch.name], o.node is not None, o.error) for o in outcomes]
+        return Applied(tuple(results))
 
     def _provider(
         self, cluster: RayCluster, spec: ClusterSpec, creates: Mapping[str, CreatePod]
@@ -129,22 +145,20 @@ class Applier:
 
         return KubernetesNodeProvider(self._client, self._pods, cluster, body_of, self._executor)
 
-    def _drain(
-        self, cluster: RayCluster, provider: KubernetesNodeProvider, action: RetirePod | DrainPod
-    ) -> bool | ProviderError:
-        """Whether Ray agreed, or why it was not asked. A retired pod whose delete failed then ends with its raylet."""
+    def _drain(self, cluster: RayCluster, provider: KubernetesNodeProvider, action: RetirePod | DrainPod) -> Carried:
+        """Done if Ray agreed. A retired pod whose delete failed then ends with its raylet."""
         if isinstance(action, DrainPod):
             try:
-                return self._let_finish(cluster, action)
+                return Carried(action, self._let_finish(cluster, action))
             except ProviderError as error:
-                return error
+                return Carried(action, False, error)
         if not self._heads.drain(cluster.key, action.node_id, action.reason.text):
-            return False
+            return Carried(action, False)
         try:
             provider.terminate(node_of(action.pod))
         except ProviderError as error:
             log.warning("%s pod %s: %s", cluster.key.log_prefix, action.pod.name, error)
-        return True
+        return Carried(action)
 
     def _let_finish(self, cluster: RayCluster, action: DrainPod) -> bool:
         if not action.pod.drain_by:
@@ -158,7 +172,7 @@ class Applier:
 
     def _single(
         self, cluster: RayCluster, spec: ClusterSpec, provider: KubernetesNodeProvider, action: Action
-    ) -> ProviderError | None:
+    ) -> Carried:
         try:
             if isinstance(action, CreateService):
                 self._create_service(cluster, spec)
@@ -170,8 +184,8 @@ class Applier:
                 head = {HEAD_IP_ANNOTATION: action.head.ip, HEAD_UID_ANNOTATION: action.head.uid}
                 self._annotate(action.pod, head)
         except ProviderError as error:
-            return error
-        return None
+            return Carried(action, False, error)
+        return Carried(action)
 
     def _create_service(self, cluster: RayCluster, spec: ClusterSpec) -> None:
         body = build_service(cluster, spec)
