@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -19,7 +20,7 @@ from controller.kube.workqueue import WorkQueue
 from controller.objects.views import state_of
 from controller.planning.observed import RayView
 from controller.raycluster.model import Key, RayCluster
-from controller.status.phases import PHASES, _number, phase, waiting
+from controller.status.read import PHASES, ClusterStatus
 
 from .health import Health
 
@@ -28,14 +29,16 @@ MAX_TYPES = 50
 OTHER = "other"
 
 _CLUSTER = ("raycluster_namespace", "raycluster")
-# Metric, field of the status, meaning.
-_WORKERS = (
-    ("desired_workers", "desiredWorkers", "How many workers each cluster should have."),
-    ("ready_workers", "readyWorkers", "How many of them are Ray nodes that can work."),
-)
-_DEMAND = (
-    ("pending_demand", "pendingDemand", "Tasks, actors and bundles that wait in Ray, of the most frequent shapes."),
-    ("infeasible_demand", "infeasibleDemand", "Those of them that no node of the cluster could ever hold."),
+# Metric, what the status says, meaning.
+_COUNTS = (
+    ("desired_workers", attrgetter("desired_workers"), "How many workers each cluster should have."),
+    ("ready_workers", attrgetter("ready_workers"), "How many of them are Ray nodes that can work."),
+    (
+        "pending_demand",
+        attrgetter("pending"),
+        "Tasks, actors and bundles that wait in Ray, of the most frequent shapes.",
+    ),
+    ("infeasible_demand", attrgetter("infeasible"), "Those of them that no node of the cluster could ever hold."),
 )
 
 
@@ -55,10 +58,9 @@ class ClusterCollector(Collector):
         yield self._per_cluster(
             "nodes", "Pods of each cluster, by type and state.", clusters, self._nodes, "node_type", "state"
         )
-        for name, field, text in _WORKERS:
-            yield self._gauge(name, text, {tuple(c.key): _number(c.status.get(field)) for c in clusters}, _CLUSTER)
-        for name, field, text in _DEMAND:
-            yield self._gauge(name, text, {tuple(c.key): waiting(c, field) for c in clusters}, _CLUSTER)
+        told = {tuple(c.key): ClusterStatus.of(c.status) for c in clusters}
+        for name, read, text in _COUNTS:
+            yield self._gauge(name, text, {key: float(read(status)) for key, status in told.items()}, _CLUSTER)
         yield self._per_cluster(
             "head_answers",
             "1 if the head has said within a minute what work waits, else 0.",
@@ -100,7 +102,7 @@ class ClusterCollector(Collector):
             "ray_operator_cluster_restarts_total", "Times that each cluster lost its head.", labels=_CLUSTER
         )
         for cluster in clusters:
-            family.add_metric(cluster.key, _number(cluster.status.get("autoscalerRetries")))
+            family.add_metric(cluster.key, ClusterStatus.of(cluster.status).restarts)
         return family
 
 
@@ -137,9 +139,9 @@ class StateCollector(Collector):
 
 def _phases(clusters: Sequence[RayCluster]) -> Mapping[tuple[str, ...], float]:
     """The known phases, all of them where there are any clusters, so that a rate begins at 0."""
-    counts = Counter(phase(c) for c in clusters)
+    counts = Counter(ClusterStatus.of(c.status).phase for c in clusters)
     return {(name,): float(counts[name]) for name in (*PHASES, "") if name or counts[name]}
 
 
 def _phase(cluster: RayCluster) -> Mapping[tuple[str, ...], float]:
-    return {(phase(cluster),): 1.0}
+    return {(ClusterStatus.of(cluster.status).phase,): 1.0}

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Protocol
 
 from prometheus_client.exposition import choose_encoder
 
@@ -14,8 +14,8 @@ from controller.heads.polled import Heads
 from controller.kube.leadership import Leadership
 from controller.kube.store import Stores
 from controller.objects.views import state_of
-from controller.raycluster.model import Json, RayCluster
-from controller.status.phases import phase, waiting
+from controller.raycluster.model import RayCluster
+from controller.status.read import ClusterStatus
 
 from .health import Health
 from .http_server import Reply, Route
@@ -96,25 +96,21 @@ def page_of(operator: Served, namespaces: tuple[str, ...]) -> Page:
 
 
 def _row(operator: Served, cluster: RayCluster) -> ClusterRow:
-    status = cluster.status
-    ready: Json = next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), {})
+    status = ClusterStatus.of(cluster.status)
+    ready = status.condition("Ready")
     view = operator.heads.view(cluster.key)
     pods = operator.stores.pods.of_cluster(cluster.key)
     return ClusterRow(
         namespace=cluster.namespace,
         name=cluster.name,
-        phase=phase(cluster),
-        ready=ready.get("status") == "True",
-        message=str(ready.get("message", "")),
-        restarts=_count(status.get("autoscalerRetries")),
-        workers_ready=_count(status.get("readyWorkers")),
-        workers_desired=_count(status.get("desiredWorkers")),
-        pending=int(waiting(cluster, "pendingDemand")),
-        infeasible=int(waiting(cluster, "infeasibleDemand")),
+        phase=status.phase,
+        ready=ready.met,
+        message=ready.message,
+        restarts=status.restarts,
+        workers_ready=status.ready_workers,
+        workers_desired=status.desired_workers,
+        pending=status.pending,
+        infeasible=status.infeasible,
         answer_age=view.age if view else None,
         nodes=Counter((p.node_type, state_of(p)) for p in pods if p.owner_uid == cluster.uid),
     )
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) else 0

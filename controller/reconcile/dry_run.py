@@ -13,6 +13,7 @@ from controller.objects.pod import build_pod, name_prefix
 from controller.objects.views import PodView
 from controller.raycluster.model import ClusterSpec, Key, PodType, RayCluster
 from controller.raycluster.validation import Problem
+from controller.status.read import ClusterStatus
 
 # Policies change without a change of the spec.
 TRY_AGAIN_SECONDS = 60.0
@@ -152,5 +153,5 @@ def _outdated(when: float, trial: Trial, now: float) -> bool:
 
 def _is_accepted(cluster: RayCluster) -> bool:
     """Whether this very spec has been carried out before: what comes of its pods from now on is no reason to stop."""
-    known = {c.get("type"): c.get("status") for c in cluster.status.get("conditions") or ()}
-    return cluster.status.get("observedGeneration") == cluster.generation and known.get("SpecValid") == "True"
+    known = ClusterStatus.of(cluster.status)
+    return known.observed_generation == cluster.generation and known.condition("SpecValid").met

@@ -15,7 +15,8 @@ from controller.planning.plan import Announcement, Plan
 from controller.raycluster.model import PLURAL, Json, Key, RayCluster
 from controller.raycluster.validation import Problem
 from controller.status.autoscaler_log import heading, overview
-from controller.status.cluster_status import REFUSED, RUNNING, status_of_invalid
+from controller.status.cluster_status import REFUSED, status_of_invalid
+from controller.status.read import RUNNING, ClusterStatus
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,8 @@ class Reporter:
     def reject(self, cluster: RayCluster, wrong: Sequence[Problem], reason: str = "Invalid") -> None:
         """Say why a spec cannot be run."""
         status = status_of_invalid(cluster, wrong, self._clock(), reason)
-        message = status["conditions"][0]["message"]
-        known = _condition(cluster.status, "SpecValid").get("message")
+        message = ClusterStatus.of(status).condition("SpecValid").message
+        known = ClusterStatus.of(cluster.status).condition("SpecValid").message
         if self.report(cluster, status) and message != known:
             self._events.post(cluster, WARNING, "SpecInvalid", message)
 
@@ -111,30 +112,29 @@ class Reporter:
         written = RayCluster.from_object(answer)
         self._clusters.written(written)
         self._written[cluster.key] = self._clock()
-        self._tell_phase(cluster, status)
-        self._tell_refusal(cluster, status)
-        self._tell_blocks(cluster, status)
+        before, after = ClusterStatus.of(cluster.status), ClusterStatus.of(status)
+        self._tell_phase(cluster, before, after)
+        self._tell_refusal(cluster, before, after)
+        self._tell_blocks(cluster, before, status)
         return written
 
-    def _tell_phase(self, cluster: RayCluster, status: dict[str, Any]) -> None:
-        count = status["autoscalerRetries"]
-        if count > cluster.status.get("autoscalerRetries", 0):
-            why = _condition(status, "HeadReady").get("message")
-            message = f"the head is lost; restarting the cluster (restart {count}): {why}"
+    def _tell_phase(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:
+        if after.restarts > before.restarts:
+            why = after.condition("HeadReady").message
+            message = f"the head is lost; restarting the cluster (restart {after.restarts}): {why}"
             self._events.post(cluster, WARNING, "HeadLost", message)
-        elif status["phase"] == RUNNING != cluster.status.get("phase"):
-            workers = status["readyWorkers"]
+        elif after.phase == RUNNING != before.phase:
+            workers = after.ready_workers
             self._events.post(cluster, NORMAL, "Running", f"the head and {workers} workers are ready")
 
-    def _tell_refusal(self, cluster: RayCluster, status: dict[str, Any]) -> None:
-        ready = _condition(status, "Ready")
-        if ready.get("reason") == REFUSED and ready["message"] != _condition(cluster.status, "Ready").get("message"):
-            self._events.post(cluster, WARNING, REFUSED, ready["message"])
+    def _tell_refusal(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:
+        ready = after.condition("Ready")
+        if ready.reason == REFUSED and ready.message != before.condition("Ready").message:
+            self._events.post(cluster, WARNING, REFUSED, ready.message)
 
-    def _tell_blocks(self, cluster: RayCluster, status: dict[str, Any]) -> None:
-        known = {(b["name"], b["reason"]) for b in cluster.status.get("blockedTypes") or ()}
+    def _tell_blocks(self, cluster: RayCluster, before: ClusterStatus, status: dict[str, Any]) -> None:
         for block in status.get("blockedTypes") or ():
-            if (block["name"], block["reason"]) not in known:
+            if (block["name"], block["reason"]) not in before.blocked:
                 message = f"pods of type {block['name']} cannot be launched now: {block['message']}"
                 self._events.post(cluster, WARNING, block["reason"], message)
 
@@ -143,8 +143,3 @@ def _without_counts(status: Json) -> dict[str, Any]:
     """The status without what of it changes with every answer of the head."""
     kept = {name: value for name, value in status.items() if name not in DEMAND_FIELDS}
     return {**kept, "conditions": [c for c in status.get("conditions") or () if c.get("type") != "DemandMet"]}
-
-
-def _condition(status: Json, kind: str) -> Json:
-    """The condition of a type, empty when the status has none."""
-    return next((c for c in status.get("conditions") or () if c.get("type") == kind), {})

@@ -19,11 +19,8 @@ from controller.raycluster.validation import Problem
 
 from .conditions import autoscaling_conditions, conditions, kept_conditions
 from .demand import demand_status, kept_demand
+from .read import ERROR, RECOVERY, RUNNING, UPDATING, ClusterStatus
 
-UPDATING = "Updating"
-RUNNING = "Running"
-RECOVERY = "AutoscalingExceptionRecovery"
-ERROR = "Error"
 # The Ready condition's reason when the API server did not carry out what was planned.
 REFUSED = "Refused"
 # The same while nothing else keeps the cluster from being ready, and nobody need do anything about it.
@@ -44,7 +41,7 @@ def status_of(
     ``refusals`` are the API server's words about actions it did not carry out, ``waits`` those about what passes by
     itself; ``done`` are the actions that it did carry out.
     """
-    before = seen.cluster.status
+    before, known = seen.cluster.status, ClusterStatus.of(seen.cluster.status)
     lost = _head_lost(seen, plan)
     head, spec = plan.head, seen.spec
     short = _shortages(seen, plan)
@@ -54,13 +51,13 @@ def status_of(
     unserved = _lacks_service(plan, done)
     shared = _shared_service(seen)
     ready = not (head_problem or short or updating or plan.head_change or refusals or unserved or shared)
-    recovering = lost or (before.get("phase") == RECOVERY and not ready)
+    recovering = lost or (known.phase == RECOVERY and not ready)
     parts = [part for part in (head_problem, *short, updating, shared) if part]
     message = "; ".join(refusals or [*parts, *(() if ready else waits)])
     reason = "ClusterReady" if ready else REFUSED if refusals else _reason(parts, updating, waits)
     return {
         "phase": RECOVERY if recovering else RUNNING if ready else UPDATING,
-        "autoscalerRetries": before.get("autoscalerRetries", 0) + (1 if lost else 0),
+        "autoscalerRetries": known.restarts + (1 if lost else 0),
         "observedGeneration": seen.cluster.generation,
         "head": _head_status(seen.cluster, head),
         "desiredWorkers": sum(plan.targets.values()),
@@ -81,7 +78,7 @@ def status_of(
                 ),
                 "WorkersReady": (not short, "AllReady" if not short else "TooFew", "; ".join(short)),
                 "Ready": (ready, reason, message),
-                **(kept_conditions(before) if unasked else autoscaling_conditions(seen, plan)),
+                **(kept_conditions(known) if unasked else autoscaling_conditions(seen, plan)),
             },
         ),
     }
@@ -152,14 +149,14 @@ def report_of(ray: RayView, plan: Plan) -> ReportedState:
 
 def gives_up_head(seen: Observed, plan: Plan) -> bool:
     """The head this status knows is lost, or about to be replaced."""
-    known = (seen.cluster.status.get("head") or {}).get("uid")
+    known = ClusterStatus.of(seen.cluster.status).head_uid
     return bool(known) and (plan.head is None or plan.head.uid != known)
 
 
 def _is_unasked(seen: Observed, plan: Plan) -> bool:
     """This process has not heard of the head yet, good or bad: what an earlier one wrote is the best guess."""
-    before = seen.cluster.status.get("head") or {}
-    return seen.ray is None and not seen.silence and plan.head is not None and plan.head.uid == before.get("uid")
+    before = ClusterStatus.of(seen.cluster.status).head_uid
+    return seen.ray is None and not seen.silence and plan.head is not None and plan.head.uid == before
 
 
 def _head_lost(seen: Observed, plan: Plan) -> bool:

@@ -8,16 +8,15 @@ from typing import Any
 from controller.objects.views import PodView
 from controller.planning.observed import Observed
 from controller.planning.plan import Plan
-from controller.raycluster.model import Json, RayCluster, timestamp
+from controller.raycluster.model import RayCluster, timestamp
+
+from .read import ClusterStatus
 
 
-def kept_conditions(before: Json) -> dict[str, tuple[bool, str, str]]:
+def kept_conditions(before: ClusterStatus) -> dict[str, tuple[bool, str, str]]:
     """The conditions about autoscaling that the status has: type -> (met, reason, message)."""
-    return {
-        c["type"]: (c.get("status") == "True", c.get("reason", ""), c.get("message", ""))
-        for c in before.get("conditions") or ()
-        if c.get("type") in ("Autoscaling", "DemandMet")
-    }
+    known = before.conditions
+    return {n: (c.met, c.reason, c.message) for n, c in known.items() if n in ("Autoscaling", "DemandMet")}
 
 
 def autoscaling_conditions(seen: Observed, plan: Plan) -> dict[str, tuple[bool, str, str]]:
@@ -54,13 +53,13 @@ def _demand_met(seen: Observed, plan: Plan) -> tuple[bool, str, str]:
 
 def conditions(cluster: RayCluster, now: float, wanted: Mapping[str, tuple[bool, str, str]]) -> list[dict[str, Any]]:
     """Conditions as Kubernetes defines them: the transition time moves only when the status does."""
-    old = {c.get("type"): c for c in cluster.status.get("conditions") or ()}
+    old = ClusterStatus.of(cluster.status)
     stamp = timestamp(now)
     conditions = []
     for kind, (met, reason, message) in wanted.items():
         state = "True" if met else "False"
-        known = old.get(kind, {})
-        since = known.get("lastTransitionTime") if known.get("status") == state else None
+        known = old.condition(kind)
+        since = known.since if known.status == state else ""
         conditions.append(
             {
                 "type": kind,
