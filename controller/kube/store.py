@@ -111,7 +111,7 @@ class Store(Generic[T]):
             self._progress.reach(obj.resource_version, scope)
         self._tell(changed)
 
-    def passed(self, resource_version: int, scope: str) -> None:
+    def bookmark(self, resource_version: int, scope: str) -> None:
         """The watch has delivered everything up to here (a bookmark)."""
         with self._lock:
             self._progress.reach(resource_version, scope)

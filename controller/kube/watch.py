@@ -207,7 +207,7 @@ class Watcher(Generic[T]):
         try:
             version = int(obj["metadata"]["resourceVersion"])
             if kind == "BOOKMARK":
-                self._store.passed(version, self._namespace)
+                self._store.bookmark(version, self._namespace)
             elif kind == "DELETED":
                 self._store.deleted(self._convert(obj), self._namespace)
             else:

@@ -95,7 +95,7 @@ class ClusterCollector(Collector):
 
     def _answers(self, cluster: RayCluster) -> float:
         view = self._view(cluster.key)
-        return float(view is not None and not view.worthless)
+        return float(view is not None and not view.expired)
 
     def _restarts(self, clusters: Sequence[RayCluster]) -> Metric:
         family = CounterMetricFamily(

@@ -16,7 +16,7 @@ from .blocked_types import Block
 FRESH_SECONDS = 5.0
 
 # Older ones count for nothing at all.
-WORTHLESS_SECONDS = 60.0
+EXPIRED_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ class RayView:
     age: float
 
     @property
-    def worthless_in(self) -> float:
+    def expires_in(self) -> float:
         """Seconds until it counts for nothing."""
-        return max(0.0, WORTHLESS_SECONDS - self.age) + 0.1
+        return max(0.0, EXPIRED_SECONDS - self.age) + 0.1
 
     @property
-    def worthless(self) -> bool:
+    def expired(self) -> bool:
         """Too old to count for anything."""
-        return self.age > WORTHLESS_SECONDS
+        return self.age > EXPIRED_SECONDS
 
     @property
     def fresh(self) -> bool:

@@ -194,7 +194,7 @@ class Reconciler:
         dues = (plan.look_again_at, next_end(seen.blocks))
         waits += [max(0.0, due - now) for due in dues if due is not None]
         # A head that stays silent brings no news of the moment when its last answer counts for nothing.
-        waits += [seen.ray.worthless_in] if seen.ray and seen.silence else []
+        waits += [seen.ray.expires_in] if seen.ray and seen.silence else []
         return min(waits, default=None)
 
     def _pods_of(self, cluster: RayCluster) -> list[PodView]:
@@ -217,7 +217,7 @@ class Reconciler:
             now=now,
             strangers=self._strangers(cluster),
             taken=known.taken,
-            ray=None if answer is None or answer.worthless else answer,
+            ray=None if answer is None or answer.expired else answer,
             silence=self._heads.silence(cluster.key),
             blocks=known.history.active(now),
             settings=self._settings,

@@ -11,7 +11,7 @@ import pytest
 from autoscaler.gcs.client import GcsClient
 from controller.heads.polled import PolledHeads
 from controller.planning.actions import CreatePod, DeletePod, DrainPod, RetirePod
-from controller.planning.observed import FRESH_SECONDS, WORTHLESS_SECONDS
+from controller.planning.observed import EXPIRED_SECONDS, FRESH_SECONDS
 from controller.planning.plan import make_plan
 from controller.raycluster.model import Key, parse_spec
 from tests.fakes.gcs import FakeGcs
@@ -122,7 +122,7 @@ def test_nobody_is_removed_without_a_good_answer(scene: Scene, fault: str) -> No
     begin(scene)
     # Answers that were under way may still be good; what comes after them is not.
     eventually(lambda: scene.heads.silence(KEY) > 0 or fault == "forgetful")
-    for later in (FRESH_SECONDS, WORTHLESS_SECONDS):
+    for later in (FRESH_SECONDS, EXPIRED_SECONDS):
         scene.later += later
         eventually(lambda: not scene.actions())
     end(scene)

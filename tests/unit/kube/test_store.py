@@ -74,7 +74,7 @@ def test_a_pod_deleted_before_its_create_was_answered_does_not_come_back(store: 
 
 @pytest.mark.parametrize("scope", ["", "ray"])
 def test_a_bookmark_and_a_list_also_prove_that_an_unseen_write_is_gone(store: Store[PodView], scope: str) -> None:
-    store.passed(10, scope)
+    store.bookmark(10, scope)
     store.written(POD)
     assert store.get(POD.key) is None
     store.written(at(11))
@@ -85,7 +85,7 @@ def test_a_bookmark_and_a_list_also_prove_that_an_unseen_write_is_gone(store: St
 
 
 def test_what_another_namespace_has_delivered_proves_nothing(store: Store[PodView]) -> None:
-    store.passed(50, "other")
+    store.bookmark(50, "other")
     store.written(POD)
     assert store.get(POD.key) == POD
 
