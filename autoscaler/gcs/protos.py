@@ -41,4 +41,3 @@ def _generated(name: str) -> Any:
 
 # ray/src/ray/protobuf/autoscaler.proto; it brings common.proto and runtime_environment.proto with it.
 autoscaler_pb2: Any = _generated("autoscaler_pb2")
-common_pb2: Any = _generated("common_pb2")

@@ -193,17 +193,12 @@ def _measured(pod_type: PodType, running: RayNode | None) -> dict[str, int]:
     return {name: amount for name, amount in running.total.items() if name in names} if running else {}
 
 
-def own_resources(resources: Mapping[str, int]) -> dict[str, int]:
-    """Without the resource that stands for one node alone."""
-    return {name: amount for name, amount in resources.items() if not name.startswith("node:")}
-
-
 def _existing(name: str, node: RayNode) -> Existing:
     return Existing(
         name=name,
         node_type=node.node_type,
-        total=own_resources(node.total),
-        free=own_resources(node.available),
+        total=node.total,
+        free=node.available,
         labels=node.labels,
         is_head=node.is_head,
         draining=node.status is NodeStatus.DRAINING,

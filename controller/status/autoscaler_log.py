@@ -9,7 +9,6 @@ from datetime import datetime, timezone
 from autoscaler.model import QUANTUM, Demand, RayState
 from controller.planning.observed import Observed
 from controller.planning.plan import Plan
-from controller.planning.scale_up import own_resources
 
 MAX_LINES = 10
 
@@ -70,8 +69,8 @@ def _usage(state: RayState | None) -> Iterator[str]:
     total: Counter[str] = Counter()
     free: Counter[str] = Counter()
     for node in state.living if state else ():
-        total.update(own_resources(node.total))
-        free.update(own_resources(node.available))
+        total.update(node.total)
+        free.update(node.available)
     for name, amount in sorted(total.items()):
         yield f"{_amount(name, amount - free[name])}/{_amount(name, amount)} {name}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import random
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 
 from autoscaler.gcs import convert
 from autoscaler.gcs.convert import ImplausibleAnswerError, essence, ray_state
+from autoscaler.gcs.protos import PACKAGE
 from autoscaler.gcs.protos import autoscaler_pb2 as pb
-from autoscaler.gcs.protos import common_pb2
 from autoscaler.gcs.report import fill_gang, fill_report, fill_request
 from autoscaler.model import (
     Demand,
@@ -61,6 +62,7 @@ def demands(*requests: Any, count: int = 1) -> tuple[Demand, ...]:
 
 
 def selector(*constraints: tuple[str, int, tuple[str, ...]]) -> Any:
+    common_pb2 = import_module(f"{PACKAGE}.common_pb2")
     return common_pb2.LabelSelector(
         label_constraints=[
             common_pb2.LabelSelectorConstraint(label_key=key, operator=operator, label_values=values)

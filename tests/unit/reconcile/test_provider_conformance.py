@@ -10,7 +10,6 @@ import pytest
 from autoscaler.provider import (
     ConflictError,
     ForbiddenError,
-    InMemoryNodeProvider,
     InvalidNodeError,
     Launch,
     NodeProvider,
@@ -25,6 +24,7 @@ from controller.raycluster.model import Key, parse_spec
 from controller.reconcile.pod_provider import KubernetesNodeProvider, typed
 from tests.conformance.node_provider import A, NodeProviderContract, made
 from tests.fakes.api import FakeApi, InlineExecutor
+from tests.fakes.node_provider import InMemoryNodeProvider
 from tests.support.builders import NAMESPACE, cluster
 
 Make = Callable[[FakeApi], KubernetesNodeProvider]
