@@ -183,12 +183,14 @@ def test_a_worker_that_has_just_started_may_be_at_work_already_and_is_not_delete
     parsed = parse_spec(raw_spec(0, maxWorkers=0))
 
     def plan(**fields: Any) -> Plan:
-        worker = worker_pod(parsed, ready=False, started_at=NOW - 20, **fields)
+        worker = worker_pod(parsed, **{"ready": False, "started_at": NOW - 20, **fields})
         of = cluster(raw_spec(0, maxWorkers=0))
         return make_plan(seen([head_pod(parsed), worker], of, ray=RayView(RayState("s", 0.0, ()), "head-uid", 0.0)))
 
     starting = plan(running_since=NOW - 5)
     assert (starting.actions, starting.look_again_at) == ((), NOW + 40)
+    late = plan(started_at=NOW - 600, running_since=NOW - 5)
+    assert (late.actions, late.look_again_at) == ((), NOW + 55)
     assert [type(a) for a in plan(running_since=NOW - 60).actions] == [DeletePod]
     assert [type(a) for a in plan(phase="Pending").actions] == [DeletePod]
 
