@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "architecture.md"
+PAGES = (ROOT / "docs" / "architecture.md", ROOT / "CONTRIBUTING.md")
 PACKAGES = ("controller", "autoscaler")
 START, END = "<!-- wings: drawn by scripts/structure.py --write -->\n", "<!-- end of wings -->\n"
 
@@ -98,11 +98,12 @@ def main() -> int:
     """Print the counts, or draw the picture. Returns the exit code: 1 if a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", nargs="?", type=Path, default=ROOT, help="the repository to read (default: this one)")
-    parser.add_argument("--write", action="store_true", help="draw the picture into docs/architecture.md")
+    parser.add_argument("--write", action="store_true", help="draw the picture into the pages that have it")
     given = parser.parse_args()
     house = read(given.root)
     if given.write:
-        PAGE.write_text(redrawn(PAGE.read_text(), house))
+        for page in PAGES:
+            page.write_text(redrawn(page.read_text(), house))
         return 0
     print("\n".join(counts(house)))
     found = [*house.upward(), *house.sizes.problems()]

@@ -26,8 +26,9 @@ def test_every_arrow_points_down_and_none_leads_back() -> None:
     assert structure.circles(HOUSE.arrows) == []
 
 
-def test_the_picture_in_the_documentation_is_the_one_of_the_code() -> None:
-    text = structure.PAGE.read_text()
+@pytest.mark.parametrize("page", structure.PAGES, ids=lambda page: page.name)
+def test_the_picture_in_the_documentation_is_the_one_of_the_code(page: Path) -> None:
+    text = page.read_text()
     assert structure.redrawn(text, HOUSE) == text, "run scripts/structure.py --write"
 
 
