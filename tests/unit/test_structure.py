@@ -13,6 +13,8 @@ TO_SPLIT = (
     "autoscaler.scheduling.packing_pass: ",
     "controller.status.cluster_status:status_of:",
     "controller.cli.simulation:Simulation: ",
+    "controller.objects.views: ",
+    "controller.raycluster.shell: ",
 )
 
 
