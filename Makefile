@@ -61,7 +61,8 @@ $(STAMP): setup.cfg pyproject.toml scripts/make-venv
 	@touch $@
 
 .PHONY: test
-test: lint test-unit test-integration test-e2e ## Everything below
+test: lint test-coverage test-integration test-e2e ## Everything below
+	@echo "unit tests reach $$($(BIN)/coverage report --format=total) % of the lines of controller/ and autoscaler/"
 
 .PHONY: lint
 lint: $(STAMP) ## Style, types, import contracts
@@ -86,6 +87,10 @@ test-e2e: $(STAMP) ## On real nodes with real Ray: the guide's commands, one by 
 docs: $(STAMP) ## The documentation as a site, in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo 'build/site/index.html'
+
+.PHONY: test-coverage
+test-coverage: $(STAMP) ## The unit tests, and how much of the code they reach
+	$(BIN)/pytest tests/unit -q -n 2 --dist loadgroup --cov=controller --cov=autoscaler --cov-report=
 
 .PHONY: reference
 reference: $(STAMP) ## Write docs/configuration.md and the chart's README anew from the CRD, the chart and the flags
@@ -116,7 +121,7 @@ bench-latency: may-run-nodes $(STAMP) ## From waiting work to pods and back, rea
 
 .PHONY: clean
 clean: ## Remove what the targets above left in this directory
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 
 .PHONY: help
 help: ## This list
