@@ -15,6 +15,8 @@ from controller.objects.views import PodView
 from controller.planning.observed import RayView
 from controller.raycluster.model import Key
 
+from .calls import HeadCalls
+
 log = logging.getLogger(__name__)
 
 # A head forgets nothing, but one that was replaced under the same pod must hear it again.
@@ -36,11 +38,12 @@ class Heads(Protocol):
     def drain(self, cluster: Key, node_id: bytes, message: str, deadline: float | None = None) -> bool:
         """Ask the head to let a node go: an idle one, or with a ``deadline`` (Unix seconds) also a busy one.
 
-        False if it refuses, because the node has work, or does not answer.
+        False if it refuses, because the node has work, or does not answer within a moment. An answer that comes later
+        brings the cluster's next pass, and is what the same question gets then.
         """
 
     def report(self, cluster: Key, report: ReportedState) -> None:
-        """Tell the head what ``ray status`` and the dashboard show of the autoscaler."""
+        """Tell the head what ``ray status`` and the dashboard show of the autoscaler. Does not wait for the head."""
 
 
 class PolledHeads:
@@ -60,10 +63,13 @@ class PolledHeads:
         self._credentials = credentials
         self._poller: Poller[tuple[Key, str], GcsClient] = Poller(connect, self._news, clock)
         self._on_change = on_change
+        self._calls = HeadCalls(on_change, clock)
         self._lock = threading.Lock()
-        # Cluster -> uid of the head pod that is followed, and what it was told last and when.
+        # Cluster -> uid of the head pod that is followed, what it was told last and when, and what it is to be told
+        # while it is being told something: one report is under way at a time.
         self._followed: dict[Key, str] = {}
         self._told: dict[Key, tuple[ReportedState, float]] = {}
+        self._untold: dict[Key, ReportedState | None] = {}
 
     def start(self) -> None:
         """Begin to ask, from a thread of its own."""
@@ -72,6 +78,7 @@ class PolledHeads:
     def stop(self) -> None:
         """Ask nobody any more."""
         self._poller.stop()
+        self._calls.stop()
 
     def late(self) -> float:
         """Seconds by which the next question to a head, or its answer, is late."""
@@ -88,6 +95,7 @@ class PolledHeads:
                 self._told.pop(cluster, None)
         if before and uid != before:
             self._poller.forget((cluster, before))
+            self._calls.forget(cluster)
         if head and uid:
             host = f"[{head.ip}]" if ":" in head.ip else head.ip
             self._poller.watch((cluster, uid), f"{host}:{port}", self._credentials(cluster.namespace))
@@ -114,28 +122,48 @@ class PolledHeads:
         client = self._client(cluster)
         if client is None:
             return False
-        try:
-            reason = DrainReason.IDLE if deadline is None else DrainReason.PREEMPTION
-            answer = client.drain(node_id, reason=reason, message=message, deadline=deadline or 0)
-        except (GcsError, ValueError) as error:
-            log.warning("%s the head did not drain a node: %s", cluster.log_prefix, error)
-            return False
-        if not answer.accepted:
-            log.info("%s the head keeps a node: %s", cluster.log_prefix, answer.why)
-        return answer.accepted
+        reason = DrainReason.IDLE if deadline is None else DrainReason.PREEMPTION
+
+        def ask() -> bool:
+            try:
+                answer = client.drain(node_id, reason=reason, message=message, deadline=deadline or 0)
+            except (GcsError, ValueError) as error:
+                log.warning("%s the head did not drain a node: %s", cluster.log_prefix, error)
+                return False
+            if not answer.accepted:
+                log.info("%s the head keeps a node: %s", cluster.log_prefix, answer.why)
+            return answer.accepted
+
+        return self._calls.ask(cluster, (node_id, reason), ask)
 
     def report(self, cluster: Key, report: ReportedState) -> None:
         """See Heads."""
-        client, now = self._client(cluster), self._clock()
+        now = self._clock()
         with self._lock:
             told, when = self._told.get(cluster, (None, 0.0))
-            if client is None or (told == report and now - when < REPORT_AGAIN_SECONDS):
+            if cluster not in self._followed or (told == report and now - when < REPORT_AGAIN_SECONDS):
                 return
             self._told[cluster] = (report, now)
-        try:
-            client.report(report)
-        except GcsError as error:
-            log.debug("%s the head did not take a report: %s", cluster.log_prefix, error)
+            under_way = cluster in self._untold
+            self._untold[cluster] = report
+        if not under_way:
+            self._calls.send(lambda: self._send_reports(cluster))
+
+    def _send_reports(self, cluster: Key) -> None:
+        """Send the newest report, until there is none that came while the one before was sent."""
+        while True:
+            with self._lock:
+                report = self._untold.get(cluster)
+                if report is None:
+                    self._untold.pop(cluster, None)
+                    return
+                self._untold[cluster] = None
+            client = self._client(cluster)
+            try:
+                if client:
+                    client.report(report)
+            except GcsError as error:
+                log.debug("%s the head did not take a report: %s", cluster.log_prefix, error)
 
     def _news(self, key: tuple[Key, str]) -> None:
         snapshot = self._poller.latest(key)
