@@ -145,6 +145,7 @@ class RayState:
     """One answer of a head. ``taken_at`` is our monotonic clock; ``session`` changes when the head restarts.
 
     ``requested`` is what request_resources() asks for: the size of the whole cluster, not an addition to it.
+    ``cost``: the seconds of CPU that reading the answer took.
     """
 
     session: str
@@ -153,6 +154,7 @@ class RayState:
     demands: tuple[Demand, ...] = ()
     gangs: tuple[Gang, ...] = ()
     requested: tuple[Demand, ...] = ()
+    cost: float = field(default=0.0, compare=False)
 
     @property
     def living(self) -> tuple[RayNode, ...]:

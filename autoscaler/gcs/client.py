@@ -16,8 +16,8 @@ import math
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Literal, TypeVar
 
@@ -37,9 +37,12 @@ SERVICE: str = autoscaler_pb2.DESCRIPTOR.services_by_name["AutoscalerStateServic
 CALL_SECONDS = 2.0
 # A raylet is asked before the GCS answers.
 DRAIN_SECONDS = 5.0
-# 1,000 waiting placement groups of 100 bundles are 12 MiB; gRPC's own limit is 4. A message of empty messages takes 24
-# times its size in memory: 384 MiB, for half a second, and for one answer at a time.
-MAX_ANSWER_BYTES = 16 * 2**20
+# 10,000 nodes are 4.4 MiB. A message of empty messages takes 24 times its size in memory: 120 MiB, for one answer at a
+# time.
+MAX_ANSWER_BYTES = 5 * 2**20
+# Larger answers are read on a thread of their own, one after the other, so that nobody else's answer waits for them.
+# One of this size takes at most a tenth of a second.
+LARGE_ANSWER_BYTES = 256 * 2**10
 MAX_MESSAGE_CHARACTERS = 300
 
 _CHANNEL_OPTIONS = (
@@ -72,10 +75,12 @@ class GcsError(Exception):
     (it may still have acted), ``invalid`` (it refused the request, or its answer is none).
     """
 
-    def __init__(self, kind: ErrorKind, message: str) -> None:
+    def __init__(self, kind: ErrorKind, message: str, cost: float = 0.0) -> None:
         text = "".join(c if c.isprintable() else " " for c in message[:MAX_MESSAGE_CHARACTERS])
         super().__init__(f"{kind}: {text}")
         self.kind: ErrorKind = kind
+        # Seconds of CPU that it took to find out.
+        self.cost = cost
         self.message = text
 
     @classmethod
@@ -210,11 +215,9 @@ class GcsClient:
         answer = await self._call(
             "GetClusterResourceState", autoscaler_pb2.GetClusterResourceStateRequest(), self._call_seconds
         )
-        reply = _parsed("GetClusterResourceStateReply", answer)
-        try:
-            return ray_state(reply.cluster_resource_state, taken_at)
-        except ImplausibleAnswerError as error:
-            raise GcsError("invalid", str(error)) from None
+        if len(answer) <= LARGE_ANSWER_BYTES:
+            return _read(answer, taken_at)
+        return await asyncio.get_running_loop().run_in_executor(_large_answers(), _read, answer, taken_at)
 
     async def _call(self, method: str, request: Any, seconds: float) -> bytes:
         if self._closed:
@@ -255,6 +258,29 @@ class GcsClient:
         if self._channel:
             channel, self._channel = self._channel, None
             await channel.close()
+
+
+def _read(answer: bytes, taken_at: float) -> RayState:
+    """What an answer says, and the seconds of CPU that reading it took.
+
+    Raises:
+        GcsError: it is no answer of a Ray head.
+    """
+    started = time.thread_time()
+    try:
+        reply = _parsed("GetClusterResourceStateReply", answer)
+        state = ray_state(reply.cluster_resource_state, taken_at)
+    except GcsError as error:
+        error.cost = time.thread_time() - started
+        raise
+    except ImplausibleAnswerError as error:
+        raise GcsError("invalid", str(error), time.thread_time() - started) from None
+    return replace(state, cost=time.thread_time() - started)
+
+
+@functools.cache
+def _large_answers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="gcs-large")
 
 
 def _parsed(message: str, answer: bytes) -> Any:

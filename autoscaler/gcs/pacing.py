@@ -44,21 +44,24 @@ FAILURE_RATE = 100
 # Several times the CPU that a node, a shape or ten bundles cost, so that no head takes a large part of a core.
 SECONDS_PER_ITEM = 0.0002
 
+# The part of a core that reading the answers of one head may take, whatever it answers.
+LARGEST_SHARE = 0.05
 # While a worker idles its clock runs without any change to be seen: the key is handed out at least this often.
 IDLE_NOTICE_SECONDS = 1.0
 
 
-def pause(*, pace: Pace, heads: int, failures: int, items: int, jitter: float) -> float:
+def pause(*, pace: Pace, heads: int, failures: int, items: int, jitter: float, cost: float = 0.0) -> float:
     """Seconds from an answer to the next question.
 
     ``heads``: how many share the pace. ``failures``: in a row, 0 after an answer. ``items``: size of the answer.
+    ``cost``: the seconds of CPU that reading it took.
     ``jitter``: in [0, 1); it moves the result by a quarter up or down, never beyond the backoff's limit.
     """
     spread = 0.75 + 0.5 * jitter
     if failures:
         most = min(BACKOFF_LIMIT_SECONDS, max(pace.hopeless, heads / FAILURE_RATE))
-        return min(BACKOFF_BASE_SECONDS * 2.0 ** min(failures, 30) * spread, most)
-    return max(pace.seconds(heads) * spread, items * SECONDS_PER_ITEM)
+        return max(min(BACKOFF_BASE_SECONDS * 2.0 ** min(failures, 30) * spread, most), cost / LARGEST_SHARE)
+    return max(pace.seconds(heads) * spread, items * SECONDS_PER_ITEM, cost / LARGEST_SHARE)
 
 
 def on_grid(due: float, grid: float) -> float:

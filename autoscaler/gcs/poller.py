@@ -141,6 +141,7 @@ class Poller(Generic[K, C]):
         if self._heads.get(key) is not head:
             return False
         before, now = head.snapshot, self._clock()
+        head.cost = answer.cost
         head.snapshot = found = after(before, answer, now)
         head.failures = head.failures + 1 if found.error else 0
         self._heads.count(key, head)

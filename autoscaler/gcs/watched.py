@@ -41,6 +41,8 @@ class Head(Generic[C]):
         self.asked_at = float("-inf")
         self.noticed_at = float("-inf")
         self.failures = 0
+        # Seconds of CPU that reading its last answer took.
+        self.cost = 0.0
 
     @property
     def state(self) -> RayState | None:

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from autoscaler.gcs.client import Credentials, DrainReason, GcsClient, GcsError
 from autoscaler.gcs.poller import Poller
-from autoscaler.model import ReportedState
+from autoscaler.model import RayState, ReportedState
 from controller.objects.views import PodView
-from controller.planning.observed import RayView
+from controller.planning.observed import EXPIRED_SECONDS, RayView
 from controller.raycluster.model import Key
 
 from .calls import HeadCalls
@@ -65,9 +65,9 @@ class PolledHeads:
         self._on_change = on_change
         self._calls = HeadCalls(on_change, clock)
         self._lock = threading.Lock()
-        # Cluster -> uid of the head pod that is followed, what it was told last and when, and what it is to be told
-        # while it is being told something: one report is under way at a time.
-        self._followed: dict[Key, str] = {}
+        # Cluster -> uid and name of the head pod that is followed, what it was told last and when, and what it is to be
+        # told while it is being told something: one report is under way at a time.
+        self._followed: dict[Key, tuple[str, str]] = {}
         self._told: dict[Key, tuple[ReportedState, float]] = {}
         self._untold: dict[Key, ReportedState | None] = {}
 
@@ -88,9 +88,9 @@ class PolledHeads:
         """See Heads."""
         uid = head.uid if head and head.ip else ""
         with self._lock:
-            before = self._followed.pop(cluster, "")
-            if uid:
-                self._followed[cluster] = uid
+            before, _ = self._followed.pop(cluster, ("", ""))
+            if head and uid:
+                self._followed[cluster] = (uid, head.name)
             if uid != before:
                 self._told.pop(cluster, None)
         if before and uid != before:
@@ -106,7 +106,7 @@ class PolledHeads:
         """See Heads."""
         key = self._key(cluster)
         snapshot = self._poller.latest(key) if key else None
-        if key is None or snapshot is None or snapshot.state is None:
+        if key is None or snapshot is None or snapshot.state is None or self._foreign(cluster, snapshot.state):
             return None
         return RayView(snapshot.state, key[1], self._clock() - snapshot.state.taken_at)
 
@@ -114,13 +114,22 @@ class PolledHeads:
         """See Heads."""
         key = self._key(cluster)
         snapshot = self._poller.latest(key) if key else None
+        if snapshot and snapshot.state and self._foreign(cluster, snapshot.state):
+            return EXPIRED_SECONDS
         since = snapshot.failing_since if snapshot else None
         return 0.0 if since is None else max(0.0, self._clock() - since)
+
+    def _foreign(self, cluster: Key, state: RayState) -> str:
+        """The pod that answers in place of this cluster's head; empty when it is the head, or does not say."""
+        with self._lock:
+            _, name = self._followed.get(cluster, ("", ""))
+        theirs = next((n.instance_id for n in state.living if n.is_head), "")
+        return theirs if theirs and theirs != name else ""
 
     def drain(self, cluster: Key, node_id: bytes, message: str, deadline: float | None = None) -> bool:
         """See Heads."""
         client = self._client(cluster)
-        if client is None:
+        if client is None or self.view(cluster) is None:
             return False
         reason = DrainReason.IDLE if deadline is None else DrainReason.PREEMPTION
 
@@ -160,13 +169,15 @@ class PolledHeads:
                 self._untold[cluster] = None
             client = self._client(cluster)
             try:
-                if client:
+                if client and self.view(cluster):
                     client.report(report)
             except GcsError as error:
                 log.debug("%s the head did not take a report: %s", cluster.log_prefix, error)
 
     def _news(self, key: tuple[Key, str]) -> None:
         snapshot = self._poller.latest(key)
+        if snapshot and snapshot.state and (theirs := self._foreign(key[0], snapshot.state)):
+            log.warning("%s another head, pod %s, answers at the head's address", key[0].log_prefix, theirs)
         if snapshot and snapshot.error and snapshot.error.kind == "unauthenticated":
             log.warning(
                 "%s the head wants other credentials, see --ray-credentials: %s", key[0].log_prefix, snapshot.error
@@ -175,7 +186,7 @@ class PolledHeads:
 
     def _key(self, cluster: Key) -> tuple[Key, str] | None:
         with self._lock:
-            uid = self._followed.get(cluster)
+            uid, _ = self._followed.get(cluster, ("", ""))
         return (cluster, uid) if uid else None
 
     def _client(self, cluster: Key) -> GcsClient | None:

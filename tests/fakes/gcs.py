@@ -37,6 +37,7 @@ class FakeGcs:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        name: str = "example-head",
         token: str | None = None,
         tls: grpc.ServerCredentials | None = None,
     ) -> None:
@@ -60,7 +61,7 @@ class FakeGcs:
         self.token = token
         self._version = 0
         self._released = threading.Event()
-        self.add_node("example-head", "head-node", {"CPU": 1}, head=True)
+        self.add_node(name, "head-node", {"CPU": 1}, head=True)
         self._pool = ThreadPoolExecutor(8)
         self._server = grpc.server(self._pool, options=(("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)))
         methods = {
@@ -85,6 +86,12 @@ class FakeGcs:
         """Let the calls that are held go on."""
         self.hold = False
         self._released.set()
+
+    def rename_head(self, name: str) -> None:
+        """Another head answers here from now on."""
+        for node in self.nodes.values():
+            if "node:__internal_head__" in node.total_resources:
+                node.instance_id = name
 
     def add_node(
         self,

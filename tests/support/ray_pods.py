@@ -31,7 +31,7 @@ class RayPods:
         while True:
             address = "127." + ".".join(str(random.randint(1, 254)) for _ in range(3))
             try:
-                self._heads[pod["metadata"]["uid"]] = FakeGcs(host=address, port=PORT)
+                self._heads[pod["metadata"]["uid"]] = FakeGcs(host=address, port=PORT, name=pod["metadata"]["name"])
             except RuntimeError:
                 continue  # Somebody else's.
             return address

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from autoscaler.gcs import client as module
 from autoscaler.gcs.client import MAX_MESSAGE_CHARACTERS, Credentials, DrainReason, GcsClient, GcsError
 from autoscaler.gcs.protos import autoscaler_pb2
 from autoscaler.model import Demand, NodeStatus, RayState, ReportedState, Shape
@@ -305,3 +306,22 @@ def test_mutual_tls() -> None:
     for client in (good, stranger, plain):
         client.close()
     head.close()
+
+
+def test_a_large_answer_is_read_beside_the_loop_that_serves_all_heads(head: FakeGcs, client: GcsClient) -> None:
+    """Other heads' answers do not wait for it; and what it cost is there for the pace of the next question."""
+    for number in range(2_000):
+        head.add_node(f"worker-{number}", "worker-node", {"CPU": 1, "x" * 200: 1})
+    threads: set[str] = set()
+    read = module._read
+
+    def reading(answer: bytes, taken_at: float) -> RayState:
+        threads.add(threading.current_thread().name)
+        return read(answer, taken_at)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_read", reading)
+        state = client.state()
+    assert len(state.nodes) == 2_001
+    assert state.cost > 0
+    assert {name.rsplit("_", 1)[0] for name in threads} == {"gcs-large"}

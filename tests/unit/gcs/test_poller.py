@@ -421,3 +421,9 @@ def test_with_threads_and_sockets(gcs: FakeGcs, silent: FakeGcs) -> None:
     poller.stop()
     assert poller.latest("good") is None
     assert "poller" not in [thread.name for thread in threading.enumerate()]
+
+
+@pytest.mark.parametrize("failures", [0, 1, 20])
+def test_no_head_takes_more_than_a_twentieth_of_a_core_whatever_it_answers(failures: int) -> None:
+    waited = pause(pace=BUSY, heads=1, failures=failures, items=0, jitter=0.0, cost=3.0)
+    assert waited >= 3.0 / 0.05

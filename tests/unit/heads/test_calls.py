@@ -71,7 +71,12 @@ def test_a_late_answer_grows_old(impatient: Scene) -> None:
     assert impatient.heard.wait(30)
     impatient.now = OUTCOME_SECONDS + 1
     asked = threading.Event()
-    impatient.calls.ask(A, "node", lambda: asked.set() is None)
+
+    def ask() -> bool:
+        asked.set()
+        return True
+
+    impatient.calls.ask(A, "node", ask)
     assert asked.wait(30)
 
 
@@ -80,7 +85,12 @@ def test_silent_heads_take_a_bounded_number_of_threads_each(impatient: Scene) ->
         assert not impatient.calls.ask(A, number, impatient.hang)
     assert len(impatient.calls._calls[A]) == PER_HEAD
     done = threading.Event()
-    impatient.calls.ask(B, "node", lambda: done.set() is None)
+
+    def ask() -> bool:
+        done.set()
+        return True
+
+    impatient.calls.ask(B, "node", ask)
     assert done.wait(30), "another head waits for the silent one"
 
 

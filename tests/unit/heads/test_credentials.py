@@ -65,7 +65,7 @@ def test_a_head_that_insists_on_a_token_gets_that_of_its_namespace(
     """A cluster in another namespace is not shown it, and so gets no answer from such a head; which is told, once."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "token").write_text("secret")
-    head = FakeGcs(token="secret")
+    head = FakeGcs(token="secret", name=head_pod(SPEC).name)
     heard = threading.Event()
     heads = PolledHeads(lambda key: heard.set(), connect=GcsClient, credentials=CredentialFolder(tmp_path))
     try:

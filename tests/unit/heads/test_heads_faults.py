@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from autoscaler.gcs.client import GcsClient
+from autoscaler.model import PendingInstance, ReportedState
 from controller.heads.polled import PolledHeads
 from controller.planning.actions import CreatePod, DeletePod, DrainPod, RetirePod
 from controller.planning.observed import EXPIRED_SECONDS, FRESH_SECONDS
@@ -28,7 +29,7 @@ class Scene:
     """A cluster with one worker that has idled for long, its head, and the operator's eyes on it."""
 
     def __init__(self) -> None:
-        self.gcs = FakeGcs()
+        self.gcs = FakeGcs(name=head_pod(SPEC).name)
         self.gcs.add_node(WORKER.name, WORKER.node_type, {"CPU": 1}, idle_seconds=400)
         self.later = 0.0
         self.heads = PolledHeads(
@@ -64,7 +65,7 @@ class Scene:
     def come_back(self) -> None:
         """At the same address."""
         port = int(self.gcs.address.split(":")[1])
-        nodes, self.gcs = self.gcs.nodes, FakeGcs(port=port)
+        nodes, self.gcs = self.gcs.nodes, FakeGcs(port=port, name=head_pod(SPEC).name)
         self.gcs.nodes = nodes
 
     def fall_silent(self) -> None:
@@ -127,3 +128,31 @@ def test_nobody_is_removed_without_a_good_answer(scene: Scene, fault: str) -> No
         eventually(lambda: not scene.actions())
     end(scene)
     eventually(lambda: scene.actions() == {RetirePod})
+
+
+def test_a_head_of_another_cluster_at_a_reused_address_is_not_believed(caplog: pytest.LogCaptureFixture) -> None:
+    """The pod that answers says which one it is. Its demand launches nothing, and its nodes are not drained."""
+    scene = Scene()
+    try:
+        eventually(lambda: scene.heads.view(KEY))
+        assert scene.actions() == {RetirePod}
+        scene.gcs.rename_head("another-head-abcde")
+        eventually(lambda: scene.heads.view(KEY) is None)
+        assert scene.actions() == set()
+        assert scene.heads.silence(KEY) > 0
+        assert not scene.heads.drain(KEY, b"x" * 28, "idle")
+        assert scene.gcs.drained == []
+        eventually(lambda: "another head, pod another-head-abcde, answers at the head's address" in caplog.text)
+    finally:
+        scene.close()
+
+
+def test_a_report_waits_for_nothing_and_the_newest_is_sent_last() -> None:
+    scene = Scene()
+    try:
+        eventually(lambda: scene.heads.view(KEY))
+        for name in ("first", "second", "third"):
+            scene.heads.report(KEY, ReportedState(pending=(PendingInstance(name, "worker-node", "Pending"),)))
+        eventually(lambda: [p.instance_id for p in scene.gcs.reported.pending_instances] == ["third"])
+    finally:
+        scene.close()
