@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .heads.credentials import CredentialFolder
 from .heads.fenced import FencedHeads
@@ -46,6 +46,8 @@ STOP_SECONDS = 20.0
 WATCH_LIMIT_SECONDS = 300.0
 PASS_LIMIT_SECONDS = 900.0
 LEASE_LIMIT_SECONDS = 120.0
+# A cache whose watch has failed for so long is told as old.
+STALE_SECONDS = 60.0
 HEADS_LIMIT_SECONDS = 120.0
 
 
@@ -56,6 +58,13 @@ class LeaseAt:
     namespace: str
     identity: str
     client: Client
+
+
+class Watches(Protocol):
+    """A watch, as far as readiness depends on it."""
+
+    def failing(self) -> tuple[float, str]:
+        """For how many seconds nothing has come of it, and why."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +84,15 @@ class Parts:
     passes: PassMetrics
     connection: MeasuredWatchClient
     writes: FencedClient
+    watches: list[Watches] = field(default_factory=list)
 
     def unready(self) -> str:
-        """Why the caches are not complete yet; empty when they are, whether this process leads or stands by."""
+        """Why the caches are not complete or grow old; empty when all is well, whether this process leads or not."""
         missing = [scope or "all namespaces" for scope in self.scopes if not self.stores.listed(scope)]
-        return f"not everything is listed yet: {', '.join(missing)}" if missing else ""
+        if missing:
+            return f"not everything is listed yet: {', '.join(missing)}"
+        failing = [(seconds, why) for seconds, why in (w.failing() for w in self.watches) if seconds > STALE_SECONDS]
+        return "; ".join(f"{why}, for {seconds:.0f} s" for seconds, why in failing)
 
     def queued(self) -> int:
         """How many clusters wait for a worker."""
@@ -118,8 +131,10 @@ class Operator:
     def start(self) -> None:
         """Start every thread and return. Reconciling begins, per namespace, once all its watches have listed."""
         self.parts.heads.start()
-        for thread in (*self._watchers, *self._workers, *self._electors):
+        threads = (*self._watchers, *self._workers, *self._electors)
+        for thread in threads:
             thread.start()
+        self.parts.health.keep_alive(threads)
 
     def stop(self) -> None:
         """Finish the writes in flight, give the lease up, and stop. All other state is in the API server."""
@@ -127,6 +142,7 @@ class Operator:
         # What a pass in hand has not sent by now is the next leader's to do.
         self.parts.leadership.resign()
         log.info("stopping")
+        self.parts.health.keep_alive(())
         self._stop.set()
         self.parts.queue.close()
         finished = True
@@ -213,7 +229,10 @@ def _watchers(parts: Parts, namespace: str, stop: threading.Event) -> list[threa
         name = f"watch-{resource}-{namespace or 'all'}"
         loop = parts.health.loop(name, WATCH_LIMIT_SECONDS)
         timed = parts.connection.for_watch(resource, namespace, loop.turn)
-        return _thread(name, Watcher(timed, resource, namespace, store, convert, selector=selector, stop=stop).run)
+        aside = parts.metrics.set_aside.labels(resource).inc
+        watcher = Watcher(timed, resource, namespace, store, convert, selector=selector, stop=stop, on_set_aside=aside)
+        parts.watches.append(watcher)
+        return _thread(name, watcher.run)
 
     return [
         watch(PLURAL, parts.stores.clusters, RayCluster.from_object),

@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
@@ -27,11 +27,11 @@ import grpc.aio
 from autoscaler.model import RayState, ReportedState
 
 from .convert import NODE_ID_BYTES, ImplausibleAnswerError, ray_state
+from .errors import MAX_MESSAGE_CHARACTERS, GcsError
 from .protos import autoscaler_pb2
 from .report import fill_report
 
 T = TypeVar("T")
-ErrorKind = Literal["unreachable", "unauthenticated", "timeout", "invalid"]
 
 SERVICE: str = autoscaler_pb2.DESCRIPTOR.services_by_name["AutoscalerStateService"].full_name
 CALL_SECONDS = 2.0
@@ -43,7 +43,6 @@ MAX_ANSWER_BYTES = 5 * 2**20
 # Larger answers are read on a thread of their own, one after the other, so that nobody else's answer waits for them.
 # One of this size takes at most a tenth of a second.
 LARGE_ANSWER_BYTES = 256 * 2**10
-MAX_MESSAGE_CHARACTERS = 300
 
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
@@ -58,35 +57,6 @@ _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.service_config_disable_resolution", 1),
 )
-
-_KINDS: dict[grpc.StatusCode, ErrorKind] = {
-    grpc.StatusCode.UNAVAILABLE: "unreachable",
-    grpc.StatusCode.CANCELLED: "unreachable",
-    grpc.StatusCode.UNAUTHENTICATED: "unauthenticated",
-    grpc.StatusCode.PERMISSION_DENIED: "unauthenticated",
-    grpc.StatusCode.DEADLINE_EXCEEDED: "timeout",
-}
-
-
-class GcsError(Exception):
-    """A head did not do what was asked.
-
-    ``kind``: ``unreachable`` (nothing answers there), ``unauthenticated`` (it wants other credentials), ``timeout``
-    (it may still have acted), ``invalid`` (it refused the request, or its answer is none).
-    """
-
-    def __init__(self, kind: ErrorKind, message: str, cost: float = 0.0) -> None:
-        text = "".join(c if c.isprintable() else " " for c in message[:MAX_MESSAGE_CHARACTERS])
-        super().__init__(f"{kind}: {text}")
-        self.kind: ErrorKind = kind
-        # Seconds of CPU that it took to find out.
-        self.cost = cost
-        self.message = text
-
-    @classmethod
-    def of(cls, error: grpc.aio.AioRpcError) -> GcsError:
-        """What a gRPC status means."""
-        return cls(_KINDS.get(error.code(), "invalid"), error.details() or error.code().name)
 
 
 @dataclass(frozen=True)

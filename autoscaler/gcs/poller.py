@@ -16,7 +16,8 @@ from typing import Generic
 
 from autoscaler.model import RayState
 
-from .client import Credentials, GcsError
+from .client import Credentials
+from .errors import GcsError
 from .pacing import BUSY, GATHER_SECONDS, IDLE_NOTICE_SECONDS, has_idle_worker
 from .snapshot import Snapshot, after, is_news
 from .watched import C, Head, Heads, K

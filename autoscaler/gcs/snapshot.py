@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from autoscaler.model import RayState
 
-from .client import GcsError
 from .convert import essence
+from .errors import GcsError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Generic, Protocol, TypeVar
 
 from autoscaler.model import RayState
 
-from .client import Credentials, GcsError
+from .client import Credentials
+from .errors import GcsError
 from .pacing import BUSY, IDLE, Pace, is_waiting, on_grid, pause, size
 from .snapshot import Snapshot
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from autoscaler.gcs.client import Credentials, DrainReason, GcsClient, GcsError
+from autoscaler.gcs.client import Credentials, DrainReason, GcsClient
+from autoscaler.gcs.errors import GcsError
 from autoscaler.gcs.poller import Poller
 from autoscaler.model import RayState, ReportedState
 from controller.objects.views import PodView

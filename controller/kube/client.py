@@ -19,12 +19,16 @@ from kubernetes import config
 
 from controller.raycluster.model import API_VERSION, PLURAL
 
+from .decode import decode
+
 Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete"]
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 _CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
+# etcd takes objects of 1.5 MB; what is ten times as long is no event.
+MAX_EVENT_BYTES = 16 * 2**20
 # Resources outside the core group -> their group and version.
 _GROUPS = {PLURAL: API_VERSION, "leases": "coordination.k8s.io/v1"}
 _METHODS: Mapping[Verb, str] = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
@@ -201,11 +205,13 @@ def _lines(response: Any) -> Iterator[bytes]:
     for chunk in response.stream(65536, decode_content=True):
         *lines, pending = (pending + chunk).split(b"\n")
         yield from (line for line in lines if line.strip())
+        if len(pending) > MAX_EVENT_BYTES:
+            raise ApiError(0, "NotJson", f"an event of a watch is longer than {MAX_EVENT_BYTES} bytes")
 
 
 def _parse(data: bytes) -> dict[str, Any]:
     try:
-        parsed = orjson.loads(data)
+        parsed = decode(data)
     except orjson.JSONDecodeError as error:
         raise ApiError(0, "NotJson", f"the API server's answer is not JSON: {error}") from error
     if not isinstance(parsed, dict):

@@ -102,7 +102,13 @@ class Election:
         """Turn until ``stop`` is set. ``on_turn`` is called before each turn."""
         while not stop.is_set():
             on_turn()
-            stop.wait(self.turn())
+            try:
+                pause = self.turn()
+            except Exception:
+                # An answer that is no Lease must not end the thread: nobody would lead any more.
+                log.exception("the turn of the lease failed unexpectedly")
+                pause = RENEW_SECONDS
+            stop.wait(pause)
 
     def release(self) -> None:
         """Give the lease up, so that another takes over at once. Call when nothing is being written any more."""

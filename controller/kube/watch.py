@@ -79,7 +79,9 @@ class Watcher(Generic[T]):
         stop: threading.Event,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
+        on_set_aside: Callable[[], object] = lambda: None,
     ) -> None:
+        self._on_set_aside = on_set_aside
         self._client = client
         self._resource = resource
         self._namespace = namespace
@@ -94,6 +96,7 @@ class Watcher(Generic[T]):
         # The largest resourceVersion of any list or event.
         self._newest = 0
         self._complaint = ""
+        self._failing_since: float | None = None
         self._progress = False
 
     def run(self) -> None:
@@ -123,6 +126,12 @@ class Watcher(Generic[T]):
         if self._complaint:
             log.info("watching %s%s again", self._resource, self._where())
         self._complaint = ""
+        self._failing_since = None
+
+    def failing(self) -> tuple[float, str]:
+        """For how many seconds nothing has come of this watch, and why; 0 while it works."""
+        since = self._failing_since
+        return (0.0, "") if since is None else (max(0.0, self._clock() - since), self._complaint)
 
     def _recover(self, error: ApiError) -> None:
         if error.status == 410 and self._progress:
@@ -134,6 +143,8 @@ class Watcher(Generic[T]):
         if error.status == 404 and self._resource == PLURAL:
             # Only a CustomResourceDefinition can really go. Whatever says so of pods is mistaken.
             self._store.clear(self._namespace)
+        if self._failing_since is None:
+            self._failing_since = self._clock()
         complaint = self._explain(error)
         if complaint != self._complaint:
             log.warning("%s", complaint)
@@ -158,7 +169,7 @@ class Watcher(Generic[T]):
         while True:
             page = self._client.send(Request("list", self._resource, self._namespace, query=query))
             try:
-                objects += [self._convert(item) for item in page.get("items") or ()]
+                objects += [read for item in page.get("items") or () if (read := self._read(item)) is not None]
                 token, version = page["metadata"].get("continue"), int(page["metadata"]["resourceVersion"])
             except (KeyError, TypeError, ValueError) as error:
                 raise ApiError(0, "WatchError", f"a list makes no sense: {error!r}") from error
@@ -174,6 +185,18 @@ class Watcher(Generic[T]):
             )
         self._store.replace(objects, version, self._namespace)
         self._passed(version)
+
+    def _read(self, obj: Any) -> T | None:
+        """The object, or None when it makes no sense: it is set aside until it changes, and costs nobody else."""
+        try:
+            return self._convert(obj)
+        except Exception as error:
+            metadata = obj.get("metadata") if isinstance(obj, dict) else None
+            about = metadata if isinstance(metadata, dict) else {}
+            name = f"{about.get('namespace', '')}/{about.get('name', '')}"
+            log.warning("set aside %s %s, which cannot be read: %r", self._resource, name, error)
+            self._on_set_aside()
+            return None
 
     def _passed(self, version: int) -> None:
         self._newest = max(self._newest, version)
@@ -208,10 +231,12 @@ class Watcher(Generic[T]):
             version = int(obj["metadata"]["resourceVersion"])
             if kind == "BOOKMARK":
                 self._store.bookmark(version, self._namespace)
+            elif (read := self._read(obj)) is None:
+                pass
             elif kind == "DELETED":
-                self._store.deleted(self._convert(obj), self._namespace)
+                self._store.deleted(read, self._namespace)
             else:
-                self._store.watched(self._convert(obj), self._namespace)
+                self._store.watched(read, self._namespace)
         except (KeyError, TypeError, ValueError) as error:
             raise ApiError(0, "WatchError", f"a watch event makes no sense: {error!r}") from error
         self._passed(version)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 class Loop:
@@ -38,6 +39,7 @@ class Health:
         self._clock = clock
         self._loops: dict[str, Loop] = {}
         self._late: dict[str, tuple[float, Callable[[], float]]] = {}
+        self._threads: tuple[threading.Thread, ...] = ()
 
     def loop(self, name: str, limit: float) -> Loop:
         """A new loop; it rests until it turns first. Call before threads start."""
@@ -48,6 +50,10 @@ class Health:
         """A loop that cannot tell by itself, but of which somebody knows by how many seconds its work is ``late``."""
         self._late[name] = (limit, late)
 
+    def keep_alive(self, threads: Iterable[threading.Thread]) -> None:
+        """From now on none of these, which have started, may end; with none of them, all may."""
+        self._threads = tuple(threads)
+
     def ages(self) -> dict[str, float]:
         """Seconds since each loop turned, or by which its work is late."""
         turning = {name: loop.since_turn() for name, loop in self._loops.items()}
@@ -57,7 +63,8 @@ class Health:
         """One sentence for each loop that is over its limit; none when all is well."""
         limits = {name: loop.limit for name, loop in self._loops.items()}
         limits |= {name: limit for name, (limit, _) in self._late.items()}
-        return [
+        ended = [f"the thread {thread.name} has ended" for thread in self._threads if not thread.is_alive()]
+        return ended + [
             f"{name} has not turned for {age:.0f} s, the limit is {limits[name]:.0f} s"
             for name, age in self.ages().items()
             if age > limits[name]

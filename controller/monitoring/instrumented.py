@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from autoscaler.gcs.client import Credentials, DrainAnswer, DrainReason, GcsClient, GcsError
+from autoscaler.gcs.client import Credentials, DrainAnswer, DrainReason, GcsClient
+from autoscaler.gcs.errors import GcsError
 from autoscaler.model import RayState, ReportedState
 from controller.kube.client import ApiError, Client, Request, WatchClient
 

@@ -82,6 +82,11 @@ class Metrics:
             "Watches that ended. reason: ended (by the server, in time), gone (410: listed again), error.",
             ["resource", "reason"],
         )
+        self.set_aside = self._counter(
+            "objects_set_aside_total",
+            "Objects that could not be read; each is read again when it changes.",
+            ["resource"],
+        )
         self.watch_events = self._counter("watch_events_total", "Changes that watches told of.", ["resource"])
         self.watch_lag_seconds = self._histogram(
             "watch_lag_seconds", "From the answer to a write of ours until the watch told of it.", ["resource"]

@@ -8,11 +8,15 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from .depth import MAX_DEPTH, too_deep
 from .model import DEFAULT_MAX_WORKERS, DEFAULT_SERVICE_PORTS, Json, merge_service_ports, parse_spec
 from .quantities import QuantityError, parse_quantity
 from .ray_resources import MAX_RESOURCE, detect_resources, node_resources
 
 T = TypeVar("T", bound=Hashable)
+
+# Paths in messages are cut: names in them come from anybody.
+MAX_PATH = 200
 
 MAX_LABEL = 63
 # Of a RayCluster: with "ray-" and "-worker" around it, it is a label of its pods.
@@ -44,6 +48,8 @@ def problems(name: str, spec: Json) -> tuple[Problem, ...]:
 
     Never raises: a spec of any shape is either fine or described.
     """
+    if where := too_deep(spec, "spec"):
+        return (Problem(where[:MAX_PATH], f"is nested deeper than {MAX_DEPTH} levels; no pod template needs that"),)
     try:
         found = (*_name(name), *_problems(spec))
         if not found:

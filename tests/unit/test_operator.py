@@ -10,11 +10,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.kube.client import ApiError, Request, WatchClient
+from controller.kube.watch import Watcher
 from controller.monitoring.http_server import Reply
 from controller.monitoring.routes import routes
 from controller.operator import LeaseAt, compose
 from controller.raycluster.model import Key
 from controller.reconcile.reconciler import Reconciler, Result
+from controller.reconcile.worker import ReconcileWorker
 from tests.fakes.api import FakeApi
 from tests.support.builders import NAME, NAMESPACE, raw_cluster
 from tests.support.kube import eventually
@@ -123,6 +125,34 @@ def test_before_everything_is_listed_it_is_not_ready_but_alive(api: Watched) -> 
         assert running.get("/readyz") == Reply(b"not everything is listed yet: all namespaces\n", status=503)
         assert running.get("/livez").status == 200
         assert "not everything is listed yet" in running.get("/").body.decode()
+
+
+def test_a_watch_that_has_failed_for_a_minute_makes_it_unready(api: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Running(api) as running:
+        eventually(lambda: running.get("/readyz").status == 200)
+        monkeypatch.setattr(Watcher, "failing", lambda self: (61.0, f"cannot watch {self._resource}: no answer"))
+        answer = running.get("/readyz")
+        assert answer.status == 503
+        assert b"cannot watch pods: no answer, for 61 s" in answer.body
+        monkeypatch.setattr(Watcher, "failing", lambda self: (59.0, "cannot watch: no answer"))
+        assert running.get("/readyz").status == 200
+
+
+def test_a_thread_that_has_ended_makes_it_unwell(api: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ReconcileWorker, "run", lambda self, loop: None)
+    with Running(api) as running:
+        eventually(lambda: b"the thread reconcile-0 has ended" in running.get("/livez").body)
+        assert running.get("/livez").status == 500
+
+
+def test_a_defect_in_putting_a_cluster_back_ends_no_thread(api: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    def requeue(self: ReconcileWorker, key: Key, result: Result) -> None:
+        raise OverflowError("timestamp too large to convert to C PyTime_t")
+
+    monkeypatch.setattr(ReconcileWorker, "_requeue", requeue)
+    with Running(api) as running:
+        eventually(lambda: len(api.names("pods")) == 3)
+        assert running.get("/livez").status == 200
 
 
 def test_a_loop_that_is_stuck_makes_it_unwell(api: Watched) -> None:

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from autoscaler.gcs import client as module
-from autoscaler.gcs.client import MAX_MESSAGE_CHARACTERS, Credentials, DrainReason, GcsClient, GcsError
+from autoscaler.gcs.client import Credentials, DrainReason, GcsClient
+from autoscaler.gcs.errors import MAX_MESSAGE_CHARACTERS, GcsError
 from autoscaler.gcs.protos import autoscaler_pb2
 from autoscaler.model import Demand, NodeStatus, RayState, ReportedState, Shape
 from tests.fakes.gcs import FakeGcs

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from autoscaler.gcs.client import Credentials, GcsClient, GcsError
+from autoscaler.gcs.client import Credentials, GcsClient
+from autoscaler.gcs.errors import GcsError
 from autoscaler.gcs.pacing import BUSY, IDLE, on_grid, pause
 from autoscaler.gcs.poller import Poller
 from autoscaler.gcs.snapshot import Snapshot, is_news

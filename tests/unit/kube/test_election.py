@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import threading
 from typing import Any
 
 import pytest
@@ -287,3 +288,22 @@ def test_reads_are_never_fenced_and_heads_are_told_nothing_without_the_lead(api:
     assert not fenced.drain(("ns", "c"), b"1" * 28, "idle")  # type: ignore[arg-type]
     fenced.report(("ns", "c"), None)  # type: ignore[arg-type]
     assert (heads.drained, heads.reports) == ([], [])
+
+
+def test_an_answer_that_is_no_lease_does_not_end_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something between may answer anything; without the thread nobody would lead any more."""
+    election = Election(LeaseApi(), "ns", "me", Leadership(until=0.0), on_change=lambda leads: None)
+    stop = threading.Event()
+    turns: list[int] = []
+
+    def turn() -> float:
+        turns.append(1)
+        if len(turns) == 2:
+            stop.set()
+            return 0.0
+        raise KeyError("metadata")
+
+    monkeypatch.setattr(election, "turn", turn)
+    monkeypatch.setattr("controller.kube.election.RENEW_SECONDS", 0.0)
+    election.run(stop, lambda: None)
+    assert len(turns) == 2

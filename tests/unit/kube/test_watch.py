@@ -230,11 +230,22 @@ def test_garbage_leads_to_a_new_list_after_a_delay(garbage: Any) -> None:
     assert run.api.delays == [1]
 
 
-@pytest.mark.parametrize("bad", [{}, {"metadata": {}}, page({"metadata": {"name": "x"}}), page(version="x")])  # type: ignore[arg-type]
+@pytest.mark.parametrize("bad", [{}, {"metadata": {}}, page(version="x")])  # type: ignore[arg-type]
 def test_a_list_that_makes_no_sense_is_asked_for_again_and_kills_nobody(bad: Any) -> None:
     run = Run(bad, page(pod("a")), [])
     assert run.names() == ["a"]
     assert run.api.delays == [1]
+
+
+def test_an_object_that_cannot_be_read_is_set_aside_and_costs_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+    """In a list and as an event; it is read again when it changes, and the watch goes on where it is."""
+    bad = {"metadata": {"name": "bad", "namespace": "ns", "resourceVersion": "12"}}
+    mended = pod("bad", 14)
+    events = [event("MODIFIED", bad), event("ADDED", pod("b", 13)), event("MODIFIED", mended)]
+    run = Run(page(pod("a"), bad), events, [])
+    assert run.asked == ["list", "10", "14"]
+    assert run.names() == ["a", "b", "bad"]
+    assert "set aside pods ns/bad" in caplog.text
 
 
 def test_a_list_of_the_past_is_refused_until_there_is_a_newer_one() -> None:

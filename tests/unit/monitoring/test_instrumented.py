@@ -11,7 +11,8 @@ from typing import Any
 import grpc
 import pytest
 
-from autoscaler.gcs.client import DrainReason, GcsError
+from autoscaler.gcs.client import DrainReason
+from autoscaler.gcs.errors import GcsError
 from autoscaler.gcs.poller import Poller
 from autoscaler.model import NodeStatus, RayState, ReportedState
 from controller.kube.client import ApiError, Request
