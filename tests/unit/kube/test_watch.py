@@ -239,13 +239,13 @@ def test_a_list_that_makes_no_sense_is_asked_for_again_and_kills_nobody(bad: Any
 
 def test_an_object_that_cannot_be_read_is_set_aside_and_costs_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
     """In a list and as an event; it is read again when it changes, and the watch goes on where it is."""
-    bad = {"metadata": {"name": "bad", "namespace": "ns", "resourceVersion": "12"}}
-    mended = pod("bad", 14)
-    events = [event("MODIFIED", bad), event("ADDED", pod("b", 13)), event("MODIFIED", mended)]
+    bad = {"metadata": {"name": "c", "namespace": "ray", "resourceVersion": "12"}}
+    readable = pod("c", 14)
+    events = [event("MODIFIED", bad), event("ADDED", pod("b", 13)), event("MODIFIED", readable)]
     run = Run(page(pod("a"), bad), events, [])
     assert run.asked == ["list", "10", "14"]
-    assert run.names() == ["a", "b", "bad"]
-    assert "set aside pods ns/bad" in caplog.text
+    assert run.names() == ["a", "b", "c"]
+    assert "set aside pods ray/c" in caplog.text
 
 
 def test_a_list_of_the_past_is_refused_until_there_is_a_newer_one() -> None:
