@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from autoscaler.model import Demand, NodeStatus, RayNode, RayState, Shape
 from controller.objects.labels import HEAD, WORKER
-from controller.objects.views import PodView, ServiceView
+from controller.objects.views import UNSCHEDULABLE, PodView, ServiceView
 from controller.planning.actions import (
     Action,
     CreatePod,
@@ -38,6 +38,8 @@ SPECS = (
     raw_spec(workers=0, maxWorkers=2, workerStartRayCommands=["ray start --address=$RAY_HEAD_IP:6379 -w"]),
 )
 CPU = Shape.of({"CPU": 1})
+# By how much the clock may jump, in seconds.
+JUMPS = (0.5, 5.0, 29.0, 31.0, 61.0, 301.0, 599.0, 601.0, 3600.0, -0.5, -31.0, -3600.0)
 
 
 class PlanWorld:
@@ -58,6 +60,7 @@ class PlanWorld:
         self.draining: set[str] = set()
         self.waiting = 0
         self.age = 0.0
+        self.refuses = False
         self.killed: list[Label] = []
 
     @property
@@ -99,11 +102,12 @@ class PlanWorld:
             self._delete(action)
         elif isinstance(action, RetirePod):
             assert action.pod.uid not in self.busy, "an idle one was to be retired"
-            self._delete(action)
+            if not self.refuses:
+                self._delete(action)
         elif isinstance(action, DrainPod):
             pod = self.pods[action.pod.name]
             self.pods[pod.name] = replace(pod, drain_by=action.deadline, drain_label=action.reason.label.value)
-            self.draining.add(pod.uid)
+            self.draining |= {pod.uid} - ({pod.uid} if self.refuses else set())
         elif isinstance(action, TellHead):
             pod = self.pods[action.pod.name]
             self.pods[pod.name] = replace(pod, head_ip=action.head.ip, head_uid=action.head.uid)
@@ -173,7 +177,11 @@ class PlanWorld:
         elif what == "demand":
             self.waiting = which
         elif what == "silence":
-            self.age = which * 5.0
+            self.age = self.silent_for(which)
+        elif what == "pass":
+            self.now += JUMPS[which % len(JUMPS)]
+        elif what == "refuse":
+            self.refuses = which % 2 == 1
         elif what == "breathe":
             self.breathe()
         elif name:
@@ -190,11 +198,26 @@ class PlanWorld:
             self.pods[pod.name] = replace(pod, phase="Unknown")
         elif what == "fail":
             self.pods[pod.name] = replace(pod, phase="Failed", ready=False, ended_at=self.now)
+        elif what == "stick" and pod.phase == "Pending":
+            self.pods[pod.name] = replace(pod, stuck=UNSCHEDULABLE, stuck_since=self.now)
+        elif what == "silence of a kubelet" and pod.phase == "Running":
+            self.pods[pod.name] = replace(pod, node_lost=True, ready=False, unready_since=self.now)
+
+    @staticmethod
+    def silent_for(which: int) -> float:
+        """From nothing to ten minutes."""
+        return (0.0, 4.0, 6.0, 29.0, 31.0, 55.0, 59.0, 61.0, 120.0, 300.0, 599.0, 601.0)[which % 12]
 
     def settle(self) -> int:
-        """Work ends, the head answers; plan and apply until nothing is left to do. Returns the rounds."""
+        """Work ends, the head answers, all pods get room; plan and apply until nothing is left to do.
+
+        Returns the rounds.
+        """
         self.busy.clear()
-        self.waiting, self.age = 0, 0.0
+        self.waiting, self.age, self.refuses = 0, 0.0, False
+        for name, pod in self.pods.items():
+            back = replace(pod, stuck="", stuck_since=0.0, node_lost=False)
+            self.pods[name] = replace(back, ready=True) if pod.node_lost and pod.phase == "Running" else back
         for number in range(60):
             plan = self.plan()
             for action in plan.actions:

@@ -14,10 +14,13 @@ from tests.support.builders import raw_spec
 from tests.support.plan_world import PlanWorld
 
 Story = list[tuple[str, int, int]]
-ACCIDENTS = ("service", "breathe", "breathe", "breathe", "vanish", "terminate", "lose", "fail", "work", "demand")
+ACCIDENTS = (
+    *("service", "breathe", "breathe", "breathe", "vanish", "terminate", "lose", "fail", "work", "demand"),
+    *("pass", "stick", "silence of a kubelet", "refuse"),
+)
 DISTURBANCES = st.lists(
     st.tuples(st.sampled_from(["spec", "spec", "silence", *ACCIDENTS]), st.integers(0, 11), st.integers(0, 12)),
-    max_size=16,
+    max_size=24,
 )
 QUICK: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 
@@ -62,14 +65,17 @@ def test_work_ends_only_with_its_head_or_its_node_or_when_its_time_is_over(story
     assert set(world.killed) <= {Label.HEAD_LOST, Label.NODE_LOST}
 
 
+SILENCES = st.one_of(st.floats(5.1, 130.0), st.sampled_from([29.9, 30.1, 59.9, 60.1, 300.0, 601.0, 3600.0]))
+
+
 @settings(max_examples=100, **QUICK)
-@given(st.lists(st.integers(1, 11), max_size=8), st.integers(6, 60))
-def test_nothing_is_removed_on_an_old_answer(steps: list[int], age: int) -> None:
-    """A head that last answered seconds ago: whatever its answer, bounds and idle time remove nobody."""
+@given(st.lists(st.integers(1, 11), max_size=8), SILENCES)
+def test_nothing_is_removed_on_an_old_answer(steps: list[int], age: float) -> None:
+    """A head that last answered seconds or an hour ago: whatever its answer, bounds and idle time remove nobody."""
     world = PlanWorld()
     world.settle()
     before = {p.uid for p in world.pods.values()}
-    world.age = min(float(age), 29.0)
+    world.age = age
     for which in steps:
         world.cluster = replace(world.cluster, spec=raw_spec(workers=0, maxWorkers=which % 3, idleTimeoutMinutes=0))
         world.waiting = which % 2
@@ -77,6 +83,28 @@ def test_nothing_is_removed_on_an_old_answer(steps: list[int], age: int) -> None
             world.apply(action)
         world.breathe()
     assert before <= {p.uid for p in world.pods.values() if p.live}
+
+
+@settings(max_examples=50, **QUICK)
+@given(st.integers(1, 5), st.booleans(), SILENCES)
+def test_a_silent_head_holds_up_a_changed_type_for_thirty_seconds(workers: int, tight: bool, silence: float) -> None:
+    """Then workers are replaced though nobody was asked, never so many at a time that fewer run than are needed."""
+    fields: dict[str, Any] = {"maxWorkers": workers} if tight else {}
+    world = PlanWorld()
+    world.cluster = replace(world.cluster, spec=raw_spec(workers, **fields))
+    world.settle()
+    old = {p.uid for p in world.pods.values() if p.kind == WORKER}
+    changed = {**fields, "workerStartRayCommands": ["ray start --address=$RAY_HEAD_IP:6379 -v"]}
+    world.cluster = replace(world.cluster, spec=raw_spec(workers, **changed))
+    world.age = silence
+    for _ in range(4 * workers):
+        for action in world.plan().actions:
+            world.apply(action)
+        ready = sum(p.kind == WORKER and p.live and p.ready for p in world.pods.values())
+        assert ready >= workers - (max(1, workers // 4) if tight else 0)
+        world.breathe()
+    now = {p.uid for p in world.pods.values() if p.kind == WORKER and p.live}
+    assert now.isdisjoint(old) if silence > 30 else old <= now
 
 
 @settings(max_examples=15, **QUICK)

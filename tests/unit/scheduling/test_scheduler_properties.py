@@ -172,6 +172,22 @@ def test_launches_answer_the_same_demand(seed: int) -> None:
     assert not schedule(applied(request, schedule(request))).launches
 
 
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6))
+def test_what_may_be_removed_is_not_launched_again(seed: int) -> None:
+    """With every worker gone that need not stay, and the launches on their way, nothing more is launched.
+
+    Where bounds leave work waiting, a removal makes room, and the next round may use it.
+    """
+    request = replace(sane(seed), max_workers=10**6)
+    request = replace(request, types=tuple(replace(t, max_workers=10**6) for t in request.types))
+    decision = schedule(request)
+    gone = removable(request, decision)
+    left = replace(request, nodes=tuple(n for n in request.nodes if n.name not in gone))
+    waits = decision.unplaced or decision.unplaced_gangs or decision.unplaced_requested
+    assert waits or not schedule(applied(left, decision)).launches
+
+
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6))
 def test_launching_ends(seed: int) -> None:
