@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterator
 
 from controller.objects.pod import unbuildable
 from controller.raycluster.model import Json, parse_spec
+from controller.raycluster.notes import notes
+from controller.raycluster.problem import Problem
 from controller.raycluster.ray_resources import little_memory, node_resources
 from controller.raycluster.schema import schema_problems
-from controller.raycluster.validation import Problem, problems
+from controller.raycluster.validation import problems
 
 from .manifests import cluster_of
 from .pod_rules import pod_problems
@@ -59,6 +61,11 @@ def warnings(manifest: Json) -> tuple[Problem, ...]:
     hint = little_memory(node_resources(types[index]["podConfig"]["spec"]))
     path = f"spec.podTypes[{index}].podConfig.spec.containers[0].resources.limits.memory"
     return (Problem(path, hint),) if hint else ()
+
+
+def remarks(manifest: Json) -> tuple[Problem, ...]:
+    """What the author of a RayCluster in which nothing is wrong may not expect of it."""
+    return notes(parse_spec(cluster_of(manifest).spec))
 
 
 def _covered(path: str, told: Collection[str]) -> bool:

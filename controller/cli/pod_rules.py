@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from controller.raycluster.problem import Problem
 from controller.raycluster.quantities import QuantityError, parse_quantity
-from controller.raycluster.validation import LABEL_VALUE, Problem, quantity_problems
+from controller.raycluster.validation import LABEL_VALUE, quantity_problems
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")

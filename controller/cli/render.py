@@ -18,7 +18,7 @@ from controller.planning.observed import Observed
 from controller.planning.plan import make_plan
 from controller.raycluster.model import Json, RayCluster, parse_spec
 
-from .checks import check
+from .checks import check, remarks
 from .commands import FINE, WRONG_INPUT, command_parser
 from .manifests import NO_CLUSTER, ManifestError, cluster_of, read_manifests
 from .validate import name_of
@@ -61,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     wrong = list(_wrong(manifests.clusters))
     if wrong or not manifests.clusters:
         return _refuse(manifests.source, wrong or [NO_CLUSTER])
+    for remark in (remark for manifest in manifests.clusters for remark in remarks(manifest)):
+        print(f"{manifests.source}: note: {remark}", file=sys.stderr)
     objects = [obj for manifest in manifests.clusters for obj in objects_of(cluster_of(manifest, arguments.namespace))]
     print(_as_json(objects) if arguments.output == "json" else _as_yaml(objects), end="")
     return FINE

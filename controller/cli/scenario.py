@@ -10,8 +10,8 @@ from jsonschema import Draft202012Validator
 
 from autoscaler.model import Demand, Gang, LabelConstraint, Operator, Selector, Shape, Strategy
 from controller.raycluster.model import Json
+from controller.raycluster.problem import Problem
 from controller.raycluster.schema import problems_by
-from controller.raycluster.validation import Problem
 
 DEFAULT_POD_SECONDS = 10.0
 

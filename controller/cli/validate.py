@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 
 from controller.raycluster.model import Json
 
-from .checks import check, warnings
+from .checks import check, remarks, warnings
 from .commands import FINE, WRONG_INPUT, command_parser
 from .manifests import NO_CLUSTER, ManifestError, Manifests, read_manifests
 
@@ -91,6 +91,7 @@ def _look(manifests: Manifests, answer: _Answer) -> None:
         answer.problems += found
         if not found:
             answer.warnings += [Finding(source, name, p.path, p.message) for p in warnings(manifest)]
+            answer.notes += [Finding(source, name, p.path, p.message) for p in remarks(manifest)]
 
 
 def name_of(manifest: Json) -> str:
@@ -114,7 +115,7 @@ def _print_text(answer: _Answer) -> None:
     """Problems go to standard output, everything else to standard error."""
     several = len(answer.checked) > 1
     for note in answer.notes:
-        print(f"{note.file}: note: {note.message}", file=sys.stderr)
+        print(f"{note.file}: note: {_line(note, several)}", file=sys.stderr)
     for warning in answer.warnings:
         print(f"{warning.file}: warning: {_line(warning, several)}", file=sys.stderr)
     colours = (_RED, _PLAIN) if _colour(os.environ, sys.stdout.isatty()) else ("", "")

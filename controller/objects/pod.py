@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import re
 from typing import Any
 
 from controller.raycluster.model import ClusterSpec, Json, PodType, RayCluster
+from controller.raycluster.nulls import without_nulls
+from controller.raycluster.problem import Problem
 from controller.raycluster.ray_resources import ray_resources
-from controller.raycluster.validation import Problem
+from controller.raycluster.schema import SHAPE_ERRORS, shape_problems
 
 from . import entrypoint, probes
 from .labels import (
@@ -74,7 +75,7 @@ def build_pod(
 ) -> dict[str, Any]:
     """The pod to create. With ``head_ip`` a worker knows its head from the start, else it waits to be told."""
     is_head = pod_type.is_head
-    config = copy.deepcopy(dict(pod_type.pod_config))
+    config = without_nulls(pod_type.pod_config)
     given = config.get("metadata") or {}
     annotations = {**(given.get("annotations") or {}), CONFIG_ANNOTATION: spec.hash_of(pod_type)}
     if attempt:
@@ -98,14 +99,12 @@ def build_pod(
 
 def unbuildable(cluster: RayCluster, spec: ClusterSpec) -> tuple[Problem, ...]:
     """The pod types whose podConfig has fields of a wrong shape, which the CRD leaves to the pods' own validation."""
-    found = []
-    for pod_type in spec.pod_types:
-        try:
+    try:
+        for pod_type in spec.pod_types:
             build_pod(cluster, spec, pod_type, "trial")
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            message = f"is not a pod's ({error!r}); compare with the examples"
-            found.append(Problem(f"podConfig of the pod type {pod_type.name}", message))
-    return tuple(found)
+    except SHAPE_ERRORS:
+        return shape_problems(cluster.spec)
+    return ()
 
 
 def _labels(cluster: RayCluster, pod_type: PodType, is_head: bool) -> dict[str, str]:
@@ -154,7 +153,7 @@ def _env(given: list[Json], spec: ClusterSpec, pod_type: PodType, is_head: bool)
         # Without it request_resources() never reaches the GCS and `ray status` has nothing to say.
         added.append({"name": "RAY_enable_autoscaler_v2", "value": "1"})
         added.append({"name": "RAY_gcs_pull_resource_loads_period_milliseconds", "value": str(_pull_period(spec))})
-    taken = {variable["name"] for variable in given}
+    taken = {variable.get("name") for variable in given}
     return [variable for variable in added if variable["name"] not in taken] + given
 
 

@@ -185,7 +185,7 @@ def declared_resources(pod_type: PodType) -> dict[str, int]:
 
 def declared_labels(pod_type: PodType) -> dict[str, str]:
     """The labels by which Ray finds nodes of the type."""
-    return {"ray.io/node-group": pod_type.name}
+    return {"ray.io/node-group": pod_type.name, **pod_type.start.labels}
 
 
 def _measured(pod_type: PodType, running: RayNode | None) -> dict[str, int]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any, NamedTuple
+
+from .start_commands import ray_starts
+from .start_options import DEFAULT_GCS_PORT, StartOptions, head_port, start_options, variables_of
 
 GROUP = "cluster.ray.io"
 VERSION = "v1"
@@ -23,7 +25,6 @@ PLURAL = "rayclusters"
 DEFAULT_MAX_WORKERS = 2
 DEFAULT_UPSCALING_SPEED = 1.0
 DEFAULT_IDLE_TIMEOUT_MINUTES = 5.0
-DEFAULT_GCS_PORT = 6379
 # The legacy default for an absent headStartRayCommands started a monitor from a file that never existed;
 # this is what its examples and its chart used instead.
 DEFAULT_HEAD_START = ("ulimit -n 65536; ray start --head --port=6379 --no-monitor --dashboard-host 0.0.0.0",)
@@ -70,7 +71,10 @@ DEFAULT_SERVICE_PORTS = (
 
 @dataclass(frozen=True)
 class PodType:
-    """A kind of Ray node: its pod, its bounds, what Ray is told about it. ``is_head``: the head is meant, no worker."""
+    """A kind of Ray node: its pod, its bounds, what Ray is told about it. ``is_head``: the head is meant, no worker.
+
+    ``start``: what its start commands tell Ray.
+    """
 
     name: str
     min_workers: int
@@ -79,6 +83,7 @@ class PodType:
     setup_commands: tuple[str, ...]
     pod_config: Json
     is_head: bool = False
+    start: StartOptions = field(default_factory=StartOptions)
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,13 @@ class ClusterSpec:
     @cached_property
     def worker_types(self) -> tuple[PodType, ...]:
         """Every pod type that workers are made of: the head's only where its maxWorkers allow any."""
-        return tuple(replace(t, is_head=False) for t in self.pod_types if not t.is_head or t.max_workers)
+        return tuple(self._as_worker(t) for t in self.pod_types if not t.is_head or t.max_workers)
+
+    def _as_worker(self, pod_type: PodType) -> PodType:
+        if not pod_type.is_head:
+            return pod_type
+        start = start_options(pod_type.setup_commands, self.worker_start, pod_type.pod_config)
+        return replace(pod_type, is_head=False, start=start)
 
     def hash_of(self, pod_type: PodType) -> str:
         """``config_hash`` of one of the types above, computed once."""
@@ -118,19 +129,19 @@ class ClusterSpec:
     def _hashes(self) -> Mapping[tuple[str, bool], str]:
         return {(t.name, t.is_head): config_hash(self, t) for t in (self.head, *self.worker_types)}
 
+    @cached_property
+    def known_gcs_port(self) -> int | None:
+        """Where the head's GCS listens, as its start commands say; None when only a running shell can tell."""
+        return _gcs_port(self.head_start, self.head.setup_commands, self.head.pod_config)
+
     @property
     def gcs_port(self) -> int:
-        """Where the head's GCS listens, as its start commands say (``--port N`` or ``--port=N``)."""
-        return gcs_port(self.head_start)
+        """Where the head's GCS listens. Validation guarantees that it is known."""
+        return self.known_gcs_port or DEFAULT_GCS_PORT
 
 
-def gcs_port(head_start: Sequence[str]) -> int:
-    """The port in the head's start commands, or Ray's default."""
-    for command in head_start:
-        found = re.search(r"(?:^|\s)--port[=\s]\s*(\d+)", command)
-        if found:
-            return int(found.group(1))
-    return DEFAULT_GCS_PORT
+def _gcs_port(head_start: Sequence[str], setup: Sequence[str], pod_config: Json) -> int | None:
+    return head_port(ray_starts([*setup, *head_start], variables_of(pod_config)), head_start)
 
 
 def config_hash(spec: ClusterSpec, pod_type: PodType) -> str:
@@ -179,36 +190,57 @@ class RayCluster:
 
 def parse_spec(spec: Json) -> ClusterSpec:
     """Fill in defaults. Call only with a spec that ``validation.problems`` found nothing wrong with."""
-    max_workers = spec.get("maxWorkers", DEFAULT_MAX_WORKERS)
+    max_workers = _given(spec, "maxWorkers", DEFAULT_MAX_WORKERS)
     head_name = spec["headPodType"]
     head_start = tuple(spec.get("headStartRayCommands") or DEFAULT_HEAD_START)
-    worker_start = spec.get("workerStartRayCommands") or (DEFAULT_WORKER_START.format(port=gcs_port(head_start)),)
+    head = next(t for t in spec["podTypes"] if t["name"] == head_name)
+    port = _gcs_port(head_start, _setup(head), head["podConfig"]) or DEFAULT_GCS_PORT
+    worker_start = tuple(spec.get("workerStartRayCommands") or (DEFAULT_WORKER_START.format(port=port),))
     return ClusterSpec(
         max_workers=max_workers,
         # The documented meaning of 0 is "unset".
         upscaling_speed=float(spec.get("upscalingSpeed") or DEFAULT_UPSCALING_SPEED),
-        idle_timeout_minutes=float(spec.get("idleTimeoutMinutes", DEFAULT_IDLE_TIMEOUT_MINUTES)),
+        idle_timeout_minutes=float(_given(spec, "idleTimeoutMinutes", DEFAULT_IDLE_TIMEOUT_MINUTES)),
         head_pod_type=head_name,
-        pod_types=tuple(_pod_type(t, max_workers, t["name"] == head_name) for t in spec["podTypes"]),
+        pod_types=tuple(
+            _pod_type(t, max_workers, head_start if t["name"] == head_name else None, worker_start)
+            for t in spec["podTypes"]
+        ),
         service_ports=merge_service_ports(spec.get("headServicePorts") or ()),
         head_start=head_start,
-        worker_start=tuple(worker_start),
+        worker_start=worker_start,
     )
 
 
-def _pod_type(raw: Json, cluster_max: int, is_head: bool) -> PodType:
-    least = raw.get("minWorkers", 0)
-    most = raw.get("maxWorkers", 0 if is_head else max(cluster_max, least))
+def _pod_type(
+    raw: Json, cluster_max: int, head_start: tuple[str, ...] | None, worker_start: tuple[str, ...]
+) -> PodType:
+    """``head_start``: None for a type that is not the head's."""
+    is_head = head_start is not None
+    least = raw.get("minWorkers") or 0
+    most = _given(raw, "maxWorkers", 0 if is_head else max(cluster_max, least))
+    setup = _setup(raw)
     return PodType(
         name=raw["name"],
         min_workers=min(least, most),
         max_workers=most,
         ray_resources=raw.get("rayResources") or {},
-        # An empty list wins too.
-        setup_commands=tuple(raw.get("workerSetupCommands", raw.get("setupCommands")) or ()),
+        setup_commands=setup,
         pod_config=raw["podConfig"],
         is_head=is_head,
+        start=start_options(setup, worker_start if head_start is None else head_start, raw["podConfig"]),
     )
+
+
+def _setup(raw: Json) -> tuple[str, ...]:
+    # An empty list wins too.
+    return tuple(_given(raw, "workerSetupCommands", raw.get("setupCommands")) or ())
+
+
+def _given(raw: Json, name: str, default: Any) -> Any:
+    """A field's value, or the default where it is absent. Null is absent."""
+    value = raw.get(name)
+    return default if value is None else value
 
 
 def merge_service_ports(wanted: Sequence[Json]) -> tuple[ServicePort, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_CEILING, Decimal
+from types import MappingProxyType
 from typing import Any
 
 from .model import Json, PodType
@@ -26,9 +27,21 @@ _ACCELERATORS = {
     "tenstorrent.com/": "TTNPU",
     "nvidia.com/mig-": "GPU",
     **dict.fromkeys(("amd.com/spx_", "amd.com/dpx_", "amd.com/qpx_", "amd.com/cpx_"), "GPU"),
+    **dict.fromkeys(("gpu.intel.com/i915", "gpu.intel.com/xe"), "GPU"),
 }
 # How much of a device is asked for, beside the device: nvidia.com/gpumem, gpu.intel.com/millicores.
-_SHARE = re.compile("mem|core|tile|percent|ratio|monitoring")
+_SHARE = re.compile(
+    ".*(mem(ory)?|cores?|tiles?|percent(age)?|ratio|monitoring|bandwidth|quota|weight|priority|policy|class)"
+)
+# The one device that is counted in cores.
+_CORES = "aws.amazon.com/neuroncore"
+# The device's name of a whole GPU, or of a part that programs see as one: gpu, vgpu, gpu.shared, vgpu-number, gpu-a100.
+_GPU = re.compile(r"[a-z]*gpus?([-._][-._a-z0-9]*)?")
+# Koordinator counts a GPU as 100.
+_PERCENTAGES = ("koordinator.sh/gpu",)
+# What every pod may ask for, and Ray has no use for.
+_PLAIN = ("cpu", "memory", "ephemeral-storage")
+NOTHING: Json = MappingProxyType({})
 # Ray keeps 30 % of a node's memory for its object store by default; tasks may ask for the rest.
 TASK_MEMORY_SHARE = Decimal("0.7")
 # What an idle head of Ray 2.60 takes, in bytes: GCS, raylet, dashboard and agents, measured.
@@ -51,25 +64,43 @@ def node_resources(pod_spec: Json) -> Json:
     return {part: {**shared[part], **(container.get(part) or {})} for part in _PARTS}
 
 
-def detect_resources(resources: Json) -> dict[str, int]:
+def detect_resources(resources: Json, overrides: Json = NOTHING) -> dict[str, int]:
     """What Ray is told about a node, from its ``resources``, see ``node_resources``.
 
     Each is the smaller of request and limit, rounded up. ``CPU`` and ``GPU`` are always told, other accelerators where
     they are asked for. ``memory`` is 70 % of the smaller, in bytes, and absent when the container names none.
+    ``overrides``: what is decided already, under Ray's names; none of that is looked for.
 
     Raises:
         QuantityError: a quantity is malformed or negative, or two kinds of one accelerator are asked for.
     """
     kinds: dict[str, set[str]] = {"CPU": set(), "GPU": set()}
     for name in _names(resources):
+        amount_of(resources, name)
         kind = _kind_of(name)
         if kind:
             kinds.setdefault(kind, set()).add(name)
-    detected = {kind: _ceil(_smallest(resources, _only(kind, names))) for kind, names in sorted(kinds.items())}
+    detected = {
+        kind: _ceil(_smallest(resources, _only(kind, names)))
+        for kind, names in sorted(kinds.items())
+        if kind not in overrides
+    }
     memory = _smallest(resources, {"memory"})
-    if memory > 0:
+    if memory > 0 and "memory" not in overrides:
         detected["memory"] = int(memory * TASK_MEMORY_SHARE)
     return {kind: amount for kind, amount in detected.items() if amount or kind in ("CPU", "GPU")}
+
+
+def amount_of(resources: Json, name: str) -> Decimal:
+    """How much of a resource of Kubernetes' is asked for."""
+    return _smallest(resources, {name})
+
+
+def passed_on(resources: Json) -> tuple[str, ...]:
+    """The resources that Kubernetes is asked for and of which Ray is told nothing: devices that it does not know, and
+    shares of devices.
+    """
+    return tuple(sorted(n for n in _names(resources) if not _kind_of(n) and n not in _PLAIN))
 
 
 def little_memory(resources: Json) -> str:
@@ -85,17 +116,24 @@ def _names(resources: Json) -> set[str]:
 
 
 def _kind_of(name: str) -> str:
-    """What Ray calls the resource; empty for one that it does not know."""
+    """What Ray calls the resource; empty for one that it does not know, and for one that counts no devices."""
     lower = name.lower()
+    if lower == "cpu":
+        return "CPU"
+    vendor, _, device = lower.rpartition("/")
+    if _SHARE.fullmatch(device) and not lower.startswith(_CORES):
+        return ""
     known = next((kind for prefix, kind in _ACCELERATORS.items() if lower.startswith(prefix)), "")
-    return known or next((word.upper() for word in ("cpu", "gpu") if word in lower), "")
+    return known or ("GPU" if _GPU.fullmatch(device) and f"{vendor}/{device}" not in _PERCENTAGES else "")
 
 
 def _only(kind: str, names: set[str]) -> set[str]:
-    devices = {name for name in names if not _SHARE.search(name.lower())} or names
-    if len(devices) > 1:
-        raise QuantityError(f"asks for {' and '.join(sorted(devices))}; a Ray node can have one kind of {kind}")
-    return devices
+    if len(names) > 1:
+        raise QuantityError(
+            f"asks for {' and '.join(sorted(names))}; a Ray node can have one kind of {kind}; "
+            f"ask for one, or set rayResources.{kind}"
+        )
+    return names
 
 
 def _smallest(resources: Json, names: set[str]) -> Decimal:
@@ -117,5 +155,8 @@ def _ceil(value: Decimal) -> int:
 
 
 def ray_resources(pod_type: PodType) -> dict[str, Any]:
-    """What Ray is told about a node of this type: detected from the pod, overridden by ``rayResources``."""
-    return {**detect_resources(node_resources(pod_type.pod_config["spec"])), **pod_type.ray_resources}
+    """What Ray is told about a node of this type: detected from the pod, unless its start commands say otherwise, and
+    ``rayResources`` over both.
+    """
+    decided = {**pod_type.start.resources, **pod_type.ray_resources}
+    return {**detect_resources(node_resources(pod_type.pod_config["spec"]), decided), **decided}

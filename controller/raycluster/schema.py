@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from .model import Json
+from .model import API_VERSION, KIND, Json
 from .pod_schema import schema_of
-from .validation import Problem
+from .problem import Problem
 
 CRD_FILE = "raycluster.yaml"
 _KINDS = {
@@ -37,10 +37,24 @@ def schema_problems(manifest: Json) -> tuple[Problem, ...]:
     return problems_by(_validator(), manifest)
 
 
-def problems_by(validator: Draft202012Validator, document: object) -> tuple[Problem, ...]:
-    """Everything that this schema excludes, in people's words, in the order of the places."""
+# What code raises that meets a value of a shape it did not expect.
+SHAPE_ERRORS = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
+def shape_problems(spec: object) -> tuple[Problem, ...]:
+    """Which parts of a RayCluster's spec are of a wrong kind, a string where a list is needed say; never empty."""
+    manifest = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "a"}, "spec": spec}
+    found = problems_by(_validator(), manifest, but="additionalProperties")
+    return found or (Problem("spec", "is not the spec of a RayCluster; compare it with the examples"),)
+
+
+def problems_by(validator: Draft202012Validator, document: object, but: str = "") -> tuple[Problem, ...]:
+    """Everything that this schema excludes, in people's words, in the order of the places.
+
+    ``but``: a keyword of the schema that does not count.
+    """
     errors = sorted(validator.iter_errors(document), key=lambda e: list(map(str, e.absolute_path)))
-    return tuple(problem for error in errors for problem in _told(error))
+    return tuple(problem for error in errors if error.validator != but for problem in _told(error))
 
 
 @cache
@@ -64,6 +78,8 @@ def _json_schema(openapi: Json) -> dict[str, Any]:
     made = {k: v for k, v in openapi.items() if not k.startswith("x-") and k != "description"}
     if openapi.get("x-kubernetes-int-or-string"):
         made["type"] = ["integer", "string"]
+    if made.pop("nullable", False):
+        made["type"] = [made["type"], "null"]
     if "items" in made:
         made["items"] = _json_schema(made["items"])
     if "additionalProperties" in made:

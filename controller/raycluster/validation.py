@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .depth import MAX_DEPTH, too_deep
 from .model import DEFAULT_MAX_WORKERS, DEFAULT_SERVICE_PORTS, Json, merge_service_ports, parse_spec
+from .problem import Problem
 from .quantities import QuantityError, parse_quantity
 from .ray_resources import MAX_RESOURCE, detect_resources, node_resources
+from .schema import SHAPE_ERRORS, shape_problems
+from .start_problems import start_problems
 
 T = TypeVar("T", bound=Hashable)
 
@@ -32,17 +34,6 @@ MAX_GENERATE_NAME = 190
 RESERVED_RESOURCES = ("node:", "bundle_group")
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong: where, what, and what to do about it."""
-
-    path: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
-
-
 def problems(name: str, spec: Json) -> tuple[Problem, ...]:
     """Everything wrong with the spec of the RayCluster called ``name``; empty when it can be run.
 
@@ -52,11 +43,9 @@ def problems(name: str, spec: Json) -> tuple[Problem, ...]:
         return (Problem(where[:MAX_PATH], f"is nested deeper than {MAX_DEPTH} levels; no pod template needs that"),)
     try:
         found = (*_name(name), *_problems(spec))
-        if not found:
-            parse_spec(spec)
-        return found
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        return (Problem("spec", f"does not have the shape of a RayCluster ({error!r}); compare with the examples"),)
+        return found or tuple(start_problems(parse_spec(spec)))
+    except SHAPE_ERRORS:
+        return shape_problems(spec)
 
 
 def _name(name: str) -> Iterator[Problem]:
@@ -140,13 +129,13 @@ def quantity_problems(path: str, resources: Json) -> Iterator[Problem]:
 def _resources(pod_spec: Json, overrides: Json) -> Iterator[str]:
     """What is wrong with those of the first container, which Ray is told of unless ``overrides`` say otherwise."""
     try:
-        detected = detect_resources(node_resources(pod_spec))
+        detected = detect_resources(node_resources(pod_spec), overrides)
     except QuantityError as error:
         yield str(error)
         return
-    for name in detected.keys() - overrides.keys():
-        if detected[name] > MAX_RESOURCE:
-            yield f"come to {detected[name]} {name}; Ray takes at most {MAX_RESOURCE}; set rayResources.{name}"
+    for name, amount in detected.items():
+        if amount > MAX_RESOURCE:
+            yield f"come to {amount} {name}; Ray takes at most {MAX_RESOURCE}; set rayResources.{name}"
 
 
 def _ray_resource(path: str, name: str, value: object) -> Iterator[Problem]:
@@ -168,9 +157,10 @@ def _number_for(value: object) -> str:
 
 
 def _bounds(spec: Json, types: list[Json]) -> Iterator[Problem]:
-    maximum = _count(spec.get("maxWorkers", DEFAULT_MAX_WORKERS))
+    maximum = _count(spec.get("maxWorkers"))
+    maximum = DEFAULT_MAX_WORKERS if maximum is None else maximum
     for index, raw in enumerate(types):
-        low, high = _count(raw.get("minWorkers", 0)), _count(raw.get("maxWorkers"))
+        low, high = _count(raw.get("minWorkers")) or 0, _count(raw.get("maxWorkers"))
         for field, bound in (("minWorkers", low), ("maxWorkers", high)):
             if bound is not None and bound < 0:
                 yield Problem(f"spec.podTypes[{index}].{field}", f"{bound} is negative; use 0 or more")
@@ -181,7 +171,7 @@ def _bounds(spec: Json, types: list[Json]) -> Iterator[Problem]:
             )
     # Without maxWorkers of its own, the head's type has no workers.
     workers = (t for t in types if t["name"] != spec.get("headPodType") or t.get("maxWorkers"))
-    needed = sum(t.get("minWorkers", 0) for t in workers)
+    needed = sum(t.get("minWorkers") or 0 for t in workers)
     if needed > maximum:
         yield Problem(
             "spec.maxWorkers",

@@ -12,7 +12,7 @@ from controller.kube.client import ApiError, Client, Request
 from controller.objects.pod import build_pod, name_prefix
 from controller.objects.views import PodView
 from controller.raycluster.model import ClusterSpec, Key, PodType, RayCluster
-from controller.raycluster.validation import Problem
+from controller.raycluster.problem import Problem
 from controller.status.read import ClusterStatus
 
 # Policies change without a change of the spec.

@@ -20,7 +20,8 @@ from controller.planning.blocked_types import LaunchHistory, next_end
 from controller.planning.observed import Observed, Settings
 from controller.planning.plan import Plan, make_plan
 from controller.raycluster.model import PLURAL, ClusterSpec, Json, Key, RayCluster, parse_spec
-from controller.raycluster.validation import Problem, problems
+from controller.raycluster.problem import Problem
+from controller.raycluster.validation import problems
 from controller.status.cluster_status import gives_up_head, report_of, status_of, status_of_untried
 
 from .apply import Applied, Applier

@@ -13,7 +13,7 @@ from controller.planning.actions import Action, summarize
 from controller.planning.observed import Observed
 from controller.planning.plan import Announcement, Plan
 from controller.raycluster.model import PLURAL, Json, Key, RayCluster
-from controller.raycluster.validation import Problem
+from controller.raycluster.problem import Problem
 from controller.status.autoscaler_log import heading, overview
 from controller.status.cluster_status import REFUSED, status_of_invalid
 from controller.status.read import RUNNING, ClusterStatus

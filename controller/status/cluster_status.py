@@ -14,8 +14,8 @@ from controller.planning.actions import Action, CreatePod, CreateService, DrainP
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan
 from controller.raycluster.model import Json, RayCluster, timestamp
+from controller.raycluster.problem import Problem
 from controller.raycluster.ray_resources import little_memory, node_resources
-from controller.raycluster.validation import Problem
 
 from .conditions import autoscaling_conditions, conditions, kept_conditions
 from .demand import demand_status, kept_demand

@@ -18,6 +18,7 @@ from tests.support.builders import raw_cluster
 from tests.support.chart import one, render
 from tests.support.kube import Kube, KubectlError, eventually
 from tests.support.mistakes import MISTAKES
+from tests.support.nulls import NULLS, with_fields
 from tests.support.operator import OperatorProcess
 from tests.support.pod_mistakes import POD_MISTAKES
 from tests.support.prerequisites import ROOT
@@ -193,3 +194,11 @@ def install(kube: Kube, crd: str) -> None:
         return False
 
     eventually(lambda: refuses() is rules)
+
+
+def test_null_is_absent_to_the_api_server_and_to_the_operator(kube: Kube, operator: OperatorProcess) -> None:
+    """``volumes:`` with nothing behind it, in the spec, its types and its pods."""
+    nulls = placed(kube, raw_cluster(with_fields(NULLS)))
+    assert check(nulls) == ()
+    kube.run("create", "--validate=strict", "-f", "-", stdin=json.dumps(nulls))
+    eventually(lambda: len(kube.list("pods")) == 3)

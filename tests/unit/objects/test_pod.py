@@ -14,6 +14,7 @@ from controller.objects.entrypoint import head_script, worker_script
 from controller.objects.pod import build_pod, slot_name, unbuildable
 from controller.raycluster.model import PodType, config_hash, parse_spec
 from controller.raycluster.ray_resources import ray_resources
+from controller.raycluster.validation import problems
 from tests.support.builders import UID, cluster, pod_config, raw_spec, raw_type
 from tests.support.prerequisites import ROOT
 
@@ -253,9 +254,9 @@ def test_kubernetes_leaves_the_start_commands_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("field", ["env", "volumeMounts"])
-def test_a_pod_config_of_a_wrong_shape_is_a_problem_of_its_type(field: str) -> None:
+def test_a_pod_config_of_a_wrong_shape_is_a_problem_with_its_place(field: str) -> None:
     """And no failure of the pass."""
     raw = raw_spec()
     raw["podTypes"][1]["podConfig"]["spec"]["containers"][0][field] = "wrong"
-    (problem,) = unbuildable(cluster(raw), parse_spec(raw))
-    assert "worker-node" in str(problem)
+    (problem,) = problems("example", raw) or unbuildable(cluster(raw), parse_spec(raw))
+    assert str(problem) == f'spec.podTypes[1].podConfig.spec.containers[0].{field}: "wrong" is not a list'

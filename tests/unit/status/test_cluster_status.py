@@ -11,7 +11,7 @@ from controller.objects.views import PodView
 from controller.planning.observed import Observed
 from controller.planning.plan import make_plan
 from controller.raycluster.model import RayCluster, parse_spec
-from controller.raycluster.validation import Problem
+from controller.raycluster.problem import Problem
 from controller.status.cluster_status import gives_up_head, status_of, status_of_invalid
 from tests.support.builders import NOW, NOW_TEXT, cluster, failed, head_pod, raw_spec, raw_type, seen, worker_pod
 

@@ -1,0 +1,63 @@
+"""What a valid RayCluster makes of its start commands and resources that its author may not expect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .model import ClusterSpec, PodType
+from .problem import Problem
+from .ray_resources import node_resources, passed_on, ray_resources
+from .start_commands import RAY_START
+
+_HEAD, _WORKER = "spec.headStartRayCommands", "spec.workerStartRayCommands"
+_OPTIONS = {
+    "CPU": "--num-cpus",
+    "GPU": "--num-gpus",
+    "memory": "--memory",
+    "object_store_memory": "--object-store-memory",
+}
+
+
+def notes(spec: ClusterSpec) -> tuple[Problem, ...]:
+    """Nothing of this is wrong. Call only with a spec that ``validation.problems`` found nothing wrong with."""
+    types = [note for index, t in enumerate(spec.pod_types) for note in _of_type(f"spec.podTypes[{index}]", t)]
+    workers = [note for t in spec.worker_types[:1] for note in _unread(_WORKER, t)]
+    return (*types, *_unread(_HEAD, spec.head), *workers, *_of_commands(spec))
+
+
+def _of_type(path: str, pod_type: PodType) -> Iterator[Problem]:
+    names = passed_on(node_resources(pod_type.pod_config["spec"]))
+    if names:
+        yield Problem(
+            f"{path}.podConfig.spec.containers[0].resources",
+            f"Kubernetes is asked for {', '.join(names)}, and Ray is told nothing of it; "
+            "set rayResources for what tasks should ask for",
+        )
+    for name, given in pod_type.start.resources.items():
+        decided = pod_type.ray_resources.get(name, given)
+        if decided != given:
+            option = _OPTIONS.get(name, "--resources")
+            yield Problem(
+                f"{path}.rayResources.{name}",
+                f"{decided} counts, and not the {given} of {option} in the start commands",
+            )
+
+
+def _unread(path: str, pod_type: PodType) -> Iterator[Problem]:
+    """Options that only a running shell knows."""
+    told = ray_resources(pod_type)
+    for option in pod_type.start.unread:
+        name = next((n for n, o in _OPTIONS.items() if o == option), "")
+        counted = f"the pods count with {name} {told.get(name, 0)}" if name else "what it gives does not count"
+        remedy = f"set rayResources.{name}" if name else "write its value out"
+        if option == "--resources":
+            remedy = "name the resources in rayResources"
+        yield Problem(path, f"only a running shell knows the value of {option}; {counted}; {remedy}")
+
+
+def _of_commands(spec: ClusterSpec) -> Iterator[Problem]:
+    if not any(RAY_START.search(c) for c in spec.head_start):
+        yield Problem(_HEAD, f"none is a ray start; the head's port is taken to be {spec.gcs_port}")
+    for index, command in enumerate(spec.head_start):
+        if "--autoscaling-config" in command:
+            yield Problem(f"{_HEAD}[{index}]", "--autoscaling-config is left out: the operator scales the cluster")

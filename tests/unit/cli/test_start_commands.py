@@ -1,0 +1,187 @@
+"""What start commands say, as render and validate show it: ports, resources, labels, however they are written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controller.main import main
+from controller.planning.scale_up import declared_labels, declared_resources
+from controller.raycluster.model import parse_spec
+from tests.support.builders import raw_cluster, raw_spec
+
+
+def spec_with(head: list[str] | None = None, worker: list[str] | None = None, **env: Any) -> dict[str, Any]:
+    """``env``: of both types; a string, or a source."""
+    spec = raw_spec()
+    spec |= {"headStartRayCommands": head} if head else {}
+    spec |= {"workerStartRayCommands": worker} if worker else {}
+    for pod_type in spec["podTypes"]:
+        pod_type["podConfig"]["spec"]["containers"][0]["env"] = [
+            {"name": name, "value": given} if isinstance(given, str) else {"name": name, "valueFrom": given}
+            for name, given in env.items()
+        ]
+    return spec
+
+
+def run(command: str, spec: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(yaml.safe_dump(raw_cluster(spec)))
+    code = main([command, str(file)])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+@pytest.mark.parametrize(
+    ("head", "env", "port"),
+    [
+        (["ray start --head"], {}, 6379),
+        (["ray start --head --port=6380"], {}, 6380),
+        (["ray start --head --port 6380"], {}, 6380),
+        (["ray start --head --port='6380' --no-monitor"], {}, 6380),
+        (['ray start --head --port "6380" --no-monitor'], {}, 6380),
+        (["ray start --head '--port=6380'"], {}, 6380),
+        (["ray start --head --port=63\\80"], {}, 6380),
+        (["ray start --head --port=1 --port=6380"], {}, 6380),
+        (["ray start --head \\\n  --port=6380 \\\n  --no-monitor"], {}, 6380),
+        (["ray start --head --dashboard-port=8266 --port=6380"], {}, 6380),
+        (["ray start --head # --port=1"], {}, 6379),
+        (["ray start --head --port=6380 > /tmp/port 2>&1"], {}, 6380),
+        # Another program's.
+        (["echo starting on --port 1234; ray start --head --port=6380"], {}, 6380),
+        (["echo 'ray start --head --port=1'", "ray start --head --port=6380"], {}, 6380),
+        (["redis-server --port 1 & ray start --head"], {}, 6379),
+        (["ray start --head; serve start --port 1"], {}, 6379),
+        (["ray start --head && python -m http.server --port=1"], {}, 6379),
+        # Variables.
+        (["PORT=6380; ray start --head --port=$PORT --no-monitor"], {}, 6380),
+        (["export PORT=6380 && ray start --head --port=$PORT"], {}, 6380),
+        (["PORT=6380", 'ray start --head --port="${PORT}"'], {}, 6380),
+        (["ray start --head --port=${RAY_PORT:-6380} --no-monitor"], {}, 6380),
+        (["ray start --head --port=${RAY_PORT:-6380}"], {"RAY_PORT": "6390"}, 6390),
+        (["ray start --head --port=${RAY_PORT:-6380}"], {"RAY_PORT": ""}, 6380),
+        (["ray start --head --port=$RAY_PORT"], {"RAY_PORT": "6390"}, 6390),
+        (["ray start --head --port=$RAY_PORT"], {"BASE": "63", "RAY_PORT": "$(BASE)90"}, 6390),
+        (["ray start --head $OPTIONS"], {"OPTIONS": "--no-monitor --port=6390"}, 6390),
+        # In brackets and in other shells.
+        (["(ulimit -n 65536; ray start --head --port=6380)"], {}, 6380),
+        (["bash -lc 'ray start --head --port=6380'"], {}, 6380),
+        (['sh -c "ray start --head --port=$RAY_PORT"'], {"RAY_PORT": "6390"}, 6390),
+        (["exec nohup /opt/bin/ray start --head --port=6380"], {}, 6380),
+        (["if true; then ray start --head --port=6380; fi"], {}, 6380),
+        (["/start.sh --port 6380"], {}, 6380),
+    ],
+)
+def test_the_heads_port_is_what_a_shell_makes_of_the_command(
+    head: list[str], env: dict[str, Any], port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The head's probe, the workers' wait and their default start command have it."""
+    code, out, _ = run("render", spec_with(head, **env), tmp_path, capsys)
+    assert code == 0
+    _, head_pod, worker, *_ = yaml.safe_load_all(out)
+    assert head_pod["spec"]["containers"][0]["readinessProbe"]["tcpSocket"]["port"] == port
+    program = worker["spec"]["containers"][0]["command"][-1]
+    assert f"port={port}" in program
+    assert f":{port}" in program
+
+
+@pytest.mark.parametrize(
+    ("head", "env"),
+    [
+        (["ray start --head --port=$PORT"], {}),
+        (["ray start --head --port $PORT"], {}),
+        (["ray start --head --port=$(cat /etc/port)"], {}),
+        (["ray start --head --port=`cat /etc/port`"], {}),
+        (["ray start --head --port=$((6000 + 380))"], {}),
+        (["read PORT; ray start --head --port=$PORT"], {"PORT": "6390"}),
+        (["[ -e /x ] || PORT=1; ray start --head --port=$PORT"], {"PORT": "6390"}),
+        (["ray start --head --port=${PORT:-6380}"], {"PORT": {"configMapKeyRef": {"name": "a", "key": "b"}}}),
+        (["ray start --head --port=0"], {}),
+        (["ray start --head --port=redis"], {}),
+    ],
+)
+def test_a_port_that_only_a_running_shell_knows_is_named_with_a_remedy(
+    head: list[str], env: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run("validate", spec_with(head, **env), tmp_path, capsys)
+    assert code == 1
+    assert "spec.headStartRayCommands[0]: '--port" in out
+    assert "write" in out
+    assert "number" in out
+
+
+def test_workers_that_join_another_port_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = ["ray stop", "ulimit -n 65536; ray start --address=$RAY_HEAD_IP:6379"]
+    code, out, _ = run("validate", spec_with(["ray start --head --port=6380"], commands), tmp_path, capsys)
+    assert code == 1
+    assert "spec.workerStartRayCommands[1]: joins port 6379" in out
+    assert "--address=$RAY_HEAD_IP:6380" in out
+
+
+JOIN = "ray start --address=$RAY_HEAD_IP:6379"
+
+
+@pytest.mark.parametrize(
+    ("command", "env", "expected"),
+    [
+        (f"{JOIN} --num-cpus=8", {}, {"CPU": 8}),
+        (f"{JOIN} --num-cpus 8 --num-gpus 2", {}, {"CPU": 8, "GPU": 2}),
+        (f"{JOIN} --memory=2000000000 --object-store-memory=1000", {}, {"memory": 2e9, "object_store_memory": 1000}),
+        (f"{JOIN} --resources='{{\"disk\": 2}}'", {}, {"disk": 2, "CPU": 1}),
+        (f'{JOIN} --resources="{{\\"disk\\": 0.5}}"', {}, {"disk": 0.5}),
+        (f"{JOIN} --num-cpus=$CPUS", {"CPUS": "8"}, {"CPU": 8}),
+        (f"{JOIN} --num-cpus=$(nproc)", {}, {"CPU": 1}),
+        (f"{JOIN} --resources='disk'", {}, {"CPU": 1}),
+    ],
+)
+def test_resources_in_the_start_command_count(command: str, env: dict[str, Any], expected: dict[str, float]) -> None:
+    """For the autoscaler, and in the variable through which Ray is told."""
+    (worker,) = parse_spec(spec_with(None, [command], **env)).worker_types
+    found = declared_resources(worker)
+    assert {name: found[name] / 10000 for name in expected} == expected
+
+
+def test_ray_resources_win_over_the_start_command_and_the_difference_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = spec_with(None, [f"{JOIN} --num-cpus=8 --resources='{{\"disk\": 2}}'"])
+    spec["podTypes"][1]["rayResources"] = {"CPU": 4, "disk": 2}
+    code, out, err = run("render", spec, tmp_path, capsys)
+    assert code == 0
+    env = list(yaml.safe_load_all(out))[2]["spec"]["containers"][0]["env"]
+    told = json.loads(next(v["value"] for v in env if v["name"] == "RAY_OVERRIDE_RESOURCES"))
+    assert (told["CPU"], told["disk"]) == (4, 2)
+    (line,) = [line for line in err.splitlines() if "rayResources" in line]
+    assert "spec.podTypes[1].rayResources.CPU: 4 counts, and not the 8 of --num-cpus" in line
+
+
+def test_an_amount_that_only_a_running_shell_knows_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run("validate", spec_with(None, [f"{JOIN} --num-cpus=$(nproc)"]), tmp_path, capsys)
+    assert code == 0
+    assert "spec.workerStartRayCommands: only a running shell knows the value of --num-cpus" in err
+
+
+@pytest.mark.parametrize(
+    ("command", "env", "labels"),
+    [
+        (f'{JOIN} --labels="cpu-family=intel,zone=a"', {}, {"cpu-family": "intel", "zone": "a"}),
+        (f'{JOIN} --labels="cpu-family=$FAMILY"', {"FAMILY": "amd"}, {"cpu-family": "amd"}),
+        (f'{JOIN} --labels=\'{{"a": "b"}}\'', {}, {"a": "b"}),
+        (JOIN, {"RAY_NODE_MARKET_TYPE": "spot"}, {"ray.io/market-type": "spot"}),
+        (JOIN, {"RAY_OVERRIDE_LABELS": '{"a": "c"}'}, {"a": "c"}),
+        (f'{JOIN} --labels="a=$(hostname)"', {}, {}),
+    ],
+)
+def test_labels_in_the_start_command_count(command: str, env: dict[str, Any], labels: dict[str, str]) -> None:
+    (worker,) = parse_spec(spec_with(None, [command], **env)).worker_types
+    assert declared_labels(worker) == {"ray.io/node-group": "worker-node", **labels}
+
+
+def test_a_dropped_autoscaling_config_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = spec_with(["ray stop", "ray start --head --autoscaling-config=~/ray_bootstrap_config.yaml"])
+    _, _, err = run("validate", spec, tmp_path, capsys)
+    assert "spec.headStartRayCommands[1]: --autoscaling-config is left out" in err
