@@ -70,6 +70,7 @@ lint: $(STAMP) ## Style, types, import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/shellcheck controller/objects/entrypoint.sh
 
 .PHONY: test-unit
 test-unit: $(STAMP) ## Pure parts, in seconds

@@ -136,7 +136,7 @@ def _pod_spec(given: dict[str, Any], spec: ClusterSpec, pod_type: PodType, is_he
     container["command"] = ["/bin/bash", "-c", script.replace("$", "$$")]
     container["env"] = _env(container.get("env") or [], spec, pod_type, is_head)
     if not {"startupProbe", "readinessProbe"} & set(container):
-        container |= probes.head_probes(spec) if is_head else probes.worker_probes(spec)
+        container |= probes.head_probes(spec) if is_head else probes.worker_probes(spec, pod_type)
     if not is_head:
         _mount_head_file(given, container)
     return given

@@ -10,16 +10,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .shell import (
-    Field,
-    SimpleCommand,
-    UnreadableError,
-    Variables,
-    Word,
-    assignments,
-    commands,
-    expand,
-)
+from .shell import SimpleCommand, UnreadableError, commands
+from .shell_words import Field, Variables, Word, assignments, expand
 
 RAY_START = re.compile(r"\bray\s+start\b")
 HEAD_IP_VARIABLE = "RAY_HEAD_IP"
@@ -58,7 +50,7 @@ class RayStart:
 
     ``begin``: where the simple command starts that it is part of. ``behind``: the end of "ray start" itself.
     ``tail``: where that begins which the shell runs after it; None where nothing follows, or inside brackets.
-    ``vague``: some of its options are not known.
+    ``background``: it is started with & behind it. ``vague``: some of its options are not known.
     """
 
     command: int
@@ -66,6 +58,7 @@ class RayStart:
     behind: int
     tail: int | None = None
     options: Mapping[str, Option] = field(default_factory=dict)
+    background: bool = False
     vague: bool = False
 
     @property
@@ -99,7 +92,8 @@ def _read(text: str, number: int, variables: Variables) -> list[RayStart]:
     for index, command in enumerate(every):
         _assign(command, variables)
         for start in _started(text, command, number, variables):
-            found.append(replace(start, tail=_tail(text, every[index:])))
+            background = start.background or _in_background(every[index:])
+            found.append(replace(start, tail=_tail(every[index:]), background=background))
     return found
 
 
@@ -173,14 +167,18 @@ def _options(words: Sequence[Word], variables: Variables) -> tuple[dict[str, Opt
     return found, vague
 
 
-def _tail(text: str, following: Sequence[SimpleCommand]) -> int | None:
+def _in_background(following: Sequence[SimpleCommand]) -> bool:
+    """The pipeline that begins with the first of these commands ends with &."""
+    return next((c.after for c in following if c.after not in ("|", "|&")), "") == "&"
+
+
+def _tail(following: Sequence[SimpleCommand]) -> int | None:
     """Where that begins which runs when the first of these commands has succeeded."""
     if following[0].depth:
         return None
-    for command in following:
+    for index, command in enumerate(following, start=1):
         if command.depth == 0 and command.after in ("&&", ";", "\n"):
-            at = command.end + len(command.after)
-            return at if text[at:].strip(" \t\n;") else None
+            return command.end + len(command.after) if index < len(following) else None
         if command.after in ("&", "", ";;"):
             return None
     return None

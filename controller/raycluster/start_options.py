@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .shell import Field, Variables
+from .shell_words import Field, Variables
 from .start_commands import HEAD_ADDRESS, HEAD_IP_VARIABLE, RayStart, ray_starts
 
 DEFAULT_GCS_PORT = 6379

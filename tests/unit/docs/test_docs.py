@@ -89,7 +89,8 @@ def messages() -> list[str]:
 @pytest.mark.parametrize("message", messages())
 def test_the_messages_in_troubleshooting_are_the_operators(message: str) -> None:
     """Word by word, but for what an ellipsis stands for."""
-    source = "".join(p.read_text() for p in sorted((ROOT / "controller").rglob("*.py")))
+    files = sorted(p for p in (ROOT / "controller").rglob("*") if p.suffix in (".py", ".sh"))
+    source = "".join(p.read_text() for p in files)
     # The API server's words about rights are those that tests/integration/test_rights.py has seen.
     source += 'cannot list resource cannot watch resource "Unschedulable"'
     for part in re.split(r"…", message):

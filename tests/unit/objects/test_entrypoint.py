@@ -2,116 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from controller.objects.entrypoint import blocking, head_script, output_files, worker_script
-from controller.raycluster.model import ClusterSpec, parse_spec
-from tests.support.builders import raw_spec
-
-LIMIT = 20
-FAKE_RAY = """\
-#!/bin/bash
-echo "ray $* [$RAY_HEAD_IP]" >> "$RAY_LOG"
-[ "$*" != "--version" ] || exit 0
-case "$RAY_DOES" in
-  stay) trap 'echo "terminated" >> "$RAY_LOG"; exit 7' TERM; echo up; sleep 600 & wait ;;
-  linger) trap 'read -r < gate; echo "terminated" >> "$RAY_LOG"; exit 7' TERM; echo up; sleep 600 & wait ;;
-  *) exit "$RAY_DOES" ;;
-esac
-"""
-
-
-class Container:
-    """Where a script runs: a directory, a ``ray`` and a process group of its own."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.log = directory / "ray.log"
-        ray = directory / "ray"
-        ray.write_text(FAKE_RAY)
-        ray.chmod(0o755)
-        self.processes: list[subprocess.Popen[str]] = []
-
-    def start(self, script: str, ray_does: str = "0", path: str | None = None) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            # A shell cannot trap what was ignored when it started, as it is in a background job.
-            ["env", "--default-signal=INT", "/bin/bash", "-c", script],
-            env={
-                "PATH": path or f"{self.directory}:{os.environ['PATH']}",
-                "HOME": str(self.directory),
-                "RAY_LOG": str(self.log),
-                "RAY_DOES": ray_does,
-            },
-            cwd=self.directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # The script signals its whole process group; in a container that is the container.
-            start_new_session=True,
-        )
-        self.processes.append(process)
-        return process
-
-    def run(self, script: str, ray_does: str = "0") -> tuple[int, str]:
-        """The exit code and what was said on stderr."""
-        process = self.start(script, ray_does)
-        _, said = process.communicate(timeout=LIMIT)
-        return process.returncode, said
-
-    def asked(self) -> list[str]:
-        return self.log.read_text().splitlines() if self.log.exists() else []
-
-    def end(self) -> None:
-        for process in self.processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            with process:
-                process.wait(LIMIT)
-
-
-@pytest.fixture
-def container(tmp_path: Path) -> Iterator[Container]:
-    made = Container(tmp_path)
-    yield made
-    made.end()
-
-
-def spec_of(
-    head: Sequence[str] = ("ray start --head",), worker: Sequence[str] = ("ray start",), setup: Sequence[str] = ()
-) -> ClusterSpec:
-    spec = parse_spec(raw_spec(headStartRayCommands=list(head), workerStartRayCommands=list(worker)))
-    return replace(spec, pod_types=tuple(replace(t, setup_commands=tuple(setup)) for t in spec.pod_types))
-
-
-def wait_for_line(process: subprocess.Popen[str], text: str, stream: str = "stdout") -> None:
-    pipe = getattr(process, stream)
-    for line in pipe:
-        if text in line:
-            return
-    raise AssertionError(f"the program never said {text!r}")
+from tests.support.container import LIMIT, Container, spec_of, wait_for_line
 
 
 @pytest.mark.parametrize("code", [0, 1, 42])
 def test_the_container_ends_when_ray_ends_with_rays_exit_code(container: Container, code: int) -> None:
     found, said = container.run(head_script(spec_of()), str(code))
     assert found == code
-    assert container.asked() == ["ray start --block --head []"]
+    assert container.asked() == ["ray start --block --no-monitor --head []"]
     if code:
-        assert f"ray-operator: start command 1 failed with exit code {code}: ray start --block --head" in said
+        assert (
+            f"ray-operator: start command 1 failed with exit code {code}: ray start --block --no-monitor --head" in said
+        )
 
 
 def test_ray_stop_is_left_out_and_other_commands_run_in_order(container: Container) -> None:
     container.run(head_script(spec_of(["ray stop", "echo first >> $RAY_LOG", "ulimit -n 64; ray start --head"])))
-    assert container.asked() == ["first", "ray start --block --head []"]
+    assert container.asked() == ["first", "ray start --block --no-monitor --head []"]
 
 
 def test_output_that_goes_to_a_file_is_shown_too(container: Container) -> None:
@@ -155,7 +71,7 @@ def test_output_files_are_those_of_ray_start_that_can_be_named(command: str, fil
 
 def test_set_up_runs_before_ray_and_what_it_exports_stays(container: Container) -> None:
     container.run(head_script(spec_of(["ray start --head $EXTRA"], setup=["export EXTRA='--a b'", "cd /"])))
-    assert container.asked() == ["ray start --block --head --a b []"]
+    assert container.asked() == ["ray start --block --no-monitor --head --a b []"]
 
 
 def test_a_ray_that_only_login_shells_have_on_their_path_is_found(container: Container) -> None:
@@ -165,7 +81,7 @@ def test_a_ray_that_only_login_shells_have_on_their_path_is_found(container: Con
     (container.directory / ".bash_profile").write_text(". ~/.bashrc")
     process = container.start(head_script(spec_of(setup=["ray --version"])), path="/usr/bin:/bin")
     assert process.wait(LIMIT) == 0
-    assert container.asked() == ["ray --version []", "ray start --block --head []"]
+    assert container.asked() == ["ray --version []", "ray start --block --no-monitor --head []"]
 
 
 def test_a_failed_set_up_command_ends_the_container_and_names_itself(container: Container) -> None:
@@ -180,7 +96,7 @@ def test_a_failed_set_up_command_ends_the_container_and_names_itself(container: 
 )
 def test_redirections_pipes_and_quotes_keep_their_meaning(container: Container, command: str) -> None:
     code, _ = container.run(head_script(spec_of([command])))
-    assert (code, container.asked()) == (0, ["ray start --block --head []"])
+    assert (code, container.asked()) == (0, ["ray start --block --no-monitor --head []"])
 
 
 def test_programs_called_like_words_of_the_script_are_still_the_users(container: Container) -> None:
@@ -298,13 +214,37 @@ def test_a_waiting_worker_can_be_terminated(container: Container) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (["ray stop", "ray start --head"], ["ray start --block --head"]),
+        (["ray stop", "ray start --head"], ["ray start --block --no-monitor --head"]),
         (["ray stop --force;", "  ray  stop -f ", "ray start"], ["ray start --block"]),
         (["ray stop; ray start"], ["ray stop; ray start --block"]),
-        (["ulimit -n 65536; ray  start --head >/x 2>&1"], ["ulimit -n 65536; ray start --block --head >/x 2>&1"]),
-        (["ray start --head --block"], ["ray start --head --block"]),
-        (["ray start --head", "ray start --address=x"], ["ray start --head", "ray start --block --address=x"]),
-        (["ray start", "echo after"], ["ray start --block", "echo after"]),
+        (
+            ["ulimit -n 65536; ray  start --head >/x 2>&1"],
+            ["ulimit -n 65536; ray  start --block --no-monitor --head >/x 2>&1"],
+        ),
+        (["ray start --head --block --no-monitor"], ["ray start --head --block --no-monitor"]),
+        (["ray start --head --block"], ["ray start --no-monitor --head --block"]),
+        (
+            ["ray start --head", "ray start --address=x"],
+            ["ray start --no-monitor --head", "ray start --block --address=x"],
+        ),
+        (["ray start --address=x"], ["ray start --block --address=x"]),
+        (
+            ["ray start --head --autoscaling-config=~/ray_bootstrap_config.yaml --port=6379"],
+            ["ray start --block --no-monitor --head --port=6379"],
+        ),
+        (["ray start --head --autoscaling-config ~/x.yaml"], ["ray start --block --no-monitor --head"]),
+        (["ray start --head --autoscaling-config='/a b' &"], ["ray start --block --no-monitor --head &"]),
+        (["sh -c 'ray start --head --autoscaling-config=x'"], ["sh -c 'ray start --block --no-monitor --head'"]),
+        (["echo '--block'; ray start --address=x"], ["echo '--block'; ray start --block --address=x"]),
+        (["ray start", "echo after"], ["ray_operator_later && ray start --block", "echo after"]),
+        (["a && ray start -v && b; c", "d"], ["a && ray_operator_later && ray start --block -v", "b; c", "d"]),
+        (["ray start\nb"], ["ray_operator_later && ray start --block", "b"]),
+        (["ray start | tee x; b"], ["ray_operator_later && ray start --block | tee x", "b"]),
+        (["ray start || exit 1; b"], ["ray_operator_later && ray start --block || exit 1", "b"]),
+        (["ray start & b"], ["ray start --block & b"]),
+        (["ray start --block && b"], ["ray start --block && b"]),
+        (["(ray start; b)"], ["(ray start --block; b)"]),
+        (["ray start; # nothing"], ["ray start --block; # nothing"]),
         (["/start.sh"], ["/start.sh"]),
         ([], []),
     ],

@@ -1,0 +1,94 @@
+"""Where the program of a Ray container runs for real, with a ``ray`` that writes down what is asked of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from controller.raycluster.model import ClusterSpec, parse_spec
+from tests.support.builders import raw_spec
+
+LIMIT = 20
+FAKE_RAY = """\
+#!/bin/bash
+echo "ray $* [$RAY_HEAD_IP]" >> "$RAY_LOG"
+[ "$*" != "--version" ] || exit 0
+case "$RAY_DOES" in
+  stay) trap 'echo "terminated" >> "$RAY_LOG"; exit 7' TERM; echo up; sleep 600 & wait ;;
+  linger) trap 'read -r < gate; echo "terminated" >> "$RAY_LOG"; exit 7' TERM; echo up; sleep 600 & wait ;;
+  *) exit "$RAY_DOES" ;;
+esac
+"""
+
+
+class Container:
+    """Where a script runs: a directory, a ``ray`` and a process group of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.log = directory / "ray.log"
+        ray = directory / "ray"
+        ray.write_text(FAKE_RAY)
+        ray.chmod(0o755)
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def environment(self, ray_does: str = "0") -> dict[str, str]:
+        """The variables of the program."""
+        return {
+            "PATH": f"{self.directory}:{os.environ['PATH']}",
+            "HOME": str(self.directory),
+            "RAY_LOG": str(self.log),
+            "RAY_DOES": ray_does,
+            "RAY_TMPDIR": str(self.directory / "tmp"),
+        }
+
+    def start(self, script: str, ray_does: str = "0", path: str | None = None) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            # A shell cannot trap what was ignored when it started, as it is in a background job.
+            ["env", "--default-signal=INT", "/bin/bash", "-c", script],
+            env={**self.environment(ray_does), **({"PATH": path} if path else {})},
+            cwd=self.directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # The script signals its whole process group; in a container that is the container.
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def run(self, script: str, ray_does: str = "0") -> tuple[int, str]:
+        """The exit code and what was said on stderr."""
+        process = self.start(script, ray_does)
+        _, said = process.communicate(timeout=LIMIT)
+        return process.returncode, said
+
+    def asked(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+    def end(self) -> None:
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with process:
+                process.wait(LIMIT)
+
+
+def spec_of(
+    head: Sequence[str] = ("ray start --head",), worker: Sequence[str] = ("ray start",), setup: Sequence[str] = ()
+) -> ClusterSpec:
+    spec = parse_spec(raw_spec(headStartRayCommands=list(head), workerStartRayCommands=list(worker)))
+    return replace(spec, pod_types=tuple(replace(t, setup_commands=tuple(setup)) for t in spec.pod_types))
+
+
+def wait_for_line(process: subprocess.Popen[str], text: str, stream: str = "stdout") -> None:
+    pipe = getattr(process, stream)
+    for line in pipe:
+        if text in line:
+            return
+    raise AssertionError(f"the program never said {text!r}")
