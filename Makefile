@@ -46,6 +46,10 @@ has-helm:
 undeploy: has-helm $(STAMP) ## Remove the operator from the current cluster; RayClusters and their pods stay
 	@$(BIN)/python scripts/deploy down --namespace $(NAMESPACE)
 
+.PHONY: release
+release: has-helm $(STAMP) ## Make the files of a release in dist/VERSION (VERSION=1.2.3, RELEASE_OPTIONS=...); root for the image
+	@$(BIN)/python scripts/release $(VERSION) $(RELEASE_OPTIONS)
+
 .PHONY: manifests
 manifests: has-helm ## Write the Grafana dashboard, and the operator's plain manifests anew from the chart
 	@scripts/dashboard.py

@@ -64,9 +64,9 @@ class Row(NamedTuple):
     text: str
 
 
-def readme() -> str:
-    """The whole page."""
-    return HEAD + "".join(sections(VALUES.read_text()))
+def readme(values: str | None = None) -> str:
+    """The whole page, for the text of values.yaml: the one in the checkout by default."""
+    return HEAD + "".join(sections(VALUES.read_text() if values is None else values))
 
 
 def sections(text: str) -> Iterator[str]:

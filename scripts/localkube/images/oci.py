@@ -101,11 +101,14 @@ def write_docker_archive(path: Path, images: Sequence[ImageSpec]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def config_json(image: ImageSpec) -> bytes:
-    """The image's configuration; the SHA-256 of these bytes is the image's identity."""
+def config_json(image: ImageSpec, of: str | None = None) -> bytes:
+    """The image's configuration; the SHA-256 of these bytes is the image's identity.
+
+    ``of``: the architecture that its programs are for, this machine's by default.
+    """
     config = image.config
     document = {
-        "architecture": architecture(),
+        "architecture": of or architecture(),
         "os": "linux",
         "created": CREATED,
         "config": {

@@ -71,11 +71,11 @@ def bootstrap(tree: Path, packages: Sequence[str], options: Sequence[str], scrip
     `options` are mmdebstrap's. Packages come from the Debian mirrors that this machine's apt uses; where it
     uses none (another distribution), from mmdebstrap's own choice.
     """
-    _need_mmdebstrap(log)
+    need_mmdebstrap(log)
     argv: list[str] = ["mmdebstrap", "--mode=root", "--format=directory", "--variant=minbase", *options]
-    argv += [f"--include={','.join(packages)}", *(f"--aptopt={option}" for option in _transport_options())]
+    argv += [f"--include={','.join(packages)}", *(f"--aptopt={option}" for option in transport_options())]
     # The hook is a shell command; the script travels in a variable so that nothing has to be quoted.
-    argv += ['--customize-hook=chroot "$1" sh -euc "$IMAGE_SCRIPT"', SUITE, os.fspath(tree), *_mirrors()]
+    argv += ['--customize-hook=chroot "$1" sh -euc "$IMAGE_SCRIPT"', SUITE, os.fspath(tree), *mirrors()]
     run("making the Debian base", [*_isolated(network=True), *argv], log, {"IMAGE_SCRIPT": script})
     for made_by_runtime in (tree / "dev").iterdir():
         if made_by_runtime.is_dir() and not made_by_runtime.is_symlink():
@@ -107,13 +107,17 @@ def download_wheels(requirements: Sequence[str], directory: Path, log: Path) -> 
     It runs on the host because package indexes, mirrors and certificates are configured there. The host's
     pip judges environment markers by the host's Python version; every other choice is the image's.
     """
-    machine = platform.machine()
+    target = target_options(platform.machine())
+    argv = [sys.executable, "-m", "pip", "download", f"--dest={directory}", *target, *requirements]
+    run(f"downloading {', '.join(requirements)}", argv, log)
+
+
+def target_options(machine: str) -> list[str]:
+    """pip's options for the base image's Python on a machine like ``x86_64`` or ``aarch64``."""
     oldest = 5 if machine == "x86_64" else 17
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(_GLIBC_MINOR, oldest - 1, -1)]
     target = ["--only-binary=:all:", "--implementation=cp", f"--python-version={PYTHON}"]
-    target += [f"--platform={name}" for name in (*platforms, f"manylinux2014_{machine}")]
-    argv = [sys.executable, "-m", "pip", "download", f"--dest={directory}", *target, *requirements]
-    run(f"downloading {', '.join(requirements)}", argv, log)
+    return [*target, *(f"--platform={name}" for name in (*platforms, f"manylinux2014_{machine}"))]
 
 
 def build_wheel(project: Path, directory: Path, log: Path) -> None:
@@ -128,7 +132,8 @@ def _isolated(*, network: bool) -> list[str]:
     return own if network else [*own, "--net"]
 
 
-def _need_mmdebstrap(log: Path) -> None:
+def need_mmdebstrap(log: Path) -> None:
+    """Install mmdebstrap where it is missing. Raises `ImageError` where it cannot be."""
     if shutil.which("mmdebstrap"):
         return
     if not shutil.which("apt-get"):
@@ -138,7 +143,7 @@ def _need_mmdebstrap(log: Path) -> None:
     run("installing the Debian package mmdebstrap", install, log, {"DEBIAN_FRONTEND": "noninteractive"})
 
 
-def _mirrors() -> list[str]:
+def mirrors() -> list[str]:
     """One sources.list line for each of this machine's own Debian sources of the suite."""
     fields = "$(ORIGIN)|$(REPO_URI)|$(CODENAME)|$(COMPONENT)"
     argv = ["apt-get", "indextargets", "--format", fields, "Created-By: Packages"]
@@ -161,7 +166,7 @@ def debian_sources(targets: str) -> list[str]:
     return [f"deb {uri} {codename} main" for uri, codename in ours]
 
 
-def _transport_options() -> list[str]:
+def transport_options() -> list[str]:
     """How this machine's apt reaches its mirrors: proxies, certificates, clock checks."""
     wanted = re.compile(r'Acquire::(https?(::\S*)?|Check-\S+) ".+";')
     return [line.rstrip(";") for line in _said(["apt-config", "dump"]).splitlines() if wanted.fullmatch(line)]

@@ -1,0 +1,1 @@
+"""What a release is made of: every part from the files of one commit, equal bytes from equal commits."""
