@@ -22,6 +22,12 @@ class Operator(Enum):
 
 
 _IN = Operator.IN.value
+# The value of a label that nodes of a type may have, whatever it is; no selector admits it. Ray allows no such value.
+UNKNOWN = "\0"
+# Among the unknown labels of a type: every label that it does not declare.
+ANY_LABEL = "*"
+# Every node has one of its own, so that no new node can have the one that is asked for.
+NODE_ID_LABEL = "ray.io/node-id"
 
 
 @dataclass(frozen=True, order=True)
@@ -39,7 +45,8 @@ class LabelConstraint:
 
     def admits(self, labels: Mapping[str, str]) -> bool:
         """Whether a node with these labels may be used."""
-        return (labels.get(self.key) in self.values) == (self.operator == _IN)
+        value = labels.get(self.key)
+        return (value in self.values) == (self.operator == _IN) and value != UNKNOWN
 
 
 @dataclass(frozen=True, order=True)
@@ -104,11 +111,15 @@ class Strategy(Enum):
 
 @dataclass(frozen=True)
 class Gang:
-    """A placement group that waits: all of its bundles are placed, or none is."""
+    """A placement group that waits: all of its bundles are placed, or none is.
+
+    ``fallbacks``: other bundles that will do instead, in the order in which they are tried.
+    """
 
     bundles: tuple[Demand, ...]
     strategy: Strategy
     name: str = ""
+    fallbacks: tuple[tuple[Demand, ...], ...] = ()
 
 
 class NodeStatus(Enum):
@@ -164,13 +175,26 @@ class RayState:
 
 @dataclass(frozen=True)
 class NodeType:
-    """A kind of worker that can be launched: what one brings, and how many there may be."""
+    """A kind of worker that can be launched: what one brings, and how many there may be.
+
+    ``unknown``: labels that its nodes may have and whose values are not known before there is one; ANY_LABEL among
+    them stands for every label that is not in ``labels``. ``unknown_resources``: how the names of resources begin that
+    are not known either. Types with more ``priority`` go first; ``position`` decides between types that are alike.
+    """
 
     name: str
     resources: Mapping[str, int]
     min_workers: int
     max_workers: int
     labels: Mapping[str, str] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
+    unknown_resources: tuple[str, ...] = ()
+    priority: int = 0
+    position: int = 0
+
+    def leaves_open(self, key: str) -> bool:
+        """Whether its nodes may have a label of this key that it does not declare."""
+        return key not in self.labels and (key in self.unknown or ANY_LABEL in self.unknown)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import le
 
-from autoscaler.model import QUANTUM, Shape
+from autoscaler.model import ANY_LABEL, QUANTUM, UNKNOWN, Shape
 
 from .budget import Work
 from .demand_index import Vector
@@ -58,13 +58,24 @@ class Space:
         return tuple([max(0, resources.get(name, missing)) for name, missing in self.missing])
 
     def profile(
-        self, total: Mapping[str, int], labels: Mapping[str, str], stage: int, is_worker: bool = True
+        self,
+        total: Mapping[str, int],
+        labels: Mapping[str, str],
+        stage: int,
+        *,
+        is_worker: bool = True,
+        unknown: frozenset[str] = frozenset(),
+        rank: int = 0,
     ) -> Profile:
         """An empty node as the packer sees it."""
         vector = self.vector(total)
         others = sum([1 for name, amount in total.items() if amount > 0 and self._is_other(name)])
-        kept = tuple(sorted([(key, value) for key, value in labels.items() if key in self.keys]))
-        return Profile(stage, is_worker, total.get("GPU", 0) > 0, others, vector, vector, kept)
+        kept = {key: value for key, value in labels.items() if key in self.keys}
+        if unknown and self.keys:
+            vague = self.keys if ANY_LABEL in unknown else self.keys & unknown
+            kept = {**dict.fromkeys(vague, UNKNOWN), **kept}
+        gpu = total.get("GPU", 0) > 0
+        return Profile(stage, is_worker, gpu, rank, others, vector, vector, tuple(sorted(kept.items())))
 
     def used(self, whole: Profile, total: Mapping[str, int], free: Mapping[str, int]) -> Profile:
         """The same node with only this much left."""

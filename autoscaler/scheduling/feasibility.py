@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import reduce
 from operator import and_, or_
 
-from autoscaler.model import LabelConstraint, Operator, Selector, Shape
+from autoscaler.model import UNKNOWN, LabelConstraint, Operator, Selector, Shape
 
 from .budget import Work
 from .capacity import Space
@@ -39,7 +39,9 @@ class LabelSets:
 
     def _satisfying(self, constraint: LabelConstraint) -> int:
         named = reduce(or_, (self._with.get((constraint.key, value), 0) for value in constraint.values), 0)
-        return named if constraint.operator == Operator.IN.value else self._all & ~named
+        if constraint.operator == Operator.IN.value:
+            return named
+        return self._all & ~named & ~self._with.get((constraint.key, UNKNOWN), 0)
 
 
 class Places:

@@ -41,38 +41,46 @@ class Group(NamedTuple):
     """Gangs that differ in their names only, by name.
 
     ``shapes``: the bundles of one, in a canonical order. ``units``: what of it is placed as a whole, and how often:
-    every bundle, or all of them together.
+    every bundle, or all of them together. ``fallbacks``: the units of the bundles that will do instead, in order.
     """
 
     strategy: Strategy
     shapes: Shapes
     units: Shapes
     members: tuple[Gang, ...]
+    fallbacks: tuple[Shapes, ...] = ()
 
-    def order(self, small_first: bool) -> tuple[int, int, int, str, Shapes]:
+    def order(self, small_first: bool) -> tuple[int, int, int, str, Shapes, tuple[Shapes, ...]]:
         """Hardest first: strict ones, then many bundles, then much of them. The rest makes the order total."""
         size = sum([count for _, count in self.shapes])
         volume = sum([amount * count for shape, count in self.shapes for _, amount in shape.resources])
         strict = self.strategy in {Strategy.STRICT_PACK, Strategy.STRICT_SPREAD}
-        return -size if strict else 0, -size, volume if small_first else -volume, self.strategy.value, self.shapes
+        mass = volume if small_first else -volume
+        return -size if strict else 0, -size, mass, self.strategy.value, self.shapes, self.fallbacks
 
     @property
-    def wholes(self) -> tuple[Shape, ...]:
-        """What must each fit on one node for such a gang to be possible at all."""
-        return tuple([shape for shape, _ in self.units])
+    def ways(self) -> tuple[tuple[Shape, ...], ...]:
+        """What must each fit on one node for such a gang to be possible at all; of one of these, all."""
+        return tuple([tuple([shape for shape, _ in units]) for units in (self.units, *self.fallbacks)])
 
 
 def grouped(gangs: Iterable[Gang]) -> list[Group]:
     """Equal gangs together. In no particular order."""
-    as_given: dict[tuple[Strategy, tuple[Demand, ...]], list[Gang]] = {}
+    as_given: dict[tuple[Strategy, tuple[Demand, ...], tuple[tuple[Demand, ...], ...]], list[Gang]] = {}
     for gang in gangs:
-        as_given.setdefault((gang.strategy, gang.bundles), []).append(gang)
-    groups: dict[tuple[Strategy, Shapes], list[Gang]] = {}
-    for (strategy, given), members in as_given.items():
-        groups.setdefault((strategy, added_up(given)), []).extend(members)
+        as_given.setdefault((gang.strategy, gang.bundles, gang.fallbacks), []).append(gang)
+    groups: dict[tuple[Strategy, Shapes, tuple[Shapes, ...]], list[Gang]] = {}
+    for (strategy, given, others), members in as_given.items():
+        groups.setdefault((strategy, added_up(given), tuple(map(added_up, others))), []).extend(members)
     return [
-        Group(strategy, shapes, _units(strategy, shapes), tuple(sorted(members, key=lambda gang: gang.name)))
-        for (strategy, shapes), members in groups.items()
+        Group(
+            strategy,
+            shapes,
+            _units(strategy, shapes),
+            tuple(sorted(members, key=lambda gang: gang.name)),
+            tuple([_units(strategy, fallback) for fallback in fallbacks]),
+        )
+        for (strategy, shapes, fallbacks), members in groups.items()
     ]
 
 
@@ -105,20 +113,25 @@ def attempts(group: Group, options: Options, spread: bool) -> Iterator[Attempt]:
 
     A node is never launched only to spread: with ``spread``, SPREAD uses a node per bundle when so many are there.
     """
-    choices = [options(shape) for shape, _ in group.units]
+    for units in (group.units, *group.fallbacks):
+        yield from _attempts(group.strategy, units, options, spread)
+
+
+def _attempts(strategy: Strategy, units: Shapes, options: Options, spread: bool) -> Iterator[Attempt]:
+    choices = [options(shape) for shape, _ in units]
     if not all(choices):
         return
     for rank in range(max(map(len, choices), default=0)):
         wants = tuple(
             [
                 Want(shape, choice[min(rank, len(choice) - 1)], count)
-                for (shape, count), choice in zip(group.units, choices, strict=True)
+                for (shape, count), choice in zip(units, choices, strict=True)
             ]
         )
-        if group.strategy is Strategy.STRICT_SPREAD:
+        if strategy is Strategy.STRICT_SPREAD:
             yield Attempt(wants, apart=True)
             continue
-        if group.strategy is Strategy.SPREAD and spread:
+        if strategy is Strategy.SPREAD and spread:
             yield Attempt(wants, apart=True, launch=False)
         yield Attempt(wants)
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 
 from autoscaler.model import NodeType
 
+from .request import Obstacle
+
 # Legacy: so many workers of a type may be on their way at once, however few run.
 UPSCALING_FLOOR = 5
 
@@ -35,6 +37,19 @@ class Limits:
     def could(self, name: str) -> bool:
         """Whether this type may be launched at all, were there none yet."""
         return name not in self._blocked and self._maximum[name] > 0
+
+    def obstacle(self, name: str) -> Obstacle | None:
+        """What keeps another worker of this type from being launched; None when nothing does."""
+        if name in self._blocked:
+            return Obstacle.BLOCKED
+        if self._maximum[name] <= self._count[name]:
+            return Obstacle.TYPE_MAXIMUM
+        return Obstacle.CLUSTER_MAXIMUM if self.workers <= 0 else None
+
+    def nearest(self, name: str) -> Obstacle:
+        """Which bound would bind first if more and more workers of this type were launched."""
+        left = self._maximum[name] - self._count[name]
+        return Obstacle.TYPE_MAXIMUM if left < self.workers else Obstacle.CLUSTER_MAXIMUM
 
     def take(self, name: str, count: int) -> None:
         """``count`` more of this type will be there."""

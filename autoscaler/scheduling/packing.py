@@ -23,12 +23,14 @@ class Profile(NamedTuple):
     """All that the packer knows of a node; nodes with equal profiles are interchangeable.
 
     ``stage`` orders the filling: 0 runs, what is above is on its way. ``labels`` holds the keys that selectors mention.
-    ``others`` counts unused resources that no demand names.
+    ``rank`` is the negated priority of its type, 0 for nodes that run. ``others`` counts unused resources that no
+    demand names.
     """
 
     stage: int
     is_worker: bool
     gpu: bool
+    rank: int
     others: int
     total: Vector
     free: Vector

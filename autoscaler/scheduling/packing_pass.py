@@ -7,107 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from autoscaler.model import Demand, NodeType, Shape
+from autoscaler.model import Demand, Shape
 
 from . import gangs
-from .budget import Work
-from .capacity import Pool, Space
+from .capacity import Pool
 from .demand_index import Choice, Want, Wants
-from .feasibility import Places
 from .limits import Limits, at_once
-from .packing import Candidate, Pick, Profile, Scorer, place
-from .request import Existing, Request
+from .packing import Candidate, Pick, Scorer, place
+from .packing_input import COMING, MINIMUM, RUNNING, Manner, World, least
 from .scoring import Utilisation, Volume
 
-# The order in which nodes are filled. Those on their way come after those that run, and of them first those that the
-# minimum asks for: so the next round finds last round's launches in the order in which it chose them.
-RUNNING, MINIMUM, COMING = 0, 1, 2
 MIN_WORKERS, DEMAND, GANG, REQUESTED = "min workers", "demand", "gang", "requested"
 # With more shapes than this, a second packing is not worth its time.
 RETRIED_SHAPES = 2_000
-# Shapes and gangs, times nodes (and some), up to which several manners are compared; bigger problems are packed once.
-COMPARED = 1_000
-# What one decision may cost: to read the request, to plan (some of it in any case), and to tell the impossible from
-# what has to wait.
-PLANNING_STEPS = 1_000_000
-PLANNING_STEPS_AT_LEAST = 200_000
-STEPS_PER_NODE = 40
-STEPS_PER_BUNDLE = 30
-JUDGING_STEPS = 60_000
-
-
-@dataclass(frozen=True)
-class Manner:
-    """What may be done in more than one way.
-
-    ``joint``: nodes that run and nodes on their way are filled together, the best used first. ``spread``: SPREAD
-    uses a node per bundle. ``ordered``: a fallback selector is used only when those before it cannot be satisfied.
-    ``scarce``: what few kinds of nodes can hold goes first.
-    ``roomy``: of nodes that are used equally well, the bigger one is taken, and big gangs come after small ones.
-    """
-
-    joint: bool = False
-    spread: bool = True
-    ordered: bool = True
-    roomy: bool = False
-    scarce: bool = False
-
-
-class World:
-    """The request as vectors. Read only: any number of plans start from it."""
-
-    def __init__(self, request: Request) -> None:
-        self.demands, self.requested = _added_up(request.demands), _added_up(request.requested)
-        self.groups = gangs.grouped(request.gangs)
-        shapes = {demand.shape for demand in (*self.demands, *self.requested)}
-        shapes.update(shape for group in self.groups for shape in group.wholes)
-        bundles = sum([len(group.shapes) for group in self.groups])
-        reading = STEPS_PER_NODE * len(request.nodes) + STEPS_PER_BUNDLE * bundles
-        self.work = Work(max(PLANNING_STEPS_AT_LEAST, PLANNING_STEPS - reading))
-        self.request = request
-        self.types = {t.name: t for t in sorted(request.types, key=_cost)}
-        nodes = sorted(request.nodes, key=lambda n: n.name)
-        self.workers = [n for n in nodes if not n.is_head]
-        self.space = space = Space.of(shapes, [t.resources for t in request.types], [n.total for n in nodes])
-        self.profiles = {t.name: space.profile(t.resources, t.labels, COMING) for t in self.types.values()}
-        live = Counter(n.node_type for n in self.workers if not n.draining and not n.pending)
-        self._below_minimum = {name: least(t) - live[name] for name, t in self.types.items()}
-        self.nodes = [(n, *self._profiles(n)) for n in nodes if not n.draining]
-        # Whether there is time to compare several manners.
-        self.is_small = (len(shapes) + len(self.groups)) * (20 + len(nodes)) <= COMPARED
-        leaving = [self._profiles(n)[0] for n in nodes if n.draining]
-        here = [whole for _, whole, _ in self.nodes]
-        self._every_place = Places(space, [*self.profiles.values(), *here, *leaving], Work(JUDGING_STEPS))
-        limits = self.limits()
-        launchable = [p for name, p in self.profiles.items() if limits.could(name)]
-        self.options = Places(space, [*launchable, *here], self.work, counting=self.is_small).options
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything that waits has been examined."""
-        return not (self.work.cut_short or self.space.unexamined)
-
-    def possible(self, shape: Shape) -> bool:
-        """Whether anything could hold it, were it empty; true as well where nobody had time to look."""
-        examined = self.space.unexamined.isdisjoint([name for name, _ in shape.resources])
-        return not examined or self._every_place.possible(shape)
-
-    def limits(self) -> Limits:
-        """All bounds, nothing launched yet."""
-        present = Counter(n.node_type for n in self.workers)
-        return Limits(self.types.values(), self.request.max_workers, present, self.request.blocked)
-
-    def _profiles(self, node: Existing) -> tuple[Profile, Profile]:
-        """All of the node, and what is free of it."""
-        stage = RUNNING
-        if node.pending:
-            missing = self._below_minimum.get(node.node_type, 0)
-            stage = MINIMUM if missing > 0 else COMING
-            self._below_minimum[node.node_type] = missing - 1
-        whole = self.space.profile(node.total, node.labels, stage, not node.is_head)
-        return whole, self.space.used(whole, node.total, node.free)
 
 
 class Planner:
@@ -122,15 +35,28 @@ class Planner:
         self._conserve = world.request.conserve_gpus
         self.reasons: dict[str, Counter[str]] = {name: Counter() for name in world.types}
         self.needed: set[str] = set()
+        # What waits for the upscaling speed alone: how much of which shape, for which types.
+        self.slowed: Counter[Shape] = Counter()
+        self.slowed_types: dict[Shape, set[str]] = {}
+
+    @property
+    def limits(self) -> Limits:
+        """What the bounds leave."""
+        return self._limits
 
     def launch_minimum(self) -> None:
-        """Types in the order of their names, as far as the cluster's maximum goes."""
+        """The types that are preferred first, as far as the cluster's maximum goes.
+
+        What is terminating has no place in it: it counts from here on.
+        """
         live = Counter(n.node_type for n in self._world.workers if not n.draining)
-        for name, node_type in sorted(self._world.types.items()):
-            count = min(least(node_type) - live[name], self._limits.room(name))
+        for node_type in sorted(self._world.types.values(), key=lambda t: (-t.priority, t.position, t.name)):
+            count = min(least(node_type) - live[node_type.name], self._limits.room(node_type.name))
             if count > 0:
-                self._launch(name, count, MIN_WORKERS)
-                self._pool.plan(self._world.profiles[name]._replace(stage=MINIMUM), count)
+                self._launch(node_type.name, count, MIN_WORKERS)
+                self._pool.plan(self._world.profiles[node_type.name]._replace(stage=MINIMUM), count)
+        for name, count in self._world.request.terminating.items():
+            self._limits.take(name, count)
 
     def place_requested(self) -> Counter[Shape]:
         """request_resources(): on all that nodes have, in use or not; then nodes that exist join the pool."""
@@ -247,7 +173,8 @@ class Planner:
             picks += place(wants, pool.candidates(stages, wants.floor, wants.work, turn), score, limit)
         if launch:
             types = [Candidate(p, self._limits.room(name), name) for name, p in self._world.profiles.items()]
-            picks += place(wants, types[::turn], score, limit, cap=self._limits.workers)
+            types = sorted(types[::turn], key=lambda c: c.profile.rank) if turn < 0 else types
+            picks += place(wants, types, score, limit, cap=max(0, self._limits.workers))
         return picks
 
     def _commit(
@@ -277,25 +204,12 @@ class Planner:
                 # They will be launched as soon as speed allows: nobody else takes their place.
                 self._limits.take(name, pick.nodes - count)
                 for rank, taken in pick.taken:
-                    held[wants.wants[rank].shape] += taken * (pick.nodes - count)
+                    shape = wants.wants[rank].shape
+                    held[shape] += taken * (pick.nodes - count)
+                    self.slowed_types.setdefault(shape, set()).add(name)
+        self.slowed += held
         return held
 
     def _launch(self, name: str, count: int, reason: str) -> None:
         self.reasons[name][reason] += count
         self._limits.take(name, count)
-
-
-def _added_up(demands: Iterable[Demand]) -> tuple[Demand, ...]:
-    """One demand per shape, sorted."""
-    return tuple([Demand(shape, count) for shape, count in gangs.added_up(demands)])
-
-
-def least(node_type: NodeType) -> int:
-    """So many workers of a type there should always be."""
-    return min(node_type.min_workers, node_type.max_workers)
-
-
-def _cost(node_type: NodeType) -> tuple[int, int, int, int, str]:
-    """Cheap first: GPUs cost most, then CPUs, then memory, then all else."""
-    r = node_type.resources
-    return r.get("GPU", 0), r.get("CPU", 0), r.get("memory", 0), sum(r.values()), node_type.name

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
 
-from autoscaler.model import Demand, Gang, NodeType
+from autoscaler.model import Demand, Gang, NodeType, Shape
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Request:
 
     ``upscaling_speed``: workers of a type that are on their way for tasks and actors number at most
     max(5, speed * running ones). ``requested`` is the size of the whole cluster, whatever runs on it now.
-    ``blocked`` types cannot be launched at the moment, not even for their minimum.
+    ``blocked`` types cannot be launched at the moment, not even for their minimum. ``terminating``: type -> workers
+    whose machines are still paid for; they count against the bounds wherever demand would launch another.
     """
 
     types: tuple[NodeType, ...]
@@ -44,6 +47,26 @@ class Request:
     requested: tuple[Demand, ...] = ()
     blocked: frozenset[str] = frozenset()
     conserve_gpus: bool = True
+    terminating: Mapping[str, int] = field(default_factory=dict)
+
+
+class Obstacle(Enum):
+    """What keeps work waiting that is not infeasible."""
+
+    UNDECLARED = "no type declares a label or resource"
+    BLOCKED = "a type cannot be launched for the time being"
+    TYPE_MAXIMUM = "maxWorkers of a type"
+    CLUSTER_MAXIMUM = "maxWorkers of the cluster"
+    SPEED = "upscalingSpeed"
+    BUSY = "only nodes that are in use could hold it"
+    UNEXAMINED = "there was too much for one decision"
+
+
+class Cause(NamedTuple):
+    """An obstacle, and the types or the labels and resources that it is about."""
+
+    obstacle: Obstacle
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +74,8 @@ class Decision:
     """What to launch, per type and reason, and what becomes of the demand.
 
     ``needed``: existing workers on which something is to be placed. ``infeasible``: no node and no type, were it
-    empty and free to launch, could ever hold it. ``unplaced``: feasible, but limits or blocked types hold it back.
+    empty and free to launch, could ever hold it. ``unplaced``: it waits, for the ``causes`` of its shape, or of the
+    gang; only the first ones are looked into.
     ``complete``: false when there was too much for one decision; what was not examined is among the unplaced.
     """
 
@@ -60,7 +84,9 @@ class Decision:
     needed: frozenset[str]
     infeasible: tuple[Demand, ...] = ()
     infeasible_gangs: tuple[Gang, ...] = ()
+    infeasible_requested: tuple[Demand, ...] = ()
     unplaced: tuple[Demand, ...] = ()
     unplaced_gangs: tuple[Gang, ...] = ()
     unplaced_requested: tuple[Demand, ...] = ()
+    causes: Mapping[Shape | Gang, tuple[Cause, ...]] = field(default_factory=dict)
     complete: bool = True

@@ -16,8 +16,10 @@ from typing import NamedTuple
 
 from autoscaler.model import Demand, Gang, Shape, Strategy, in_order
 
+from .causes import Judgement
 from .gangs import Group
-from .packing_pass import MIN_WORKERS, Manner, Planner, World, least
+from .packing_input import Manner, World, least
+from .packing_pass import MIN_WORKERS, Planner
 from .request import Decision, Existing, Request
 
 __all__ = ["Decision", "Existing", "Request", "removable", "schedule"]
@@ -34,14 +36,17 @@ class _Result(NamedTuple):
         """How much found no place."""
         return sum([count for _, count in self.gangs]), sum(self.requested.values()), sum(self.demands.values())
 
-    def launched(self, world: World) -> tuple[int, int, int, int]:
-        """Number of nodes launched, and their GPUs, CPUs and memory."""
+    def launched(self, world: World) -> tuple[int, ...]:
+        """Number of nodes launched, those of the least priority first, and their GPUs, CPUs and memory."""
         counts = {name: sum(reasons.values()) for name, reasons in self.planner.reasons.items()}
         totals = (
             sum(world.types[name].resources.get(resource, 0) * n for name, n in counts.items())
             for resource in ("GPU", "CPU", "memory")
         )
-        return sum(counts.values()), *totals  # type: ignore[return-value]
+        nodes = Counter(dict.fromkeys(world.priorities, 0))
+        for name, count in counts.items():
+            nodes[world.types[name].priority] += count
+        return (*(nodes[priority] for priority in world.priorities), *totals)
 
 
 def schedule(request: Request) -> Decision:
@@ -109,17 +114,21 @@ def _others(world: World, first: _Result) -> Iterator[Manner]:
 
 def _decision(world: World, result: _Result, complete: bool) -> Decision:
     reasons = {name: dict(counts) for name, counts in sorted(result.planner.reasons.items()) if counts}
-    impossible = {shape for shape in result.demands if not world.possible(shape)}
-    hopeless = [not all(map(world.possible, group.wholes)) for group, _ in result.gangs]
+    found = Judgement(world, result.planner)
+    infeasible = found.infeasible([*result.demands, *result.requested])
+    hopeless = [found.is_hopeless(group) for group, _ in result.gangs]
+    waiting = list(compress(result.gangs, map(not_, hopeless)))
     return Decision(
         launches={name: sum(counts.values()) for name, counts in reasons.items()},
         reasons=reasons,
         needed=frozenset(result.planner.needed),
-        infeasible=_demands({s: n for s, n in result.demands.items() if s in impossible}),
+        infeasible=_demands({s: n for s, n in result.demands.items() if s in infeasible}),
         infeasible_gangs=_gangs(compress(result.gangs, hopeless)),
-        unplaced=_demands({s: n for s, n in result.demands.items() if s not in impossible}),
-        unplaced_gangs=_gangs(compress(result.gangs, map(not_, hopeless))),
-        unplaced_requested=_demands(result.requested),
+        infeasible_requested=_demands({s: n for s, n in result.requested.items() if s in infeasible}),
+        unplaced=_demands({s: n for s, n in result.demands.items() if s not in infeasible}),
+        unplaced_gangs=_gangs(waiting),
+        unplaced_requested=_demands({s: n for s, n in result.requested.items() if s not in infeasible}),
+        causes=found.causes(result.demands, result.requested, waiting, complete),
         complete=complete,
     )
 

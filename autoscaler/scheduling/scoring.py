@@ -14,7 +14,8 @@ from .packing import Profile, Score
 
 @dataclass(frozen=True)
 class Utilisation:
-    """Best used first: label match, no GPU left to work that needs none, resources in use, least use, mean use.
+    """Best used first: label match, no GPU left to work that needs none, the type's priority, resources in use, least
+    use, mean use.
 
     ``gpu`` is the GPU's place in vectors, None when no demand names it. A resource's use is its amount times the
     cube of the used share, so that big nodes win when they fill up and small ones when they would not. A resource
@@ -46,6 +47,7 @@ class Utilisation:
         return (
             -float(labelled),
             float(wasted),
+            float(profile.rank),
             -float(matching),
             -least if counted else 0.0,
             -total_use / counted if counted else 0.0,
@@ -54,7 +56,10 @@ class Utilisation:
 
 @dataclass(frozen=True)
 class Volume:
-    """Most demand per node first, measured in shares of all that waits: for when nodes are what is scarce."""
+    """Most demand per node first, measured in shares of all that waits: for when nodes are what is scarce.
+
+    Priority still goes before that: users who rank their types mean it wherever work fits.
+    """
 
     gpu: int | None
     conserve_gpus: bool
@@ -74,7 +79,8 @@ class Volume:
         labelled, named = _kinds_of(wants, profile, taken)
         wasted = self.conserve_gpus and profile.gpu and self.gpu not in named
         volume = sum((profile.free[d] - free[d]) * self.weights[d] for d in sorted(named))
-        return (-float(labelled), float(wasted), -volume, -float(sum(count for _, count in taken)))
+        count = sum(count for _, count in taken)
+        return (-float(labelled), float(wasted), float(profile.rank), -volume, -float(count))
 
 
 def _kinds_of(wants: Wants, profile: Profile, taken: Taken) -> tuple[bool, set[int]]:

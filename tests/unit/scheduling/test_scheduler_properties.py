@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoscaler.model import QUANTUM, Demand, Gang, LabelConstraint, NodeType, Operator, Selector, Shape, Strategy
-from autoscaler.scheduling import packing_pass as planner
+from autoscaler.scheduling import packing_input as planner
 from autoscaler.scheduling.demand_index import Choice, Want, Wants
 from autoscaler.scheduling.packing import Candidate, Profile, place
 from autoscaler.scheduling.scheduler import Decision, Existing, Request, removable, schedule
@@ -239,7 +239,7 @@ def test_no_node_is_overfilled(
     wants = Wants({"A": 0, "B": 1}, [Want(shape, Choice(), count) for shape, count in named])
     asked = list(wants.counts)
     pool = [
-        Candidate(Profile(0, True, False, 0, (30, 30), (a, b), ()), count, str(i))
+        Candidate(Profile(0, True, False, 0, 0, (30, 30), (a, b), ()), count, str(i))
         for i, (a, b, count) in enumerate(nodes)
     ]
     picks = place(wants, pool, Utilisation(None, True), limit, cap)
@@ -290,4 +290,5 @@ def comparable(decision: Decision) -> Decision:
         decision,
         unplaced_gangs=sort(decision.unplaced_gangs),
         infeasible_gangs=sort(decision.infeasible_gangs),
+        causes={sort((what,))[0] if isinstance(what, Gang) else what: why for what, why in decision.causes.items()},
     )

@@ -1,0 +1,126 @@
+"""A request as the packer sees it: demand added up, nodes and types as vectors, bounds, and what may be spent on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from autoscaler.model import Demand, NodeType, Shape
+
+from . import gangs
+from .budget import Work
+from .capacity import Space
+from .feasibility import Places
+from .limits import Limits
+from .packing import Profile
+from .request import Existing, Request
+
+# The order in which nodes are filled. Those on their way come after those that run, and of them first those that the
+# minimum asks for: so the next round finds last round's launches in the order in which it chose them.
+RUNNING, MINIMUM, COMING = 0, 1, 2
+# Shapes and gangs, times nodes (and some), up to which several manners are compared; bigger problems are packed once.
+COMPARED = 1_000
+# What one decision may cost: to read the request, to plan (some of it in any case), and to tell the impossible from
+# what has to wait.
+PLANNING_STEPS = 1_000_000
+PLANNING_STEPS_AT_LEAST = 200_000
+STEPS_PER_NODE = 40
+STEPS_PER_BUNDLE = 30
+JUDGING_STEPS = 60_000
+
+
+@dataclass(frozen=True)
+class Manner:
+    """What may be done in more than one way.
+
+    ``joint``: nodes that run and nodes on their way are filled together, the best used first. ``spread``: SPREAD
+    uses a node per bundle. ``ordered``: a fallback selector is used only when those before it cannot be satisfied.
+    ``scarce``: what few kinds of nodes can hold goes first.
+    ``roomy``: of nodes that are used equally well, the bigger one is taken, and big gangs come after small ones.
+    """
+
+    joint: bool = False
+    spread: bool = True
+    ordered: bool = True
+    roomy: bool = False
+    scarce: bool = False
+
+
+class World:
+    """The request as vectors. Read only: any number of plans start from it."""
+
+    def __init__(self, request: Request) -> None:
+        self.demands, self.requested = _added_up(request.demands), _added_up(request.requested)
+        self.groups = gangs.grouped(request.gangs)
+        shapes = {demand.shape for demand in (*self.demands, *self.requested)}
+        shapes.update(shape for group in self.groups for way in group.ways for shape in way)
+        bundles = sum([len(group.shapes) + sum(map(len, group.fallbacks)) for group in self.groups])
+        reading = STEPS_PER_NODE * len(request.nodes) + STEPS_PER_BUNDLE * bundles
+        self.work = Work(max(PLANNING_STEPS_AT_LEAST, PLANNING_STEPS - reading))
+        self.request = request
+        self.types = {t.name: t for t in sorted(request.types, key=_cost)}
+        self.priorities = sorted({t.priority for t in request.types})
+        nodes = sorted(request.nodes, key=lambda n: n.name)
+        self.workers = [n for n in nodes if not n.is_head]
+        self.space = space = Space.of(shapes, [t.resources for t in request.types], [n.total for n in nodes])
+        self.profiles = {t.name: self._profile_of(t) for t in self.types.values()}
+        live = Counter(n.node_type for n in self.workers if not n.draining and not n.pending)
+        self._below_minimum = {name: least(t) - live[name] for name, t in self.types.items()}
+        self.nodes = [(n, *self._profiles(n)) for n in nodes if not n.draining]
+        # Whether there is time to compare several manners.
+        self.is_small = (len(shapes) + len(self.groups)) * (20 + len(nodes)) <= COMPARED
+        leaving = [self._profiles(n)[0] for n in nodes if n.draining]
+        here = [whole for _, whole, _ in self.nodes]
+        self.judging = Work(JUDGING_STEPS)
+        self._every_place = Places(space, [*self.profiles.values(), *here, *leaving], self.judging)
+        limits = self.limits()
+        launchable = [p for name, p in self.profiles.items() if limits.could(name)]
+        self.options = Places(space, [*launchable, *here], self.work, counting=self.is_small).options
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that waits has been examined."""
+        return not (self.work.cut_short or self.space.unexamined)
+
+    def possible(self, shape: Shape) -> bool:
+        """Whether anything could hold it, were it empty; true as well where nobody had time to look."""
+        examined = self.space.unexamined.isdisjoint([name for name, _ in shape.resources])
+        return not examined or self._every_place.possible(shape)
+
+    def limits(self) -> Limits:
+        """All bounds, nothing launched yet."""
+        present = Counter(n.node_type for n in self.workers)
+        return Limits(self.types.values(), self.request.max_workers, present, self.request.blocked)
+
+    def _profile_of(self, node_type: NodeType) -> Profile:
+        t = node_type
+        return self.space.profile(t.resources, t.labels, COMING, unknown=t.unknown, rank=-t.priority)
+
+    def _profiles(self, node: Existing) -> tuple[Profile, Profile]:
+        """All of the node, and what is free of it."""
+        stage, rank = RUNNING, 0
+        if node.pending:
+            missing = self._below_minimum.get(node.node_type, 0)
+            stage = MINIMUM if missing > 0 else COMING
+            self._below_minimum[node.node_type] = missing - 1
+            rank = -self.types[node.node_type].priority if node.node_type in self.types else 0
+        whole = self.space.profile(node.total, node.labels, stage, is_worker=not node.is_head, rank=rank)
+        return whole, self.space.used(whole, node.total, node.free)
+
+
+def _added_up(demands: Iterable[Demand]) -> tuple[Demand, ...]:
+    """One demand per shape, sorted."""
+    return tuple([Demand(shape, count) for shape, count in gangs.added_up(demands)])
+
+
+def least(node_type: NodeType) -> int:
+    """So many workers of a type there should always be."""
+    return min(node_type.min_workers, node_type.max_workers)
+
+
+def _cost(node_type: NodeType) -> tuple[bool, int, int, int, int, int, int, str]:
+    """Preferred first, then cheap: GPUs cost most, then CPUs, then memory, then all else. Alike: as they are listed."""
+    r = node_type.resources
+    gpu, cpu, memory = r.get("GPU", 0), r.get("CPU", 0), r.get("memory", 0)
+    return gpu > 0, -node_type.priority, gpu, cpu, memory, sum(r.values()), node_type.position, node_type.name
