@@ -222,27 +222,42 @@ def _gangs(messages: Iterable[Any], shapes: _Shapes) -> tuple[Gang, ...]:
     gangs: list[Gang] = []
     left = MAX_ALL_BUNDLES
     for message in islice(messages, MAX_GANGS):
-        requests = _gang_requests(message)
-        left -= len(requests)
+        ways = _ways(message)
+        left -= sum(map(len, ways))
         if left < 0:
             break
-        if requests and len(requests) <= MAX_BUNDLES and (gang := _gang(message, requests, shapes)):
+        if gang := _gang(message, ways, shapes):
             gangs.append(gang)
-    return tuple(sorted(gangs, key=lambda g: (g.name, g.strategy.value, [in_order(d.shape) for d in g.bundles])))
+    return tuple(sorted(gangs, key=_gang_order))
 
 
-def _gang_requests(message: Any) -> Any:
-    """``bundle_selectors[0]`` has the labels; heads before Ray 2.50 or so send ``requests`` only."""
-    return message.bundle_selectors[0].resource_requests if message.bundle_selectors else message.requests
+def _gang_order(gang: Gang) -> tuple[object, ...]:
+    ways = [[in_order(demand.shape) for demand in bundles] for bundles in (gang.bundles, *gang.fallbacks)]
+    return gang.name, gang.strategy.value, ways
 
 
-def _gang(message: Any, requests: Any, shapes: _Shapes) -> Gang | None:
-    """None if any bundle makes no sense: a gang is placed whole or not at all."""
-    known = [shape for request in requests if (shape := shapes.of(request)) is not None]
-    if len(known) < len(requests):
+def _ways(message: Any) -> list[Any]:
+    """The bundles, then those of the fallbacks. Heads before Ray 2.50 or so send ``requests`` only, without labels."""
+    given = [selector.resource_requests for selector in islice(message.bundle_selectors, MAX_SELECTORS)]
+    return given or [message.requests]
+
+
+def _gang(message: Any, ways: list[Any], shapes: _Shapes) -> Gang | None:
+    """None if there is no way that makes sense."""
+    known = [bundles for requests in ways if (bundles := _bundles(requests, shapes))]
+    if not known:
         return None
     details = _GANG_DETAILS.match(_text(message.details) or "")
-    return Gang(_grouped(Counter(known)), _strategy(requests[0], details), details["id"] if details else "")
+    strategy = _strategy(next(filter(None, ways))[0], details)
+    return Gang(known[0], strategy, details["id"] if details else "", tuple(known[1:]))
+
+
+def _bundles(requests: Any, shapes: _Shapes) -> tuple[Demand, ...]:
+    """Empty if any bundle makes no sense: a gang is placed whole or not at all."""
+    if len(requests) > MAX_BUNDLES:
+        return ()
+    known = [shape for request in requests if (shape := shapes.of(request)) is not None]
+    return _grouped(Counter(known)) if len(known) == len(requests) else ()
 
 
 def _strategy(bundle: Any, details: re.Match[str] | None) -> Strategy:

@@ -70,6 +70,11 @@ def fill_gang(message: Any, gang: Gang) -> None:
             fill_request(request, shape)
             _fill_strategy(request, gang)
         del message.requests[-1].label_selectors[:]
+    for fallback in gang.fallbacks:
+        bundles = message.bundle_selectors.add().resource_requests
+        for shape in _each(fallback):
+            fill_request(request := bundles.add(), shape)
+            _fill_strategy(request, gang)
 
 
 def _fill_strategy(request: Any, gang: Gang) -> None:

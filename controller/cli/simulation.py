@@ -19,9 +19,9 @@ from controller.objects.pod import build_pod
 from controller.objects.service import build_service
 from controller.objects.views import PodView, ServiceView
 from controller.planning.actions import CreatePod, DeletePod, RetirePod, TellHead
+from controller.planning.node_types import declared_labels, declared_resources
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import make_plan
-from controller.planning.scale_up import declared_labels, declared_resources
 from controller.raycluster.model import ClusterSpec, PodType, RayCluster
 
 from .scenario import Scenario
@@ -124,7 +124,8 @@ class Simulation:
 
     def _join(self, pod: PodView) -> None:
         pod_type = next(t for t in self._spec.pod_types if t.name == pod.node_type)
-        total, labels = declared_resources(pod_type), declared_labels(pod_type)
+        total = declared_resources(self._spec, pod_type)
+        labels = declared_labels(self._spec, pod_type)
         self._nodes[pod.name] = Node(pod, next(self._numbers), total, labels, dict(total), idle_since=self._now)
 
     def _end_work(self) -> None:

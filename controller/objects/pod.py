@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from controller.raycluster.model import ClusterSpec, Json, PodType, RayCluster
+from controller.raycluster.node_labels import OVERRIDE
 from controller.raycluster.nulls import without_nulls
 from controller.raycluster.problem import Problem
 from controller.raycluster.ray_resources import ray_resources
@@ -149,6 +150,9 @@ def _env(given: list[Json], spec: ClusterSpec, pod_type: PodType, is_head: bool)
         {"name": "RAY_NODE_TYPE_NAME", "value": pod_type.name},
         {"name": "RAY_OVERRIDE_RESOURCES", "value": json.dumps(ray_resources(pod_type), sort_keys=True)},
     ]
+    if pod_type.labels:
+        # What Ray gives its nodes beside the labels that it finds out itself, and over them.
+        added.append({"name": OVERRIDE, "value": json.dumps(dict(pod_type.labels), sort_keys=True)})
     if is_head:
         # Without it request_resources() never reaches the GCS and `ray status` has nothing to say.
         added.append({"name": "RAY_enable_autoscaler_v2", "value": "1"})

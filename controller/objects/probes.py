@@ -54,7 +54,7 @@ def head_is_up(spec: ClusterSpec) -> str:
 
 def worker_is_up(spec: ClusterSpec, pod_type: PodType) -> str:
     """The look at a worker; empty where there is nothing to look at."""
-    return " && ".join(_raylet_is_up(_start(spec.worker_start, pod_type)))
+    return " && ".join(_raylet_is_up(_start(spec.start_of(pod_type), pod_type)))
 
 
 def missing(spec: ClusterSpec) -> Iterator[tuple[str, str]]:

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from autoscaler.model import QUANTUM, NodeStatus, NodeType, RayNode
+from autoscaler.model import NodeStatus, NodeType, RayNode
 from autoscaler.scheduling.scheduler import Decision, Existing, Request, schedule
 from controller.objects.views import PodView
 from controller.raycluster.model import ClusterSpec, PodType
-from controller.raycluster.ray_resources import ray_resources
 
+from .node_types import as_node_type
 from .observed import RayView
 
 
@@ -137,7 +137,7 @@ def _request(
     known: Mapping[str, RayNode],
     blocked: Collection[str],
 ) -> Request:
-    types = {t.name: _node_type(t, fleet, known) for t in spec.worker_types}
+    types = {t.name: _node_type(spec, t, fleet, known) for t in spec.worker_types}
     state = ray.state if ray else None
     heads = [n for n in state.living if n.is_head] if state else []
     going = {p.uid for p in (*fleet.outdated, *fleet.leaving)}
@@ -159,38 +159,20 @@ def _request(
     )
 
 
-def _node_type(pod_type: PodType, fleet: Fleet, known: Mapping[str, RayNode]) -> NodeType:
+def _node_type(spec: ClusterSpec, pod_type: PodType, fleet: Fleet, known: Mapping[str, RayNode]) -> NodeType:
     """A type as the scheduler sees it. What Ray measures is known better from a running node; the rest is declared.
 
     While pods of a type wait out a crash, the type keeps its minimum but takes no demand: another type may serve.
     """
     mine = [p for p in fleet.fit if p.node_type == pod_type.name]
-    running = next((known[p.name] for p in mine if p.name in known), None)
     held_back = fleet.held_back.get(pod_type.name, 0)
     # Those who are there already count for the minimum, whoever else has crashed.
     least = min(pod_type.min_workers, max(len(mine), pod_type.min_workers - held_back))
-    return NodeType(
-        name=pod_type.name,
-        resources={**declared_resources(pod_type), **_measured(pod_type, running)},
+    return replace(
+        as_node_type(spec, pod_type, [known[p.name] for p in mine if p.name in known]),
         min_workers=least,
         max_workers=max(len(mine), least) if held_back else pod_type.max_workers,
-        labels=declared_labels(pod_type),
     )
-
-
-def declared_resources(pod_type: PodType) -> dict[str, int]:
-    """What a node of the type brings as far as its pod says, in units of 1/10000."""
-    return {name: round(float(amount) * QUANTUM) for name, amount in ray_resources(pod_type).items() if amount}
-
-
-def declared_labels(pod_type: PodType) -> dict[str, str]:
-    """The labels by which Ray finds nodes of the type."""
-    return {"ray.io/node-group": pod_type.name, **pod_type.start.labels}
-
-
-def _measured(pod_type: PodType, running: RayNode | None) -> dict[str, int]:
-    names = {"CPU", "GPU", "memory", "object_store_memory"} - set(pod_type.ray_resources)
-    return {name: amount for name, amount in running.total.items() if name in names} if running else {}
 
 
 def _existing(name: str, node: RayNode) -> Existing:

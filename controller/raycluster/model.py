@@ -73,7 +73,8 @@ DEFAULT_SERVICE_PORTS = (
 class PodType:
     """A kind of Ray node: its pod, its bounds, what Ray is told about it. ``is_head``: the head is meant, no worker.
 
-    ``start``: what its start commands tell Ray.
+    ``start``: what its start commands tell Ray. ``start_commands``: its own; empty where the cluster's count, as where
+    ``idle_timeout_minutes`` is None.
     """
 
     name: str
@@ -84,6 +85,10 @@ class PodType:
     pod_config: Json
     is_head: bool = False
     start: StartOptions = field(default_factory=StartOptions)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    priority: int = 0
+    idle_timeout_minutes: float | None = None
+    start_commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,8 +117,17 @@ class ClusterSpec:
     def _as_worker(self, pod_type: PodType) -> PodType:
         if not pod_type.is_head:
             return pod_type
-        start = start_options(pod_type.setup_commands, self.worker_start, pod_type.pod_config)
-        return replace(pod_type, is_head=False, start=start)
+        worker = replace(pod_type, is_head=False)
+        return replace(worker, start=start_options(worker.setup_commands, self.start_of(worker), worker.pod_config))
+
+    def start_of(self, pod_type: PodType) -> tuple[str, ...]:
+        """The commands that start Ray on nodes of a type."""
+        return self.head_start if pod_type.is_head else pod_type.start_commands or self.worker_start
+
+    def idle_minutes_of(self, pod_type: PodType) -> float:
+        """How long a worker of a type may idle."""
+        own = pod_type.idle_timeout_minutes
+        return self.idle_timeout_minutes if own is None else own
 
     def hash_of(self, pod_type: PodType) -> str:
         """``config_hash`` of one of the types above, computed once."""
@@ -145,9 +159,13 @@ def _gcs_port(head_start: Sequence[str], setup: Sequence[str], pod_config: Json)
 
 
 def config_hash(spec: ClusterSpec, pod_type: PodType) -> str:
-    """Identifies everything that only a new pod can take up. Bounds and rayResources are not part of it."""
-    start = spec.head_start if pod_type.is_head else spec.worker_start
-    parts = [pod_type.pod_config, pod_type.setup_commands, start, spec.gcs_port]
+    """Identifies everything that only a new pod can take up. Bounds and rayResources are not part of it.
+
+    What is absent adds nothing, so that an operator that knows more fields leaves the pods of older ones alone.
+    """
+    parts: list[Any] = [pod_type.pod_config, pod_type.setup_commands, spec.start_of(pod_type), spec.gcs_port]
+    if pod_type.labels:
+        parts.append({"labels": dict(pod_type.labels)})
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -219,7 +237,7 @@ def _pod_type(
     is_head = head_start is not None
     least = raw.get("minWorkers") or 0
     most = _given(raw, "maxWorkers", 0 if is_head else max(cluster_max, least))
-    setup = _setup(raw)
+    setup, own = _setup(raw), tuple(raw.get("startRayCommands") or ())
     return PodType(
         name=raw["name"],
         min_workers=min(least, most),
@@ -228,7 +246,11 @@ def _pod_type(
         setup_commands=setup,
         pod_config=raw["podConfig"],
         is_head=is_head,
-        start=start_options(setup, worker_start if head_start is None else head_start, raw["podConfig"]),
+        start=start_options(setup, (own or worker_start) if head_start is None else head_start, raw["podConfig"]),
+        labels=raw.get("labels") or {},
+        priority=raw.get("priority") or 0,
+        idle_timeout_minutes=_optional_float(raw.get("idleTimeoutMinutes")),
+        start_commands=own,
     )
 
 
@@ -241,6 +263,10 @@ def _given(raw: Json, name: str, default: Any) -> Any:
     """A field's value, or the default where it is absent. Null is absent."""
     value = raw.get(name)
     return default if value is None else value
+
+
+def _optional_float(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def merge_service_ports(wanted: Sequence[Json]) -> tuple[ServicePort, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from .depth import MAX_DEPTH, too_deep
+from .label_syntax import label_problems
 from .model import DEFAULT_MAX_WORKERS, DEFAULT_SERVICE_PORTS, Json, merge_service_ports, parse_spec
 from .problem import Problem
 from .quantities import QuantityError, parse_quantity
@@ -90,6 +91,8 @@ def _names(names: list[str], head: object) -> Iterator[Problem]:
 
 
 def _pod_type(path: str, raw: Json) -> Iterator[Problem]:
+    for field, message in label_problems(raw):
+        yield Problem(f"{path}.{field}", message)
     overrides = raw.get("rayResources") or {}
     yield from _pod_config(f"{path}.podConfig", raw["podConfig"], overrides)
     for resource, value in overrides.items():

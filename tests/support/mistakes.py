@@ -150,6 +150,37 @@ MISTAKES = {
         f"{WORKER}.rayResources.bundle_group_a",
         "keeps for itself",
     ),
+    "label key that is none": Mistake(
+        _worker("labels", value={"a b": "c"}), f"{WORKER}.labels.a b", "cannot be the name of a label", api_server=False
+    ),
+    "label key with a prefix that is none": Mistake(
+        _worker("labels", value={"_x/a": "c"}), f"{WORKER}.labels._x/a", "is not a domain, '_x'", api_server=False
+    ),
+    "label that is Ray's own": Mistake(
+        _worker("labels", value={"ray.io/node-id": "c"}),
+        f"{WORKER}.labels.ray.io/node-id",
+        "choose another key",
+        api_server=False,
+    ),
+    "label that is the type's name": Mistake(
+        _worker("labels", value={"ray.io/node-group": "c"}),
+        f"{WORKER}.labels.ray.io/node-group",
+        "is the name of the pod type",
+        api_server=False,
+    ),
+    "label value that is none": Mistake(
+        _worker("labels", value={"a": "-c"}), f"{WORKER}.labels.a", "cannot be a label's value"
+    ),
+    "label as a number": Mistake(_worker("labels", value={"a": 1}), f"{WORKER}.labels.a", 'put it in quotes: "1"'),
+    "priority as a text": Mistake(
+        _worker("priority", value="high"), f"{WORKER}.priority", "not a whole number", operator=False
+    ),
+    "negative idle time of a type": Mistake(
+        _worker("idleTimeoutMinutes", value=-1), f"{WORKER}.idleTimeoutMinutes", "less than 0", operator=False
+    ),
+    "start commands of a type as a text": Mistake(
+        _worker("startRayCommands", value="ray start"), f"{WORKER}.startRayCommands", "not a list", operator=False
+    ),
     "no podConfig": Mistake(_worker("podConfig", value=ABSENT), f"{WORKER}.podConfig", "is missing"),
     "podConfig without a kind": Mistake(
         _worker("podConfig", "kind", value=ABSENT), f"{POD}.kind", "is missing", operator=False

@@ -1,0 +1,47 @@
+"""What is wrong with the labels of a pod type: Ray takes the syntax of Kubernetes, and keeps some keys for itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from .model import Json
+from .node_labels import GROUP_LABEL, OVERRIDE
+
+_WORD = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*")
+MAX_PREFIX = 253
+# Labels that tell a node, or its type: whoever changed them could not be found any more.
+_RESERVED = {
+    "ray.io/node-id": "is what Ray itself tells nodes apart by; choose another key",
+    GROUP_LABEL: "is the name of the pod type; choose another key",
+}
+_SYNTAX = "use at most 63 letters, digits and, not at either end, '-', '_' and '.'"
+
+
+def label_problems(raw: Json) -> Iterator[tuple[str, str]]:
+    """Everything wrong with a pod type's ``labels``: the field below the type, and what is wrong with it."""
+    labels = raw.get("labels") or {}
+    for key, value in labels.items():
+        wrong = _wrong_key(key) or _wrong_value(value)
+        if wrong:
+            yield f"labels.{key}", wrong
+    containers = (raw["podConfig"].get("spec") or {}).get("containers") or ()
+    variables = [v.get("name") for c in containers[:1] for v in filter(None, c.get("env") or ())]
+    if labels and OVERRIDE in variables:
+        yield "labels", f"are given twice; remove the variable {OVERRIDE} from the podConfig"
+
+
+def _wrong_key(key: str) -> str:
+    prefix, given, name = key.rpartition("/")
+    if key in _RESERVED:
+        return _RESERVED[key]
+    if given and (len(prefix) > MAX_PREFIX or not _PREFIX.fullmatch(prefix)):
+        return f"has a prefix that is not a domain, {prefix!r}; write for example example.com/{name}"
+    return "" if _WORD.fullmatch(name) else f"{name!r} cannot be the name of a label; {_SYNTAX}"
+
+
+def _wrong_value(value: object) -> str:
+    if not isinstance(value, str):
+        return f'{value!r} is not a string; put it in quotes: "{value}"'
+    return "" if not value or _WORD.fullmatch(value) else f"{value!r} cannot be a label's value; {_SYNTAX}"

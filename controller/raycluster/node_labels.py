@@ -1,0 +1,165 @@
+"""The labels that nodes of a pod type will have in Ray, as far as they are known before there is a node.
+
+Ray gives a node, each over the one before: labels of what it finds out itself (from variables of the environment, and
+about the accelerator), those of ``ray start --labels``, and those of RAY_OVERRIDE_LABELS. Source:
+ray/_private/resource_and_label_spec.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoscaler.model import ANY_LABEL
+
+from .accelerators import gpu_name, tpu_slice
+from .model import ClusterSpec, Json, PodType
+from .ray_resources import ray_resources
+from .ray_start import expanded, start_flags
+
+OVERRIDE = "RAY_OVERRIDE_LABELS"
+GROUP_LABEL = "ray.io/node-group"
+ACCELERATOR_LABEL = "ray.io/accelerator-type"
+# Which variable of the environment becomes which label.
+_VARIABLES = {
+    "RAY_NODE_TYPE_NAME": GROUP_LABEL,
+    "RAY_NODE_MARKET_TYPE": "ray.io/market-type",
+    "RAY_NODE_ZONE": "ray.io/availability-zone",
+    "RAY_NODE_REGION": "ray.io/availability-region",
+}
+_TPU_LABELS = ("ray.io/tpu-slice-name", "ray.io/tpu-worker-id", "ray.io/tpu-topology", "ray.io/tpu-pod-type")
+ACCELERATOR_RESOURCE = "accelerator_type:"
+# Accelerators of which Ray finds out the kind by itself.
+_ACCELERATORS = ("GPU", "TPU", "HPU", "NPU", "neuron_cores", "RBLN", "FURIOSA", "TTNPU")
+
+
+@dataclass(frozen=True)
+class NodeLabels:
+    """``known``: key -> value. ``unknown``: keys that nodes may have with any value; ANY_LABEL stands for every other.
+
+    ``resources``: those that come with the accelerator, in Ray's own units; ``unknown_resources``: how the names begin
+    of those that may come with it.
+    """
+
+    known: Mapping[str, str] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
+    resources: Mapping[str, int] = field(default_factory=dict)
+    unknown_resources: tuple[str, ...] = ()
+
+
+def node_labels(spec: ClusterSpec, pod_type: PodType) -> NodeLabels:
+    """What is known of the labels, and of the resources named after an accelerator, of a type's nodes."""
+    container = pod_type.pod_config["spec"]["containers"][0]
+    variables = _environment(container, pod_type)
+    commands = (*pod_type.setup_commands, *spec.start_of(pod_type))
+    layers = [
+        _from_environment(container, variables, commands),
+        *_accelerator(pod_type),
+        _from_start(spec.start_of(pod_type), variables),
+        _overriding(container, variables, pod_type),
+    ]
+    known: dict[str, str] = {}
+    unknown: set[str] = set()
+    for layer in layers:
+        known = {**{key: value for key, value in known.items() if key not in layer.unknown}, **layer.known}
+        unknown = (unknown | layer.unknown) - layer.known.keys()
+    resources = {name: count for layer in layers for name, count in layer.resources.items()}
+    vague = tuple(name for layer in layers for name in layer.unknown_resources)
+    return NodeLabels(known, frozenset(unknown), resources, vague)
+
+
+def _environment(container: Json, pod_type: PodType) -> dict[str, str]:
+    """The container's variables whose values stand in the pod itself, and the operator's."""
+    given = {"RAY_NODE_TYPE_NAME": pod_type.name}
+    for variable in filter(None, container.get("env") or ()):
+        value = variable.get("value")
+        literal = "valueFrom" not in variable and "$(" not in str(value)
+        given.pop(variable["name"], None)
+        if literal:
+            given[variable["name"]] = str(value or "")
+    return given
+
+
+def _from_environment(container: Json, variables: Mapping[str, str], commands: Iterable[str]) -> NodeLabels:
+    known, unknown = {}, set()
+    named = {variable["name"] for variable in filter(None, container.get("env") or ())} | {"RAY_NODE_TYPE_NAME"}
+    text = "\n".join(commands)
+    for name, key in _VARIABLES.items():
+        # A ConfigMap of variables may hold it, a command may export it.
+        elsewhere = name not in named and bool(container.get("envFrom"))
+        if elsewhere or re.search(rf"\b{name}=", text) or (name in named and name not in variables):
+            unknown.add(key)
+        elif variables.get(name):
+            known[key] = variables[name]
+    return NodeLabels(known, frozenset(unknown))
+
+
+def _accelerator(pod_type: PodType) -> Iterable[NodeLabels]:
+    """What Ray finds out about the accelerator; nothing where the pod has none."""
+    resources = ray_resources(pod_type)
+    held = [name for name in _ACCELERATORS if resources.get(name)]
+    if not held:
+        return ()
+    kind = gpu_name(pod_type.pod_config["spec"]) if held[0] == "GPU" else ""
+    if held[0] == "TPU":
+        return (_tpu(pod_type, int(resources["TPU"])),)
+    declared = pod_type.labels.get(ACCELERATOR_LABEL, "") if held[0] == "GPU" else ""
+    name = kind or declared
+    if not name:
+        return (NodeLabels({}, frozenset({ACCELERATOR_LABEL}), {}, (ACCELERATOR_RESOURCE,)),)
+    return (NodeLabels({ACCELERATOR_LABEL: name}, frozenset(), {f"{ACCELERATOR_RESOURCE}{name}": 1}),)
+
+
+def _tpu(pod_type: PodType, chips: int) -> NodeLabels:
+    found = tpu_slice(pod_type.pod_config["spec"])
+    if found is None:
+        return NodeLabels({}, frozenset({ACCELERATOR_LABEL, *_TPU_LABELS}), {}, (ACCELERATOR_RESOURCE, "TPU-"))
+    known = {
+        ACCELERATOR_LABEL: found.kind,
+        "ray.io/tpu-topology": found.topology,
+        "ray.io/tpu-pod-type": found.pod_type,
+    }
+    resources = {f"{ACCELERATOR_RESOURCE}{found.kind}": 1}
+    if found.chips > chips:
+        # One of several hosts: which of them a node is, and so who has the head's resource, is not known before.
+        return NodeLabels(known, frozenset(_TPU_LABELS[:2]), resources, ("TPU-",))
+    known["ray.io/tpu-worker-id"] = "0"
+    return NodeLabels(known, frozenset(_TPU_LABELS[:1]), resources | {f"TPU-{found.pod_type}-head": 1})
+
+
+def _from_start(commands: Iterable[str], variables: Mapping[str, str]) -> NodeLabels:
+    """The literal ``--labels`` of the start commands."""
+    flags = start_flags(tuple(commands))
+    if flags is None or "labels-file" in flags:
+        return NodeLabels({}, frozenset({ANY_LABEL}))
+    known, unknown = {}, set()
+    for pair in filter(None, flags.get("labels", "").strip('"').split(",")):
+        key, given, value = pair.partition("=")
+        name, text = expanded(key.strip(), variables), expanded(value.strip(), variables)
+        if name is None or not given:
+            unknown.add(ANY_LABEL)
+        elif text is None:
+            unknown.add(name)
+        else:
+            known[name] = text
+    return NodeLabels(known, frozenset(unknown))
+
+
+def _overriding(container: Json, variables: Mapping[str, str], pod_type: PodType) -> NodeLabels:
+    """RAY_OVERRIDE_LABELS: the type's labels, or what the podConfig itself says."""
+    named = any(v["name"] == OVERRIDE for v in filter(None, container.get("env") or ()))
+    if not named:
+        return NodeLabels(dict(pod_type.labels))
+    labels = _parsed(variables.get(OVERRIDE))
+    return NodeLabels({}, frozenset({ANY_LABEL})) if labels is None else NodeLabels(labels)
+
+
+def _parsed(text: str | None) -> dict[str, str] | None:
+    try:
+        labels: Any = json.loads(text or "")
+    except ValueError:
+        return None
+    return {str(k): str(v) for k, v in labels.items()} if isinstance(labels, dict) else None
