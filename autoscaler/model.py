@@ -43,6 +43,12 @@ class LabelConstraint:
         """Canonical: the order in which Ray sends values says nothing."""
         return cls(key, operator.value, tuple(sorted(set(values))))
 
+    @property
+    def text(self) -> str:
+        """As Ray's label_selector writes it: ``a``, ``!a``, ``in(a, b)`` or ``!in(a, b)``."""
+        negated = "" if self.operator == _IN else "!"
+        return f"{negated}{self.values[0]}" if len(self.values) == 1 else f"{negated}in({', '.join(self.values)})"
+
     def admits(self, labels: Mapping[str, str]) -> bool:
         """Whether a node with these labels may be used."""
         value = labels.get(self.key)

@@ -8,17 +8,19 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from autoscaler.model import Demand, Gang, LabelConstraint, Operator, Selector, Shape, Strategy
+from autoscaler.model import Demand, Gang, Shape, Strategy
 from controller.raycluster.model import Json
 from controller.raycluster.problem import Problem
 from controller.raycluster.schema import problems_by
+
+from .selectors import PATTERN, selector_of, selectors_of
 
 DEFAULT_POD_SECONDS = 10.0
 
 _SECONDS = {"type": "number", "minimum": 0, "maximum": 31_536_000}
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 100_000}
 _RESOURCES = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1e14}}
-_LABELS = {"type": "object", "additionalProperties": {"type": "string"}}
+_LABELS = {"type": "object", "additionalProperties": {"type": "string", "pattern": PATTERN}}
 
 
 def _mapping(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
@@ -43,6 +45,7 @@ SCHEMA = _mapping(
                     count=_COUNT,
                     seconds=_SECONDS,
                     labelSelector=_LABELS,
+                    fallbackStrategy=_list(_mapping(("labelSelector",), labelSelector=_LABELS)),
                 )
             ),
             placementGroups=_list(
@@ -50,11 +53,13 @@ SCHEMA = _mapping(
                     ("strategy", "bundles"),
                     strategy={"enum": [s.value for s in Strategy]},
                     bundles={**_list(_RESOURCES, least=1), "maxItems": 1_000},
+                    bundleLabelSelector=_list(_LABELS),
                     count={**_COUNT, "maximum": 1_000},
                     seconds=_SECONDS,
                 )
             ),
-            requestResources=_list(_mapping(("resources",), resources=_RESOURCES, count=_COUNT)),
+            requestResources=_list(_mapping(("resources",), resources=_RESOURCES, count=_COUNT, labelSelector=_LABELS)),
+            blockedTypes=_list({"type": "string"}),
         ),
         least=1,
     ),
@@ -79,12 +84,16 @@ class GangWork:
 
 @dataclass(frozen=True)
 class Step:
-    """What a program asks for at a moment. ``requested``: request_resources(); None leaves it as it is."""
+    """What a program asks for at a moment. ``requested``: request_resources(); None leaves it as it is.
+
+    ``blocked``: types that cannot be launched from then on; None leaves them as they are.
+    """
 
     at: float
     tasks: tuple[Work, ...] = ()
     gangs: tuple[GangWork, ...] = ()
     requested: tuple[Demand, ...] | None = None
+    blocked: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,25 +116,26 @@ def scenario_of(document: Json) -> Scenario:
 
 
 def _step(raw: Json) -> Step:
-    wanted = raw.get("requestResources")
+    wanted, blocked = raw.get("requestResources"), raw.get("blockedTypes")
     return Step(
         at=float(raw["at"]),
-        tasks=tuple(
-            Work(Demand(_shape(t["resources"], t.get("labelSelector")), t.get("count", 1)), t.get("seconds"))
-            for t in raw.get("tasks", ())
-        ),
+        tasks=tuple(Work(_demand(task), task.get("seconds")) for task in raw.get("tasks", ())),
         gangs=tuple(_gangs(raw.get("placementGroups", ()))),
-        requested=None if wanted is None else tuple(Demand(_shape(r["resources"]), r.get("count", 1)) for r in wanted),
+        requested=None if wanted is None else tuple(map(_demand, wanted)),
+        blocked=None if blocked is None else tuple(blocked),
     )
+
+
+def _demand(raw: Json) -> Demand:
+    fallbacks = (fallback["labelSelector"] for fallback in raw.get("fallbackStrategy", ()))
+    selectors = selectors_of(raw.get("labelSelector"), fallbacks)
+    return Demand(Shape.of(raw["resources"], selectors), raw.get("count", 1))
 
 
 def _gangs(raw: list[Json]) -> Iterator[GangWork]:
     for group in raw:
-        bundles = tuple(Demand(_shape(bundle), 1) for bundle in group["bundles"])
+        labels = (*group.get("bundleLabelSelector", ()), *[{}] * len(group["bundles"]))
+        shapes = (Shape.of(bundle, [selector_of(labels[n])]) for n, bundle in enumerate(group["bundles"]))
+        bundles = tuple(Demand(shape, 1) for shape in shapes)
         for _ in range(group.get("count", 1)):
             yield GangWork(Gang(bundles, Strategy(group["strategy"])), group.get("seconds"))
-
-
-def _shape(resources: Mapping[str, float], labels: Mapping[str, str] | None = None) -> Shape:
-    constraints = tuple(LabelConstraint.of(key, Operator.IN, [value]) for key, value in sorted((labels or {}).items()))
-    return Shape.of(resources, [Selector(constraints)] if constraints else [])

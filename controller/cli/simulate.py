@@ -37,19 +37,22 @@ A demand file says what waits when, in seconds. Everything but "at" and "resourc
         - resources: {CPU: 1}
           count: 8
           seconds: 60             # how long each runs; for ever if absent
-          labelSelector: {ray.io/node-group: worker}
+          labelSelector: {ray.io/market-type: "!spot"}   # a, !a, in(a, b) or !in(a, b)
+          fallbackStrategy: [{labelSelector: {ray.io/market-type: spot}}]
       placementGroups:
         - strategy: STRICT_SPREAD # or SPREAD, PACK, STRICT_PACK
           bundles: [{CPU: 1}, {CPU: 1}]
+          bundleLabelSelector: [{ray.io/node-group: worker}, {}]
           count: 2
           seconds: 120
     - at: 300
       requestResources:           # request_resources(): replaces the last one, [] takes it back
         - resources: {CPU: 1}
-          count: 4
+          count: 4                # labelSelector as above
+      blockedTypes: [spot]        # cannot be launched from now on, for want of quota; [] takes it back
 
-A line of the answer is a launch or a removal with its reason, workers that join Ray, demand that has to wait because
-the bounds hold it back, or demand that no pod type could ever hold. The last column counts the workers.
+A line of the answer is a launch or a removal with its reason, workers that join Ray, demand that has to wait and why,
+or demand that no pod type could ever hold. The last column counts the workers.
 """
 EXAMPLES = """\
 ray-operator simulate manifests/example_cluster.yaml manifests/example_demand.yaml

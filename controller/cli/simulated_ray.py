@@ -107,16 +107,16 @@ def _undo(held: Held) -> None:
         node.take(shape, -count)
 
 
-def nameless(gangs: Sequence[Gang]) -> Iterator[Gang]:
-    """The placement groups without their names, so that equal ones compare equal."""
-    return (replace(gang, name="") for gang in gangs)
+def nameless(gang: Gang) -> Gang:
+    """The placement group without its name, so that equal ones compare equal."""
+    return replace(gang, name="")
 
 
 def demand_text(shape: Shape) -> str:
     """The resources and labels of one task in one line."""
     resources = ", ".join(f"{name}: {amount / QUANTUM:g}" for name, amount in shape.resources)
-    labels = [f"{c.key}={'|'.join(c.values)}" for selector in shape.selectors for c in selector.constraints]
-    return f"{{{resources}}}" + (f" on {', '.join(labels)}" if labels else "")
+    selectors = [", ".join(f"{c.key}: {c.text}" for c in s.constraints) or "anywhere" for s in shape.selectors]
+    return f"{{{resources}}}" + (f" on {', else '.join(selectors)}" if selectors else "")
 
 
 def gang_text(gang: Gang) -> str:

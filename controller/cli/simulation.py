@@ -12,17 +12,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from autoscaler.model import Demand, NodeStatus, RayNode, RayState, Shape
-from autoscaler.scheduling.request import Decision
+from autoscaler.model import Demand, Gang, NodeStatus, RayNode, RayState, Shape
+from autoscaler.scheduling.request import Cause, Decision
 from controller.objects.labels import HEAD
 from controller.objects.pod import build_pod
 from controller.objects.service import build_service
 from controller.objects.views import PodView, ServiceView
 from controller.planning.actions import CreatePod, DeletePod, RetirePod, TellHead
+from controller.planning.blocked_types import Block
 from controller.planning.node_types import declared_labels, declared_resources
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import make_plan
 from controller.raycluster.model import ClusterSpec, PodType, RayCluster
+from controller.status.obstacles import INFEASIBLE, words
 
 from .scenario import Scenario
 from .simulated_ray import (
@@ -41,6 +43,9 @@ from .simulated_ray import (
 # No cluster needs so many passes at one moment; if one does, something is wrong with the planner.
 MAX_PASSES = 1_000
 LAUNCH, JOIN, REMOVE, WAIT, NEVER = "launch", "join", "remove", "wait", "never"
+BLOCK, UNBLOCK = "block", "unblock"
+# The reason of a block: the commonest one that passes.
+BLOCKED_BY_FILE = "QuotaExceeded"
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,9 @@ class Simulation:
         self._waiting: list[Wish] = []
         self._running: list[tuple[float, Held]] = []
         self._requested: tuple[Demand, ...] = ()
-        self._told: tuple[tuple[str, str, int], ...] = ()
+        self._told: tuple[tuple[str, str, int, str], ...] = ()
+        # Type -> the block of it, while the demand file says that it cannot be launched.
+        self._blocks: dict[str, Block] = {}
         service = build_service(cluster, spec)
         service["metadata"] |= {"uid": "service", "resourceVersion": "1"}
         self._service = ServiceView.from_object(service)
@@ -84,7 +91,7 @@ class Simulation:
         while self._now <= until:
             yield from self._joined()
             self._end_work()
-            self._take_steps()
+            yield from self._take_steps()
             self._place()
             decision, due = None, None
             for _ in range(MAX_PASSES):
@@ -136,11 +143,21 @@ class Simulation:
             if not node.uses:
                 node.idle_since = self._now
 
-    def _take_steps(self) -> None:
+    def _take_steps(self) -> Iterator[Happening]:
         while self._steps and self._steps[0].at <= self._now:
             step = self._steps.pop(0)
             self._waiting += wishes(step)
             self._requested = self._requested if step.requested is None else step.requested
+            if step.blocked is not None:
+                yield from self._block(step.blocked)
+
+    def _block(self, names: Sequence[str]) -> Iterator[Happening]:
+        before = self._blocks
+        block = Block(BLOCKED_BY_FILE, "the demand file says so", self._now, math.inf)
+        self._blocks = {name: before.get(name, block) for name in names}
+        for name in sorted(before.keys() ^ self._blocks.keys()):
+            blocked = name in self._blocks
+            yield self._happening(BLOCK if blocked else UNBLOCK, name, 1, BLOCKED_BY_FILE if blocked else "")
 
     def _place(self) -> None:
         nodes = list(self._nodes.values())
@@ -156,7 +173,7 @@ class Simulation:
         head = self._head()
         ray = RayView(self._state(), head.uid, 0.0) if head else None
         pods = sorted(self._pods.values(), key=lambda p: p.name)
-        return Observed(self._cluster, self._spec, pods, self._service, self._now, ray=ray)
+        return Observed(self._cluster, self._spec, pods, self._service, self._now, ray=ray, blocks=self._blocks)
 
     def _head(self) -> PodView | None:
         return next((p for p in self._pods.values() if p.kind == HEAD), None)
@@ -230,15 +247,24 @@ class Simulation:
 
     def _held_back(self, decision: Decision) -> Iterator[Happening]:
         """What waits though all was done that may be done; told when it changes."""
-        held = [(WAIT, demand_text(d.shape), d.count) for d in (*decision.unplaced, *decision.unplaced_requested)]
-        held += [(WAIT, gang_text(g), n) for g, n in Counter(nameless(decision.unplaced_gangs)).items()]
-        held += [(NEVER, demand_text(d.shape), d.count) for d in decision.infeasible]
-        held += [(NEVER, gang_text(g), n) for g, n in Counter(nameless(decision.infeasible_gangs)).items()]
-        reasons = {WAIT: "the bounds hold it back", NEVER: "no pod type could ever hold it"}
+        causes = {nameless(what) if isinstance(what, Gang) else what: why for what, why in decision.causes.items()}
+        held = [
+            (WAIT, demand_text(d.shape), d.count, self._why(causes.get(d.shape, ())))
+            for d in (*decision.unplaced, *decision.unplaced_requested)
+        ]
+        waiting = Counter(map(nameless, decision.unplaced_gangs))
+        held += [(WAIT, gang_text(g), n, self._why(causes.get(g, ()))) for g, n in waiting.items()]
+        never = (*decision.infeasible, *decision.infeasible_requested)
+        held += [(NEVER, demand_text(d.shape), d.count, INFEASIBLE) for d in never]
+        hopeless = Counter(map(nameless, decision.infeasible_gangs))
+        held += [(NEVER, gang_text(g), n, INFEASIBLE) for g, n in hopeless.items()]
         for line in held:
             if line not in self._told:
-                yield self._happening(*line, reasons[line[0]])
+                yield self._happening(*line)
         self._told = tuple(held)
+
+    def _why(self, causes: Sequence[Cause]) -> str:
+        return words(causes, self._spec, {name: block.reason for name, block in self._blocks.items()})
 
     def _happening(self, what: str, subject: str, count: int, why: str) -> Happening:
         workers = sum(p.kind != HEAD for p in self._pods.values())

@@ -144,6 +144,7 @@ def report_of(ray: RayView, plan: Plan) -> ReportedState:
         pending=tuple(PendingInstance(p.name, p.node_type, p.problem or p.phase) for p in pending),
         infeasible=tuple(d.shape for d in decision.infeasible) if decision else (),
         infeasible_gangs=decision.infeasible_gangs if decision else (),
+        infeasible_requested=decision.infeasible_requested if decision else (),
     )
 
 

@@ -12,6 +12,8 @@ from controller.raycluster.model import RayCluster, timestamp
 
 from .read import ClusterStatus
 
+from .obstacles import demand_met
+
 
 def kept_conditions(before: ClusterStatus) -> dict[str, tuple[bool, str, str]]:
     """The conditions about autoscaling that the status has: type -> (met, reason, message)."""
@@ -36,19 +38,7 @@ def _autoscaling(seen: Observed, head: PodView | None) -> tuple[bool, str, str]:
 
 
 def _demand_met(seen: Observed, plan: Plan) -> tuple[bool, str, str]:
-    """Whether all that waits in Ray has a place or will get one, and what holds it back."""
-    decision = plan.decision
-    if decision is None:
-        return True, "AllPlaced", ""
-    if decision.infeasible or decision.infeasible_gangs:
-        return False, "Infeasible", "no pod type could ever hold some of what waits, see infeasibleDemand"
-    waits = decision.unplaced or decision.unplaced_gangs or decision.unplaced_requested
-    blocked = sorted(seen.blocks.keys() & {t.name for t in seen.spec.worker_types})
-    if waits and blocked:
-        return False, "Blocked", f"work waits for pod types that cannot be launched: {', '.join(blocked)}"
-    if waits:
-        return False, "Limited", "work waits that maxWorkers or upscalingSpeed hold back"
-    return True, "AllPlaced", ""
+    return demand_met(seen, plan.decision) if plan.decision else (True, "AllPlaced", "")
 
 
 def conditions(cluster: RayCluster, now: float, wanted: Mapping[str, tuple[bool, str, str]]) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ def demand_status(seen: Observed, plan: Plan) -> dict[str, Any]:
     decision = plan.decision
     never = [
         *(decision.infeasible if decision else ()),
+        *(decision.infeasible_requested if decision else ()),
         *(d for g in (decision.infeasible_gangs if decision else ()) for d in g.bundles),
     ]
     shown = {"pendingDemand": waiting, "infeasibleDemand": never}
@@ -39,4 +40,10 @@ def _shapes(demands: Sequence[Demand]) -> list[dict[str, Any]]:
     for demand in demands:
         counts[demand.shape] += demand.count
     most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_SHAPES]
-    return [{"resources": {n: a / QUANTUM for n, a in shape.resources}, "count": count} for shape, count in most]
+    return [_shown(shape, count) for shape, count in most]
+
+
+def _shown(shape: Shape, count: int) -> dict[str, Any]:
+    resources = {name: amount / QUANTUM for name, amount in shape.resources}
+    selectors = [{c.key: c.text for c in selector.constraints} for selector in shape.selectors]
+    return {"resources": resources, **({"labelSelectors": selectors} if selectors else {}), "count": count}

@@ -109,6 +109,16 @@ TABLE = [
     ),
     ("minWorkers of a head's type without workers", raw_spec(podTypes=[head(minWorkers=1), worker()]), NOTHING),
     ("idleTimeoutMinutes", raw_spec(idleTimeoutMinutes=99), NOTHING),
+    ("idleTimeoutMinutes of the type", with_types(worker(idleTimeoutMinutes=99)), NOTHING),
+    ("priority of the type", with_types(worker(priority=9)), NOTHING),
+    ("labels of the type", with_types(worker(labels={"tier": "gold"})), REPLACE),
+    ("labels of the head", raw_spec(podTypes=[head(labels={"tier": "gold"}), worker()]), RESTART),
+    (
+        "startRayCommands of the type",
+        with_types(worker(startRayCommands=["ray start --address=$RAY_HEAD_IP:6379 -v"])),
+        REPLACE,
+    ),
+    ("startRayCommands of the head's type", raw_spec(podTypes=[head(startRayCommands=["x"]), worker()]), NOTHING),
     ("upscalingSpeed", raw_spec(upscalingSpeed=9.0), NOTHING),
     ("rayResources", with_types(worker(rayResources={"special": 1})), NOTHING),
     (
