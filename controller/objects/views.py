@@ -47,7 +47,7 @@ class PodView:
     ``drain_by``: it is leaving, and is deleted then at the latest; 0 when it is not. ``drain_label``: its reason, as
     metrics count it. ``stuck``: why it cannot start,
     since when, empty when nothing keeps it. ``node_lost``: its kubelet has gone silent, and it counts as unready
-    since ``unready_since``.
+    since ``unready_since``. ``delete_by``: when the grace period of its deletion is over.
     """
 
     key: Key
@@ -75,6 +75,7 @@ class PodView:
     stuck: str = ""
     stuck_since: float = 0.0
     node_lost: bool = False
+    delete_by: float = 0.0
     unready_since: float = 0.0
 
     @property
@@ -86,6 +87,10 @@ class PodView:
     def ended(self) -> bool:
         """Its container is over; the pod will never run again."""
         return self.phase in _ENDED
+
+    def is_terminating(self, now: float) -> bool:
+        """It is being deleted and has its time left to end in, so that its machine is still paid for."""
+        return self.deleting and not self.ended and now < self.delete_by
 
     @property
     def live(self) -> bool:
@@ -113,6 +118,7 @@ class PodView:
             ip=status.get("podIP", ""),
             ready=_is_ready(ray, conditions),
             deleting="deletionTimestamp" in metadata,
+            delete_by=_seconds(metadata.get("deletionTimestamp")),
             head_ip=annotations.get(HEAD_IP_ANNOTATION, ""),
             head_uid=annotations.get(HEAD_UID_ANNOTATION, ""),
             config_hash=annotations.get(CONFIG_ANNOTATION, ""),

@@ -133,17 +133,20 @@ def _idle(at: ScaleDownInputs) -> Iterator[Choice]:
     """Workers that have idled long enough and are not needed, the longest idle first."""
     if not at.fresh:
         return
-    timeout = at.spec.idle_timeout_minutes * 60
+    minutes = {t.name: at.spec.idle_minutes_of(t) for t in at.spec.worker_types}
     idle = [(seconds, p) for p in at.fleet.fit if (seconds := _idle_seconds(at, p)) is not None]
-    due = {p.name: p for seconds, p in sorted(idle, key=lambda i: (-i[0], i[1].name)) if seconds >= timeout}
-    yield from (Choice(look_again_in=timeout - seconds) for seconds, _ in idle if seconds < timeout)
+    left = [(minutes[p.node_type] * 60 - seconds, seconds, p) for seconds, p in idle]
+    due = {p.name: p for over, _, p in sorted(left, key=lambda i: (-i[1], i[2].name)) if over <= 0}
+    yield from (Choice(look_again_in=over) for over, _, _ in left if over > 0)
     young = (p for p in at.fleet.fit if at.node(p) is None and not p.ready and at.now - p.started_at < JOIN_SECONDS)
     yield from (Choice(look_again_in=JOIN_SECONDS - (at.now - p.started_at)) for p in young)
-    minutes = at.spec.idle_timeout_minutes
-    text = f"it has been idle for {minutes:g} minute{'' if minutes == 1 else 's'}"
-    reason = Reason(Label.IDLE, text)
-    for name in removable(at.scaling.request, at.scaling.decision, list(due)):
-        yield _let_go(at, due[name], reason)
+    gone = removable(at.scaling.request, at.scaling.decision, list(due))
+    for name in filter(gone.__contains__, due):
+        yield _let_go(at, due[name], _idle_reason(minutes[due[name].node_type]))
+
+
+def _idle_reason(minutes: float) -> Reason:
+    return Reason(Label.IDLE, f"it has been idle for {minutes:g} minute{'' if minutes == 1 else 's'}")
 
 
 def _idle_seconds(at: ScaleDownInputs, pod: PodView) -> float | None:

@@ -24,7 +24,8 @@ class Fleet:
 
     ``fit``: as they should be, running or on their way. ``stuck``: they would be, but cannot start. ``outdated``: their
     type has changed or is no more; they work on until they are replaced. ``leaving``: told to finish and go.
-    ``held_back``: type -> slots of crashed pods that wait for their next try.
+    ``held_back``: type -> slots of crashed pods that wait for their next try. ``terminating``: type -> pods that are
+    being deleted and whose grace period has not passed.
     """
 
     fit: tuple[PodView, ...] = ()
@@ -32,6 +33,7 @@ class Fleet:
     outdated: tuple[PodView, ...] = ()
     leaving: tuple[PodView, ...] = ()
     held_back: Mapping[str, int] = field(default_factory=dict)
+    terminating: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def every(self) -> tuple[PodView, ...]:
@@ -156,6 +158,7 @@ def _request(
         gangs=state.gangs if state else (),
         requested=state.requested if state else (),
         blocked=frozenset(blocked),
+        terminating=fleet.terminating,
     )
 
 

@@ -113,7 +113,12 @@ def _fleet(
         outdated=tuple(p for p in live if p.uid in outdated and not p.drain_by),
         leaving=tuple(p for p in live if p.drain_by),
         held_back={name: len(s.waiting) for name, s in slots.items() if s.waiting},
+        terminating=Counter(p.node_type for p in _terminating(seen)),
     )
+
+
+def _terminating(seen: Observed) -> list[PodView]:
+    return [p for p in seen.pods if p.kind == WORKER and p.is_terminating(seen.now)]
 
 
 def _launches(
@@ -154,6 +159,8 @@ def _targets(
 def _due(seen: Observed, fleet: Fleet, slots: Mapping[str, Slots], leave: Departures) -> float | None:
     dues = [s.due for s in slots.values()]
     dues.append(seen.now + leave.look_again_in if leave.look_again_in is not None else None)
+    # A pod that is not gone by then counts no more.
+    dues += [pod.delete_by for pod in _terminating(seen)]
     dues.append(next_stuck(fleet.fit, seen.now, seen.settings.unschedulable_grace_seconds))
     return min((due for due in dues if due is not None), default=None)
 

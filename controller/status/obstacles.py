@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from autoscaler.scheduling.request import Cause, Decision, Obstacle
+from controller.objects.labels import WORKER
 from controller.planning.observed import Observed
 from controller.raycluster.model import ClusterSpec
 
@@ -28,7 +29,10 @@ def demand_met(seen: Observed, decision: Decision) -> tuple[bool, str, str]:
     causes = {cause for found in decision.causes.values() for cause in found}
     obstacles = {cause.obstacle for cause in causes}
     reason = next((name for name, those in _REASONS if obstacles & those), "Examining")
-    return False, reason, f"work waits: {words(causes, seen.spec, {n: b.reason for n, b in seen.blocks.items()})}"
+    told = words(causes, seen.spec, {name: block.reason for name, block in seen.blocks.items()})
+    bound = obstacles & {Obstacle.TYPE_MAXIMUM, Obstacle.CLUSTER_MAXIMUM}
+    going = sum(p.kind == WORKER and p.is_terminating(seen.now) for p in seen.pods) if bound else 0
+    return False, reason, f"work waits: {told}{f'; {going} pods that are being deleted still count' if going else ''}"
 
 
 def words(causes: Iterable[Cause], spec: ClusterSpec, blocked: dict[str, str]) -> str:
