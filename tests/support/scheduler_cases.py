@@ -38,6 +38,46 @@ def random_request(rng: Random, *, labels: bool = False, gangs: bool = False, re
     )
 
 
+def labelled_request(rng: Random) -> Request:
+    """A small cluster, and demand of every kind of which all has selectors: each operator, and fallbacks."""
+    types = tuple(_labelled_type(rng, f"t{i}") for i in range(rng.randint(1, 4)))
+    nodes = tuple(_node(rng, types, i) for i in range(rng.choice((0, 0, 1, 2))))
+    kind = rng.choice(("demands", "demands", "gangs", "requested"))
+    wanted = tuple(_labelled_demand(rng) for _ in range(rng.randint(1, 3)))
+    return Request(
+        types=types,
+        max_workers=len(nodes) + sum(t.min_workers for t in types) + rng.choice((1, 3, 1000)),
+        upscaling_speed=UNLIMITED,
+        nodes=nodes,
+        demands=wanted if kind == "demands" else (),
+        gangs=(Gang(wanted, rng.choice(list(Strategy)), "g"),) if kind == "gangs" else (),
+        requested=wanted if kind == "requested" else (),
+    )
+
+
+def _labelled_type(rng: Random, name: str) -> NodeType:
+    resources = {"CPU": rng.choice((1, 2, 4, 8)) * QUANTUM}
+    if rng.random() < 0.2:
+        resources["GPU"] = QUANTUM
+    labels = {key: rng.choice(ZONES) for key in ("zone", "tier") if rng.random() < 0.7}
+    return NodeType(name, resources, rng.choice((0, 0, 0, 1)), rng.choice((3, 10, 1000)), labels)
+
+
+def _labelled_demand(rng: Random) -> Demand:
+    selectors = [_selector_of(rng) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
+    return Demand(Shape.of({"CPU": rng.choice((0.5, 1, 2))}, selectors), rng.choice((1, 2, 5)))
+
+
+def _selector_of(rng: Random) -> Selector:
+    constraints = {
+        LabelConstraint.of(
+            rng.choice(("zone", "tier")), rng.choice(list(Operator)), rng.sample(ZONES, rng.choice((1, 1, 2)))
+        )
+        for _ in range(rng.choice((1, 1, 2)))
+    }
+    return Selector(tuple(sorted(constraints)))
+
+
 def permuted(rng: Random, request: Request) -> Request:
     """The same request in another order."""
 
