@@ -95,6 +95,17 @@ def test_labels_annotations_and_set_up_of_a_type(environment: Mapping[str, str])
     assert found["setupCommands"] == ["true"]
 
 
+def test_what_a_type_may_decide_for_itself(environment: Mapping[str, str]) -> None:
+    """The labels of its Ray nodes, its rank, its idle time, and how it starts Ray. None of it by default."""
+    start = ["ray start --address=$RAY_HEAD_IP:6379 --num-cpus=2"]
+    mine = {"rayLabels": {"tier": "gold"}, "priority": 10, "idleTimeoutMinutes": 0, "startRayCommands": start}
+    found = pod_type(render(environment, "ray", values={"podTypes": {"rayWorkerType": mine}}), "rayWorkerType")
+    assert (found["labels"], found["priority"]) == ({"tier": "gold"}, 10)
+    assert (found["idleTimeoutMinutes"], found["startRayCommands"]) == (0, start)
+    plain = pod_type(render(environment, "ray", values={}), "rayWorkerType")
+    assert not {"labels", "priority", "idleTimeoutMinutes", "startRayCommands"} & plain.keys()
+
+
 def test_what_the_cluster_may_have(environment: Mapping[str, str]) -> None:
     """Idle time, speed, ports of the head Service, and a Service for the outside with the same ports."""
     metrics = {"name": "metrics", "port": 8080, "targetPort": 8080}
