@@ -196,9 +196,10 @@ def test_a_wrong_or_missing_cluster_gets_one_clear_message(tmp_path: Path, capsy
     assert "both files" in capsys.readouterr().err
 
 
-def test_what_the_guide_to_autoscaling_shows_is_what_is_printed() -> None:
-    """Its console blocks that need no Kubernetes."""
-    commands = guide.parse((ROOT / "docs/autoscaling.md").read_text())
+@pytest.mark.parametrize("page", ["autoscaling", "spot", "gpus-by-type"])
+def test_what_the_guides_show_is_what_is_printed(page: str) -> None:
+    """Their console blocks that need no Kubernetes."""
+    commands = guide.parse((ROOT / f"docs/{page}.md").read_text())
     shown = [c for c in commands if c.text.startswith("ray-operator simulate")]
     assert shown
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}

@@ -19,6 +19,8 @@ EXECUTED = {
     "deploying-on-kubernetes.md": "tests/e2e/test_guide.py",
     "when-a-raycluster-is-wrong.md": "tests/integration/test_malformed.py",
     "autoscaling.md": "tests/unit/cli/test_simulate.py",
+    "spot.md": "tests/unit/cli/test_simulate.py",
+    "gpus-by-type.md": "tests/unit/cli/test_simulate.py",
 }
 
 
