@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoscaler.model import ANY_LABEL, LabelConstraint, NodeType, Operator, Shape
+from autoscaler.model import ANY_LABEL, Gang, LabelConstraint, NodeType, Operator, Shape
 from autoscaler.scheduling.request import Obstacle
 from autoscaler.scheduling.scheduler import Decision, Request, schedule
 from tests.support.scheduler_cases import labelled_request
@@ -95,8 +95,8 @@ def test_whatever_waits_has_a_cause(seed: int) -> None:
     """And a bound is a cause only where a type could be launched but for it."""
     request = request_of(seed)
     decision = schedule(request)
-    waiting = [d.shape for d in (*decision.unplaced, *decision.unplaced_requested)]
-    for what in (*waiting, *decision.unplaced_gangs):
+    waiting: list[Shape | Gang] = [d.shape for d in (*decision.unplaced, *decision.unplaced_requested)]
+    for what in [*waiting, *decision.unplaced_gangs]:
         assert decision.causes[what]
         assert Obstacle.UNEXAMINED not in {cause.obstacle for cause in decision.causes[what]}
     blocked = {
