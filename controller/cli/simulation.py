@@ -153,7 +153,7 @@ class Simulation:
 
     def _block(self, names: Sequence[str]) -> Iterator[Happening]:
         before = self._blocks
-        block = Block(BLOCKED_BY_FILE, "the demand file says so", self._now, math.inf)
+        block = Block(BLOCKED_BY_FILE, "the demand file says so", self._now)
         self._blocks = {name: before.get(name, block) for name in names}
         for name in sorted(before.keys() ^ self._blocks.keys()):
             blocked = name in self._blocks

@@ -43,11 +43,10 @@ class PodView:
 
     Only Ray's container counts. Webhooks put others beside it, before it even, and those come and go on their own.
 
-    ``running_since``: when Ray's container started, 0 unless it runs.
-    ``drain_by``: it is leaving, and is deleted then at the latest; 0 when it is not. ``drain_label``: its reason, as
-    metrics count it. ``stuck``: why it cannot start,
-    since when, empty when nothing keeps it. ``node_lost``: its kubelet has gone silent, and it counts as unready
-    since ``unready_since``. ``delete_by``: when the grace period of its deletion is over.
+    ``running_since``: when Ray's container started, 0 unless it runs. ``drain_by``: it is leaving, and is deleted then
+    at the latest; 0 when it is not. ``drain_label``: its reason, as metrics count it. ``stuck``: why it cannot start,
+    since when, empty when nothing keeps it. ``node_lost``: its kubelet has gone silent, and it counts as unready since
+    ``unready_since``. ``delete_by``: when the grace period of its deletion is over.
     """
 
     key: Key

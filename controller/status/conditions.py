@@ -10,9 +10,8 @@ from controller.planning.observed import Observed
 from controller.planning.plan import Plan
 from controller.raycluster.model import RayCluster, timestamp
 
-from .read import ClusterStatus
-
 from .obstacles import demand_met
+from .read import ClusterStatus
 
 
 def kept_conditions(before: ClusterStatus) -> dict[str, tuple[bool, str, str]]:

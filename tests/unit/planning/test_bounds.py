@@ -11,7 +11,7 @@ from autoscaler.model import Demand, RayNode, RayState, Shape
 from controller.objects.pod import build_pod
 from controller.objects.views import PodView
 from controller.planning.actions import CreatePod, RetirePod
-from controller.planning.blocked_types import Block
+from controller.planning.blocked_types import Pause
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan, make_plan
 from controller.raycluster.model import parse_spec
@@ -85,7 +85,7 @@ def test_limited_is_said_only_where_a_bound_binds() -> None:
     assert condition(shown(tight, waiting=3)) == ("Limited", "work waits: maxWorkers of the cluster is 2")
     slow = spec_of(raw_type("worker-node", maxWorkers=9), maxWorkers=9)
     assert "upscalingSpeed is 1" in condition(shown(slow, waiting=9))[1]
-    blocked = {"worker-node": Block("QuotaExceeded", "no more", NOW, NOW + 9)}
+    blocked = {"worker-node": Pause("QuotaExceeded", "no more", NOW, until=NOW + 9)}
     reason, message = condition(shown(TWO, waiting=1, blocks=blocked))
     assert reason == "Blocked" and "worker-node cannot be launched for now (QuotaExceeded)" in message
 
@@ -119,7 +119,7 @@ def test_each_type_has_its_own_idle_time() -> None:
 def test_a_blocked_type_yields_at_once_and_is_taken_back() -> None:
     spec = spec_of(raw_type("steady"), raw_type("spot", priority=10))
     assert created(make_plan(shown(spec, waiting=1))) == ["spot"]
-    blocks = {"spot": Block("QuotaExceeded", "no more", NOW, NOW + 9)}
+    blocks = {"spot": Pause("QuotaExceeded", "no more", NOW, until=NOW + 9)}
     plan = make_plan(shown(spec, waiting=1, blocks=blocks))
     assert created(plan) == ["steady"] and plan.look_again_at == NOW + 9
 
