@@ -60,7 +60,11 @@ def worker_script(
     """A worker's program, for ``bash -c``: it waits for the head's address and port, with a bound."""
     wait = {"head_file": head_file, "port": str(spec.gcs_port), "limit": str(wait_seconds)}
     return _script(
-        pod_type.setup_commands, rewritten(spec.start_of(pod_type)), probes.worker_is_up(spec, pod_type) or "true", (), wait
+        pod_type.setup_commands,
+        rewritten(spec.start_of(pod_type)),
+        probes.worker_is_up(spec, pod_type) or "true",
+        (),
+        wait,
     )
 
 

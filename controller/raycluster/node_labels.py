@@ -136,6 +136,9 @@ def _from_start(commands: Iterable[str], variables: Mapping[str, str]) -> NodeLa
     if flags is None or "labels-file" in flags:
         return NodeLabels({}, frozenset({ANY_LABEL}))
     known, unknown = {}, set()
+    if flags.get("labels", "").startswith("{"):
+        # JSON, in Ray before 2.44.
+        return NodeLabels(_parsed(flags["labels"]) or {})
     for pair in filter(None, flags.get("labels", "").strip('"').split(",")):
         key, given, value = pair.partition("=")
         name, text = expanded(key.strip(), variables), expanded(value.strip(), variables)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from controller.main import main
-from controller.planning.scale_up import declared_labels, declared_resources
+from controller.planning.node_types import declared_labels, declared_resources
 from controller.raycluster.model import parse_spec
 from tests.support.builders import raw_cluster, raw_spec
 
@@ -140,8 +140,8 @@ JOIN = "ray start --address=$RAY_HEAD_IP:6379"
 )
 def test_resources_in_the_start_command_count(command: str, env: dict[str, Any], expected: dict[str, float]) -> None:
     """For the autoscaler, and in the variable through which Ray is told."""
-    (worker,) = parse_spec(spec_with(None, [command], **env)).worker_types
-    found = declared_resources(worker)
+    spec = parse_spec(spec_with(None, [command], **env))
+    found = declared_resources(spec, spec.worker_types[0])
     assert {name: found[name] / 10000 for name in expected} == expected
 
 
@@ -177,8 +177,8 @@ def test_an_amount_that_only_a_running_shell_knows_is_said(tmp_path: Path, capsy
     ],
 )
 def test_labels_in_the_start_command_count(command: str, env: dict[str, Any], labels: dict[str, str]) -> None:
-    (worker,) = parse_spec(spec_with(None, [command], **env)).worker_types
-    assert declared_labels(worker) == {"ray.io/node-group": "worker-node", **labels}
+    spec = parse_spec(spec_with(None, [command], **env))
+    assert declared_labels(spec, spec.worker_types[0]) == {"ray.io/node-group": "worker-node", **labels}
 
 
 def test_a_dropped_autoscaling_config_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
