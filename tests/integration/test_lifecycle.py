@@ -50,8 +50,8 @@ def test_a_new_cluster_gets_head_service_and_workers(
         "example-cluster-ray-worker-",
     ]
     table = kube.run("get", "rayclusters").splitlines()
-    assert table[0].split() == ["NAME", "STATUS", "RESTARTS", "AGE"]
-    assert table[1].split()[:3] == ["example-cluster", "Running", "0"]
+    assert table[0].split() == ["NAME", "STATUS", "DESIRED", "READY", "RESTARTS", "AGE"]
+    assert table[1].split()[:5] == ["example-cluster", "Running", "2", "2", "0"]
     ports = [p["port"] for p in kube.get("service", "example-cluster-ray-head")["spec"]["ports"]]
     assert ports == [10001, 8265, 8000]
 
@@ -93,7 +93,7 @@ def test_a_lost_head_restarts_the_cluster_and_is_counted(
     kube.run("delete", "pod", kube.list("pods", HEAD)[0]["metadata"]["name"], "--now")
     eventually(lambda: kube.get("raycluster", "example-cluster")["status"]["phase"] == "AutoscalingExceptionRecovery")
     eventually(lambda: not before & {p["metadata"]["uid"] for p in running(kube)})
-    assert kube.run("get", "rayclusters").splitlines()[1].split()[1:3] == ["Running", "1"]
+    assert kube.run("get", "rayclusters").splitlines()[1].split()[1:5] == ["Running", "2", "2", "1"]
 
 
 def test_raising_min_workers_adds_pods_and_restarts_nothing(

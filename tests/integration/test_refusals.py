@@ -29,7 +29,8 @@ def test_a_spec_that_cannot_run_touches_nothing_and_says_why(
     kube.apply(wrong)
     eventually(lambda: kube.get("raycluster", "example-cluster")["status"]["phase"] == "Error")
     message = condition(kube, "SpecValid")["message"]
-    assert "spec.podTypes[1].podConfig.spec.containers[0].resources: 'lots' is not a quantity; write" in message
+    field = "spec.podTypes[1].podConfig.spec.containers[0].resources.requests.cpu"
+    assert f"{field}: 'lots' is not a quantity; write" in message
     assert "SpecInvalid" in kube.run("describe", "raycluster", "example-cluster")
     assert {p["metadata"]["uid"] for p in kube.list("pods")} == before
     kube.apply(example)
