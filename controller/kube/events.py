@@ -21,6 +21,8 @@ COMPONENT = "ray-operator"
 NORMAL, WARNING = "Normal", "Warning"
 # The API server refuses longer ones.
 _MAX_MESSAGE = 1024
+# An Event's name has at most 253 characters: the cluster's, a dot and 16 of a digest.
+MAX_NAME = 236
 # Of so many Events the operator knows how often it has posted them; the API server forgets them after an hour.
 _REMEMBERED = 5_000
 # The same thing is said again, in the log as in Events, after this time at the earliest.
@@ -70,7 +72,7 @@ class Events:
             name, count, last = self._said.pop(digest, ("", 0, 0.0))
             again = count == 0 or (not once and now - last >= REPEAT_SECONDS)
             # Counted Events get a name of their own process: what an earlier one counted is not known.
-            name = name or f"{cluster.name}.{digest if once else uuid4().hex[:16]}"
+            name = name or f"{cluster.name[:MAX_NAME]}.{digest if once else uuid4().hex[:16]}"
             self._said[digest] = (name, count + 1, now) if again else (name, count, last)
             if len(self._said) > _REMEMBERED:
                 self._said.popitem(last=False)

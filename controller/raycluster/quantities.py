@@ -14,6 +14,9 @@ _SUFFIXES: dict[str, Decimal] = {
 }
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([eE][+-]?[0-9]+)|([KMGTPE]i|[kMGTPE]|[mun]))?")
 
+# The longest that makes sense has 20 digits on either side of the point. Longer ones are refused before they are looked
+# at: a pattern that tries every way to split a run of digits takes time in proportion to the square of its length.
+MAX_LENGTH = 64
 # What is more counts as this much, as it does in Kubernetes.
 _LARGEST = Decimal(2**63 - 1)
 
@@ -30,7 +33,10 @@ def parse_quantity(value: Any) -> Decimal:
     Raises:
         QuantityError: the value is not a quantity.
     """
-    found = _QUANTITY.fullmatch("0" if value is None else str(value).strip(" "))
+    text = "0" if value is None else str(value).strip(" ")
+    if len(text) > MAX_LENGTH:
+        raise QuantityError(f"'{text[:20]}…' is {len(text)} characters long; a quantity has at most {MAX_LENGTH}")
+    found = _QUANTITY.fullmatch(text)
     if not found:
         raise QuantityError(f"{value!r} is not a quantity; write for example 500m, 2, 512Mi or 1.5Gi")
     number, exponent, suffix = found.groups()

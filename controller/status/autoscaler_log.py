@@ -11,6 +11,9 @@ from controller.planning.observed import Observed
 from controller.planning.plan import Plan
 
 MAX_LINES = 10
+# Of each line so many characters, and of each placement group so many kinds of bundles.
+MAX_WIDTH = 400
+MAX_BUNDLES = 10
 
 
 def heading(now: float) -> str:
@@ -39,7 +42,7 @@ def _section(title: str, lines: Iterable[str], nothing: str = "") -> Iterator[st
     shown = list(lines) or [nothing] * bool(nothing)
     if shown:
         yield f"{title}:"
-    yield from (f" {line}" for line in shown[:MAX_LINES])
+    yield from (f" {line if len(line) <= MAX_WIDTH else line[:MAX_WIDTH] + ' …'}" for line in shown[:MAX_LINES])
     if len(shown) > MAX_LINES:
         yield f" ... and {len(shown) - MAX_LINES} more"
 
@@ -85,7 +88,8 @@ def _demands(state: RayState | None) -> Iterator[str]:
         return
     yield from (f"{_shape(d)}: {d.count}+ pending tasks/actors" for d in state.demands)
     for gang in state.gangs:
-        bundles = ", ".join(f"{_shape(d)} * {d.count}" for d in gang.bundles)
+        bundles = ", ".join(f"{_shape(d)} * {d.count}" for d in gang.bundles[:MAX_BUNDLES])
+        bundles += ", …" if len(gang.bundles) > MAX_BUNDLES else ""
         yield f"{bundles} ({gang.strategy.value}): 1+ pending placement groups"
     yield from (f"{_shape(d)}: {d.count}+ from request_resources()" for d in state.requested)
 

@@ -17,7 +17,7 @@ from controller.raycluster.model import Json, RayCluster, timestamp
 from controller.raycluster.problem import Problem
 from controller.raycluster.ray_resources import little_memory, node_resources
 
-from .conditions import autoscaling_conditions, conditions, kept_conditions
+from .conditions import autoscaling_conditions, conditions, cut, kept_conditions
 from .demand import demand_status, kept_demand
 from .read import ERROR, RECOVERY, RUNNING, UPDATING, ClusterStatus
 
@@ -215,7 +215,7 @@ def _updating(plan: Plan) -> str:
 def _blocked_status(seen: Observed) -> dict[str, Any]:
     """The types that cannot be launched for the time being; absent when all can."""
     blocked = [
-        {"name": name, "reason": block.reason, "message": block.message, "since": timestamp(block.since)}
+        {"name": name, "reason": block.reason, "message": cut(block.message, 1_024), "since": timestamp(block.since)}
         for name, block in sorted(seen.blocks.items())
     ]
     return {"blockedTypes": blocked} if blocked else {}

@@ -13,6 +13,14 @@ from controller.raycluster.model import RayCluster, timestamp
 from .obstacles import demand_met
 from .read import ClusterStatus
 
+# Characters of a message. Kubernetes' own limit for a condition is 32,768 bytes; nobody reads as many.
+MAX_MESSAGE = 4_096
+
+
+def cut(message: str, limit: int = MAX_MESSAGE) -> str:
+    """The message, of bounded length: names and values in it come from anybody."""
+    return message if len(message) <= limit else f"{message[:limit]} … ({len(message) - limit} more characters)"
+
 
 def kept_conditions(before: ClusterStatus) -> dict[str, tuple[bool, str, str]]:
     """The conditions about autoscaling that the status has: type -> (met, reason, message)."""
@@ -54,7 +62,7 @@ def conditions(cluster: RayCluster, now: float, wanted: Mapping[str, tuple[bool,
                 "type": kind,
                 "status": state,
                 "reason": reason,
-                "message": message,
+                "message": cut(message),
                 "observedGeneration": cluster.generation,
                 "lastTransitionTime": since or stamp,
             }

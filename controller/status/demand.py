@@ -13,6 +13,9 @@ from controller.raycluster.model import Json
 
 # Of waiting demand, the status shows this many shapes.
 MAX_SHAPES = 10
+# Of each shape, this many resources, and of each name this many characters: a status of a megabyte helps nobody.
+MAX_RESOURCES = 16
+MAX_NAME = 100
 
 
 def kept_demand(before: Json) -> dict[str, Any]:
@@ -44,6 +47,9 @@ def _shapes(demands: Sequence[Demand]) -> list[dict[str, Any]]:
 
 
 def _shown(shape: Shape, count: int) -> dict[str, Any]:
-    resources = {name: amount / QUANTUM for name, amount in shape.resources}
-    selectors = [{c.key: c.text for c in selector.constraints} for selector in shape.selectors]
+    resources = {name[:MAX_NAME]: amount / QUANTUM for name, amount in shape.resources[:MAX_RESOURCES]}
+    selectors = [
+        {c.key[:MAX_NAME]: c.text[:MAX_NAME] for c in selector.constraints[:MAX_RESOURCES]}
+        for selector in shape.selectors[:MAX_RESOURCES]
+    ]
     return {"resources": resources, **({"labelSelectors": selectors} if selectors else {}), "count": count}
