@@ -20,7 +20,7 @@ from .kube.election import Election
 from .kube.events import Events
 from .kube.index import Stored
 from .kube.leadership import FencedClient, Leadership
-from .kube.store import Store, Stores
+from .kube.store import Store, Stores, sharing_spec
 from .kube.watch import Watcher
 from .kube.workqueue import WorkQueue
 from .monitoring.collectors import ClusterCollector, StateCollector
@@ -234,8 +234,9 @@ def _watchers(parts: Parts, namespace: str, stop: threading.Event) -> list[threa
         parts.watches.append(watcher)
         return _thread(name, watcher.run)
 
+    clusters = parts.stores.clusters
     return [
-        watch(PLURAL, parts.stores.clusters, RayCluster.from_object),
+        watch(PLURAL, clusters, lambda obj: sharing_spec(RayCluster.from_object(obj), clusters)),
         watch("pods", parts.stores.pods, PodView.from_object, CLUSTER_LABEL),
         watch("services", parts.stores.services, ServiceView.from_object, CLUSTER_LABEL),
     ]

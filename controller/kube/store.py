@@ -146,6 +146,16 @@ class Store(Generic[T]):
             self._notify(cluster)
 
 
+def sharing_spec(cluster: RayCluster, clusters: Store[RayCluster]) -> RayCluster:
+    """The cluster, with the spec that is held already where it is the same one.
+
+    A spec may have a megabyte, and each change of the status brings another copy of it.
+    """
+    known = clusters.get(cluster.key)
+    same = known is not None and (known.uid, known.generation) == (cluster.uid, cluster.generation)
+    return replace(cluster, spec=known.spec) if known and same and known.spec == cluster.spec else cluster
+
+
 @dataclass(frozen=True)
 class Stores:
     """Everything the operator knows of the API server's content."""

@@ -35,7 +35,10 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Stored)
 
+# Objects of a page. A RayCluster may have the 1.5 MB that etcd takes, and several times as much once it is read; pods
+# with the label, a few kilobytes.
 PAGE_SIZE = 500
+PAGE_SIZES = {PLURAL: 25}
 FIRST_DELAY_SECONDS = 1.0
 LAST_DELAY_SECONDS = 8.0
 SHORT_STREAM_SECONDS = 1.0
@@ -164,7 +167,7 @@ class Watcher(Generic[T]):
 
     def _list(self) -> None:
         """A consistent list (no resourceVersion asked: the newest state), page by page."""
-        query = {**self._selector, "limit": str(PAGE_SIZE)}
+        query = {**self._selector, "limit": str(PAGE_SIZES.get(self._resource, PAGE_SIZE))}
         objects: list[T] = []
         while True:
             page = self._client.send(Request("list", self._resource, self._namespace, query=query))

@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.kube.client import JSON_PATCH, ApiError, Client, Request
 from controller.kube.events import NORMAL, WARNING, Events
-from controller.kube.store import Store
+from controller.kube.store import Store, sharing_spec
 from controller.planning.actions import Action, summarize
 from controller.planning.observed import Observed
 from controller.planning.plan import Announcement, Plan
@@ -109,7 +109,7 @@ class Reporter:
             if error.status in (404, 409):
                 return None
             raise
-        written = RayCluster.from_object(answer)
+        written = sharing_spec(RayCluster.from_object(answer), self._clusters)
         self._clusters.written(written)
         self._written[cluster.key] = self._clock()
         before, after = ClusterStatus.of(cluster.status), ClusterStatus.of(status)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from controller.kube.store import Store
+from controller.kube.store import Store, sharing_spec
 from controller.objects.views import PodView
-from controller.raycluster.model import Key, parse_spec
-from tests.support.builders import raw_spec, worker_pod
+from controller.raycluster.model import Key, RayCluster, parse_spec
+from tests.support.builders import raw_cluster, raw_spec, worker_pod
 
 POD = replace(worker_pod(parse_spec(raw_spec())), key=Key("ray", "pod"), uid="one", resource_version=10)
 CLUSTER = POD.cluster
@@ -232,3 +232,18 @@ def test_a_relabelled_pod_moves_and_both_clusters_are_told(store: Store[PodView]
     assert store.of_cluster(CLUSTER) == []
     assert [p.name for p in store.of_cluster(other)] == ["pod"]
     assert set(told) == {CLUSTER, other}
+
+
+def test_a_spec_that_did_not_change_is_held_once() -> None:
+    """Each status that is written comes back with a copy of the spec, which may have a megabyte."""
+
+    def answered(version: int, **spec: int) -> RayCluster:
+        raw = raw_cluster(raw_spec(**spec))
+        raw["metadata"] |= {"resourceVersion": str(version), "generation": 1, "uid": "uid"}
+        return RayCluster.from_object(raw)
+
+    store: Store[RayCluster] = Store(lambda c: c.key, lambda key: None, [""])
+    first = answered(1)
+    store.replace([first], 1, "")
+    assert sharing_spec(answered(2), store).spec is first.spec
+    assert sharing_spec(answered(3, maxWorkers=7), store).spec["maxWorkers"] == 7
