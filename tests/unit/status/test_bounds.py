@@ -13,8 +13,8 @@ from controller.planning.blocked_types import Pause
 from controller.planning.observed import RayView
 from controller.planning.plan import make_plan
 from controller.raycluster.model import parse_spec
+from controller.raycluster.problem import Problem
 from controller.raycluster.quantities import QuantityError, parse_quantity
-from controller.raycluster.validation import Problem
 from controller.status.autoscaler_log import overview
 from controller.status.cluster_status import status_of, status_of_invalid
 from tests.support.builders import NOW, cluster, head_pod, raw_spec, seen
