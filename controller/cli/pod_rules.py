@@ -42,7 +42,7 @@ def pod_problems(path: str, config: Any) -> Iterator[Problem]:
     spec, where = _mapping(config, "spec"), f"{path}.spec"
     yield from _words(where, spec, _POD_WORDS)
     yield from _volumes(f"{where}.volumes", spec)
-    named = {v.get("name") for _, v in _entries(spec, "volumes")}
+    named = {name for _, v in _entries(spec, "volumes") if isinstance(name := v.get("name"), str)}
     volumes = named if isinstance(spec.get("volumes") or [], list) else None
     names: set[Any] = set()
     for kind in ("initContainers", "containers"):
@@ -89,7 +89,7 @@ def _mounts(path: str, container: Mapping[str, Any], volumes: set[Any] | None) -
     places: set[Any] = set()
     for index, mount in _entries(container, "volumeMounts"):
         here, name = f"{path}.volumeMounts[{index}]", mount.get("name")
-        if volumes is not None and name not in volumes:
+        if volumes is not None and isinstance(name, str | None) and name not in volumes:
             known = f"use one of: {', '.join(sorted(map(str, volumes)))}" if volumes else "add it to volumes"
             yield Problem(f"{here}.name", f"{_short(name)} is not the name of a volume of the pod; {known}")
         if not mount.get("mountPath"):
@@ -184,12 +184,17 @@ def _unique(path: str, value: Any, seen: set[Any], what: str) -> Iterator[Proble
 
 def _mapping(holder: Any, field: str) -> Mapping[str, Any]:
     found = holder.get(field) if isinstance(holder, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+    return _texts(found) if isinstance(found, Mapping) else {}
 
 
 def _entries(holder: Mapping[str, Any], field: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     found = holder.get(field)
-    return ((n, e) for n, e in enumerate(found if isinstance(found, list) else ()) if isinstance(e, Mapping))
+    return ((n, _texts(e)) for n, e in enumerate(found if isinstance(found, list) else ()) if isinstance(e, Mapping))
+
+
+def _texts(found: Mapping[Any, Any]) -> Mapping[str, Any]:
+    """The fields whose name is a string: YAML takes numbers, lists and null as names too."""
+    return {name: value for name, value in found.items() if isinstance(name, str)}
 
 
 def _number(value: Any) -> Any:
