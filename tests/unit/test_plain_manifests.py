@@ -49,6 +49,15 @@ def test_the_oldest_kubernetes_is_the_one_that_the_chart_names() -> None:
     assert chart["kubeVersion"] == f">={OLDEST}.0-0"
 
 
+def test_the_operators_test_imports_what_there_is() -> None:
+    """The program of the pod of helm test is in no module that a type checker sees."""
+    template = (ROOT / "charts/ray/templates/tests/operator.yaml").read_text()
+    imports = [line.strip() for line in template.splitlines() if line.strip().startswith("from controller")]
+    assert imports
+    for line in imports:
+        exec(line, {})
+
+
 def test_manifests_chart_and_docs_name_one_ray() -> None:
     """Client programs of one page must match the cluster of another."""
     setup = re.search(r"ray\[client,default\]==(\S+)", (ROOT / "setup.cfg").read_text())
