@@ -59,7 +59,7 @@ def operator(kube: Kube) -> Iterator[OperatorProcess]:
     process = OperatorProcess(kube.environment, kube.namespace)
     process.start()
     yield process
-    process.stop()
+    assert process.stop() == 0
 
 
 @pytest.fixture

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.kube.client import ApiError, Request, WatchClient
 from controller.kube.watch import Watcher
+from controller.monitoring.health import Health
 from controller.monitoring.http_server import Reply
 from controller.monitoring.routes import routes
 from controller.operator import LeaseAt, compose
@@ -31,6 +32,8 @@ class Watched(FakeApi):
         self.lock = threading.RLock()
         self.over = threading.Event()
         self.silent = False
+        # What is watched by now.
+        self.watched: set[str] = set()
 
     def send(self, request: Request) -> dict[str, Any]:
         with self.lock:
@@ -43,6 +46,7 @@ class Watched(FakeApi):
 
     def watch(self, request: Request, read_seconds: float) -> Iterator[dict[str, Any]]:
         resource, version = request.resource, int(request.query["resourceVersion"])
+        self.watched.add(resource)
         while not self.over.wait(0.01):
             with self.lock:
                 news = [e for e in self.log if e[1] == resource and int(e[2]["metadata"]["resourceVersion"]) > version]
@@ -160,6 +164,52 @@ def test_a_loop_that_is_stuck_makes_it_unwell(api: Watched) -> None:
     running.operator.parts.health.watch("heads", 1, lambda: 2.0)
     answer = running.get("/livez")
     assert (answer.status, answer.body) == (500, b"heads has not turned for 2 s, the limit is 1 s\n")
+
+
+class Hanging:
+    """A connection on which no request is ever answered, until the test is over."""
+
+    def __init__(self) -> None:
+        self.reached, self.over = threading.Event(), threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        def hang(*_: Any, **__: Any) -> None:
+            self.reached.set()
+            self.over.wait(60)
+            raise ApiError(0, "NoAnswer", "the test is over")
+
+        return hang
+
+    def hold(self, *_: str) -> None:
+        """Hold up a request to another API."""
+        self.reached.set()
+        self.over.wait(60)
+
+
+def test_every_part_that_hangs_makes_it_unwell_at_its_own_limit(api: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lease and heads after two minutes, watches after five, passes after fifteen; nothing else is looked at."""
+    now, late = [1000.0], [0.0]
+    monkeypatch.setattr("controller.operator.Health", lambda: Health(lambda: now[0]))
+    monkeypatch.setattr("controller.operator.PolledHeads.late", lambda self: late[0])
+    monkeypatch.setattr("controller.operator.Leadership.leads", lambda self: True)
+    monkeypatch.setattr("controller.operator.STOP_SECONDS", 0.0)
+    leases, passes = Hanging(), Hanging()
+    api.refuse = passes.hold
+    seen = []
+    with Running(api, LeaseAt("ops", "a", cast("Any", leases))) as running:
+        assert leases.reached.wait(10) and passes.reached.wait(10)
+        eventually(lambda: api.watched == {"rayclusters", "pods", "services"})
+        for seconds in (119, 121, 299, 301, 899, 901):
+            now[0], late[0] = 1000.0 + seconds, float(seconds)
+            answer = running.get("/livez")
+            seen.append((answer.status, {line.split()[0] for line in answer.body.decode().splitlines()} - {"ok"}))
+        leases.over.set()
+        passes.over.set()
+    two = {"lease", "heads"}
+    five = {*two, "watch-rayclusters-all", "watch-pods-all", "watch-services-all"}
+    fifteen = {*five, *(name for name in seen[-1][1] if name.startswith("reconcile-"))}
+    assert seen == [(200, set()), (500, two), (500, two), (500, five), (500, five), (500, fifteen)]
+    assert len(fifteen) == len(five) + 1
 
 
 def test_one_that_stands_by_is_ready_and_writes_nothing_until_the_lease_is_its_own(api: Watched) -> None:
