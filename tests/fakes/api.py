@@ -128,7 +128,7 @@ class FakeApi:
         if resource == "pods" and self.pod_quota is not None and sum(1 for _ in self.of("pods")) >= self.pod_quota:
             raise ApiError(403, "Forbidden", f'pods "{name}" is forbidden: exceeded quota: small')
         obj["metadata"]["namespace"] = namespace
-        return self._written("POST", resource, self.put(resource, obj))
+        return self.wrote("POST", resource, self.put(resource, obj))
 
     def _delete(self, key: Path, options: Any) -> dict[str, Any]:
         metadata = self.objects[key]["metadata"]
@@ -138,7 +138,7 @@ class FakeApi:
         if "deletionTimestamp" in metadata:
             return copy.deepcopy(self.objects[key])
         self._keep("MODIFIED", key, {**self.objects[key], "metadata": {**metadata, "deletionTimestamp": NOW_TEXT}})
-        return self._written("DELETE", key[0], copy.deepcopy(self.objects[key]))
+        return self.wrote("DELETE", key[0], copy.deepcopy(self.objects[key]))
 
     def _patch(self, key: Path, request: Request) -> dict[str, Any]:
         obj = copy.deepcopy(self.objects[key])
@@ -157,7 +157,7 @@ class FakeApi:
         if obj == before:
             return obj
         self._keep("MODIFIED", key, obj)
-        return self._written("PATCH", key[0], copy.deepcopy(self.objects[key]))
+        return self.wrote("PATCH", key[0], copy.deepcopy(self.objects[key]))
 
     def _keep(self, kind: str, path: Path, obj: dict[str, Any]) -> None:
         self.version += 1
@@ -166,12 +166,13 @@ class FakeApi:
         self.objects[path] = kept
         self.log.append((kind, path[0], copy.deepcopy(kept)))
 
-    def _written(self, method: str, resource: str, answer: dict[str, Any]) -> dict[str, Any]:
+    def wrote(self, method: str, resource: str, answer: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Something was changed; the process may die of it before it has the answer."""
         self.writes.append((method, resource))
         if self.dies_after is not None and len(self.writes) >= self.dies_after:
             self.dies_after = None
             raise Died
-        return answer
+        return answer or {}
 
 
 def _stores(stores: Stores) -> dict[str, Any]:

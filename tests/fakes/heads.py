@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from autoscaler.model import NodeStatus, RayNode, RayState, ReportedState
@@ -12,7 +13,10 @@ from controller.raycluster.model import Key
 
 @dataclass
 class FakeHeads:
-    """One head at most. ``state`` None: it has not answered. ``busy`` nodes refuse to be drained."""
+    """One head at most. ``state`` None: it has not answered. ``busy`` nodes refuse to be drained without a deadline.
+
+    ``on_drain`` is called when a node has agreed to go, before the operator hears of it.
+    """
 
     state: RayState | None = None
     age: float = 0.0
@@ -23,6 +27,7 @@ class FakeHeads:
     drained: list[bytes] = field(default_factory=list)
     deadlines: dict[bytes, float] = field(default_factory=dict)
     reports: list[ReportedState] = field(default_factory=list)
+    on_drain: Callable[[], object] = lambda: None
 
     def follow(self, cluster: Key, head: PodView | None, port: int, *, busy: bool) -> None:
         self.head, self.expects = head, busy
@@ -40,6 +45,7 @@ class FakeHeads:
         if deadline is not None:
             self.deadlines[node_id] = deadline
         self._become(node_id, NodeStatus.DRAINING if node_id in self.busy else NodeStatus.DEAD)
+        self.on_drain()
         return True
 
     def finish(self, node_id: bytes) -> None:

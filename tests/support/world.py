@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
-from autoscaler.model import RayState
+from autoscaler.model import NodeStatus, RayNode, RayState
 from controller.kube.events import Events
 from controller.kube.store import Store, Stores
 from controller.objects.labels import KIND_LABEL, WORKER
@@ -28,8 +29,13 @@ class World:
         self.now = NOW
         self.deaths = 0
         self.heads = FakeHeads()
-        # Whether workers that run and know their head are Ray nodes, idle since a moment ago.
+        # Ray's consent is an answer like any other: the process may die before it hears of it.
+        self.heads.on_drain = lambda: self.api.wrote("DRAIN", "nodes")
+        # Whether workers that run and know their head are Ray nodes, and for how many seconds these have been idle.
         self.joins = True
+        self.idle = 1.0
+        self.draining: set[bytes] = set()
+        self.numbers: dict[str, int] = {}
         self.notified: list[Key] = []
         self.user(spec or raw_spec())
         self.boot()
@@ -60,7 +66,7 @@ class World:
         self.told = self.api.deliver(self.stores, self.told)
 
     def kubelet(self) -> None:
-        """What is terminating goes, what is new runs."""
+        """What is terminating goes, what is new runs, and a worker that Ray has let go ends by itself."""
         for pod in list(self.api.of("pods")):
             name = pod["metadata"]["name"]
             if "deletionTimestamp" in pod["metadata"]:
@@ -73,19 +79,41 @@ class World:
                     "conditions": [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")],
                 }
                 self.api.put("pods", {**pod, "status": status})
+            elif self.node_id(name) in self.gone and pod["status"]["phase"] == "Running":
+                self.api.put("pods", {**pod, "status": {"phase": "Succeeded"}})
 
     def ray(self) -> None:
-        """The head answers: workers that run and know it have joined."""
+        """The head answers: workers that run and know it have joined. One that drains finishes in the meantime."""
         head = self.heads.head
         if not self.joins or head is None:
             return
+        for node_id in list(self.heads.deadlines):
+            if node_id in self.draining:
+                self.heads.busy.discard(node_id)
+            self.draining.add(node_id)
         views = [PodView.from_object(p) for p in self.api.of("pods")]
         nodes = [
-            node(number, p.name, p.node_type, idle=1.0)
-            for number, p in enumerate(views, start=1)
+            self.node(p)
+            for p in views
             if p.kind == WORKER and p.phase == "Running" and p.head_uid == head.uid and not p.deleting
         ]
-        self.heads.state = RayState("s", 0.0, tuple(nodes))
+        self.heads.state = RayState("s", 0.0, tuple(n for n in nodes if n.node_id not in self.gone))
+
+    def node(self, pod: PodView) -> RayNode:
+        """The Ray node in a pod."""
+        node_id = self.node_id(pod.name)
+        busy = node_id in self.heads.busy
+        shown = node(node_id[0], pod.name, pod.node_type, idle=None if busy else self.idle, free=0 if busy else 10_000)
+        return replace(shown, status=NodeStatus.DRAINING) if node_id in self.draining else shown
+
+    def node_id(self, pod: str) -> bytes:
+        """Of the Ray node in a pod: the same for as long as its name is taken."""
+        return bytes([self.numbers.setdefault(pod, len(self.numbers) + 1)]) * 28
+
+    @property
+    def gone(self) -> set[bytes]:
+        """Nodes that have agreed to go and are not at work."""
+        return set(self.heads.drained) - self.heads.busy
 
     def step(self) -> Result:
         """One pass; a process that dies in it is replaced and tries again."""
@@ -108,7 +136,7 @@ class World:
             done = result.look_again_in is None or result.look_again_in > 200
             if not done:
                 self.now += result.look_again_in or 0.0
-            elif self.api.version == version:
+            elif self.api.version == version and self.gone >= self.heads.deadlines.keys():
                 return
         raise AssertionError("it never settles")
 

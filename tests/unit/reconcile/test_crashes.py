@@ -31,7 +31,21 @@ def nothing(world: World) -> None:
     """Just the first start."""
 
 
-STORIES = [nothing, lose_head, lose_worker, change_head, change_workers]
+def retire_idle(world: World) -> None:
+    """The idle timeout of both workers is over, and the minimum does not ask for them."""
+    world.user(raw_spec(workers=0))
+    world.idle = 301.0
+
+
+def drain_busy(world: World) -> None:
+    """One of two workers at work has to go, because of maxWorkers; it finishes before its deadline."""
+    world.ray()
+    assert world.heads.state
+    world.heads.busy = {n.node_id for n in world.heads.state.nodes}
+    world.user(raw_spec(workers=1, maxWorkers=1))
+
+
+STORIES = [nothing, lose_head, lose_worker, change_head, change_workers, retire_idle, drain_busy]
 
 
 def play(story: Callable[[World], None], dies_after: int | None) -> World:
@@ -59,3 +73,15 @@ def test_dying_after_any_write_changes_neither_the_end_nor_the_number_of_creates
         assert len(world.api.names("pods")) == len(expected.api.names("pods"))
         for field in ("phase", "autoscalerRetries", "podTypes", "readyWorkers", "observedGeneration"):
             assert world.status[field] == expected.status[field], (number, field)
+
+
+def test_the_stories_of_scale_down_are_what_they_say() -> None:
+    """Consent, note and delete are all among the writes after which the process is killed."""
+    retired, drained = play(retire_idle, None), play(drain_busy, None)
+    assert [w for w in retired.api.writes if w[1] != "rayclusters"] == [("DRAIN", "nodes"), ("DELETE", "pods")] * 2
+    assert [w for w in drained.api.writes if w[1] != "rayclusters"] == [
+        ("PATCH", "pods"),
+        ("DRAIN", "nodes"),
+        ("DELETE", "pods"),
+    ]
+    assert [len(world.api.names("pods")) for world in (retired, drained)] == [1, 2]
