@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from controller.objects.views import PodView, ServiceView
 from controller.raycluster.model import PodType
 
 from .reasons import Reason
+
+# A pass carries out so many actions of a kind at most, and then lets other clusters have their turn.
+MAX_PER_KIND = 100
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,17 @@ class DrainPod:
 
 
 Action = CreateService | PatchService | CreatePod | DeletePod | TellHead | RetirePod | DrainPod
+
+
+def portion(actions: Iterable[Action]) -> tuple[tuple[Action, ...], int]:
+    """What one pass carries out of the actions, in their order, and how many are left for the next one."""
+    kept: list[Action] = []
+    counts: Counter[type[Action]] = Counter()
+    for action in actions:
+        counts[type(action)] += 1
+        if counts[type(action)] <= MAX_PER_KIND:
+            kept.append(action)
+    return tuple(kept), counts.total() - len(kept)
 
 
 def summarize(actions: Sequence[Action]) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from controller.objects.labels import WORKER
 from controller.objects.service import is_current
 from controller.objects.views import PodView
 
-from .actions import Action, CreateService, PatchService
+from .actions import Action, CreateService, PatchService, portion
 from .blocked_types import next_end
 from .head import HeadPlan, plan_head
 from .observed import Observed
@@ -41,7 +41,8 @@ class Announcement:
 class Plan:
     """What to do now, in order, and when to look again though nothing has changed (seconds since the epoch).
 
-    ``workers``: every live one; ``outdated``: uid -> why, of those that a change of the spec replaces.
+    ``workers``: every live one; ``outdated``: uid -> why, of those that a change of the spec replaces. ``put_off``:
+    how many more actions are due than one pass carries out.
     """
 
     actions: tuple[Action, ...]
@@ -53,6 +54,7 @@ class Plan:
     targets: Mapping[str, int] = field(default_factory=dict)
     decision: Decision | None = None
     announcements: tuple[Announcement, ...] = ()
+    put_off: int = 0
 
 
 def make_plan(seen: Observed) -> Plan:
@@ -61,9 +63,10 @@ def make_plan(seen: Observed) -> Plan:
     head = plan_head(seen, names)
     workers = plan_workers(seen, names, head.kept)
     service = tuple(_plan_service(seen))
+    actions, put_off = portion((*service, *head.actions, *workers.actions))
     dues = [head.due, workers.due, next_end(seen.blocks)]
     return Plan(
-        actions=(*service, *head.actions, *workers.actions),
+        actions=actions,
         look_again_at=min((due for due in dues if due is not None), default=None),
         head=head.kept,
         head_change=head.change,
@@ -72,6 +75,7 @@ def make_plan(seen: Observed) -> Plan:
         targets=workers.targets,
         decision=workers.decision,
         announcements=tuple(_announcements(seen, head, workers.live, workers.outdated, service)),
+        put_off=put_off + workers.put_off,
     )
 
 

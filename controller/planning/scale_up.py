@@ -14,6 +14,7 @@ from autoscaler.scheduling.scheduler import Decision, Existing, Request, schedul
 from controller.objects.views import PodView
 from controller.raycluster.model import ClusterSpec, PodType
 
+from .actions import MAX_PER_KIND
 from .node_types import as_node_type
 from .observed import RayView
 
@@ -43,12 +44,21 @@ class Fleet:
 
 @dataclass(frozen=True)
 class Scaling:
-    """What was asked, what is to be launched, which stuck pods may stay, and Ray's living workers by pod name."""
+    """What was asked, what is to be launched, which stuck pods may stay, and Ray's living workers by pod name.
+
+    ``later``: type -> workers that its minimum asks for beyond those of this decision.
+    """
 
     request: Request
     decision: Decision
     kept_stuck: tuple[PodView, ...]
     known: Mapping[str, RayNode]
+    later: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> int:
+        """How many workers are to be launched, now and later."""
+        return sum(self.decision.launches.values()) + sum(self.later.values())
 
 
 def scale(
@@ -65,19 +75,20 @@ def scale(
     """
     known = _known_nodes(ray)
     reserved = _reserved(spec, fleet)
-    asked = _request(spec, fleet, ray, known, blocked)
+    later = _later(spec, fleet, frozenset(blocked).difference(last_resort))
+    asked = _request(spec, fleet, ray, known, blocked, later=later)
     request = replace(asked, max_workers=max(0, asked.max_workers - sum(reserved.values())))
     decision = schedule(request)
     if last_resort:
         others = sum(count for name, count in reserved.items() if name not in last_resort)
         asked = replace(asked, max_workers=max(0, asked.max_workers - others))
         decision = _with_last_resort(asked, decision, fleet, last_resort)
+    launched = sum(decision.launches.values()) + sum(later.values())
     unmet = ray is None or decision.unplaced or decision.unplaced_gangs or decision.unplaced_requested
     room = spec.max_workers - sum(fleet.held_back.values()) - len(fleet.fit) - len(fleet.outdated) - len(fleet.leaving)
-    spare = max(0, room - sum(reserved.values()) - sum(decision.launches.values())) if unmet else 0
-    return Scaling(
-        request, decision, _kept(fleet.stuck, reserved, spare, decision.needed, last_resort if ray else ()), known
-    )
+    spare = max(0, room - sum(reserved.values()) - launched) if unmet else 0
+    kept = _kept(fleet.stuck, reserved, spare, decision.needed, last_resort if ray else ())
+    return Scaling(request, decision, kept, known, later)
 
 
 def _with_last_resort(request: Request, first: Decision, fleet: Fleet, last_resort: Collection[str]) -> Decision:
@@ -103,6 +114,13 @@ def _reserved(spec: ClusterSpec, fleet: Fleet) -> Counter[str]:
     stuck = Counter(p.node_type for p in fleet.stuck)
     least = {t.name: max(0, t.min_workers - fit[t.name] - fleet.held_back.get(t.name, 0)) for t in spec.worker_types}
     return Counter({name: min(count, least.get(name, 0)) for name, count in stuck.items()})
+
+
+def _later(spec: ClusterSpec, fleet: Fleet, blocked: Collection[str]) -> dict[str, int]:
+    """What minimums ask for beyond what a pass can launch: type -> number. Their room stays theirs."""
+    fit = Counter(p.node_type for p in fleet.fit)
+    missing = {t.name: t.min_workers - fit[t.name] - fleet.held_back.get(t.name, 0) for t in spec.worker_types}
+    return {name: n - MAX_PER_KIND for name, n in missing.items() if n > MAX_PER_KIND and name not in blocked}
 
 
 def _kept(
@@ -138,14 +156,16 @@ def _request(
     ray: RayView | None,
     known: Mapping[str, RayNode],
     blocked: Collection[str],
+    *,
+    later: Mapping[str, int],
 ) -> Request:
-    types = {t.name: _node_type(spec, t, fleet, known) for t in spec.worker_types}
+    types = {t.name: _node_type(spec, t, fleet, known, later.get(t.name, 0)) for t in spec.worker_types}
     state = ray.state if ray else None
     heads = [n for n in state.living if n.is_head] if state else []
     going = {p.uid for p in (*fleet.outdated, *fleet.leaving)}
     return Request(
         types=tuple(types.values()),
-        max_workers=max(0, spec.max_workers - sum(fleet.held_back.values())),
+        max_workers=max(0, spec.max_workers - sum(fleet.held_back.values()) - sum(later.values())),
         upscaling_speed=spec.upscaling_speed,
         nodes=(
             *(_existing(n.instance_id, n) for n in heads),
@@ -162,15 +182,18 @@ def _request(
     )
 
 
-def _node_type(spec: ClusterSpec, pod_type: PodType, fleet: Fleet, known: Mapping[str, RayNode]) -> NodeType:
+def _node_type(
+    spec: ClusterSpec, pod_type: PodType, fleet: Fleet, known: Mapping[str, RayNode], later: int
+) -> NodeType:
     """A type as the scheduler sees it. What Ray measures is known better from a running node; the rest is declared.
 
     While pods of a type wait out a crash, the type keeps its minimum but takes no demand: another type may serve.
+    ``later``: how much of the minimum is left to later passes.
     """
     mine = [p for p in fleet.fit if p.node_type == pod_type.name]
     held_back = fleet.held_back.get(pod_type.name, 0)
     # Those who are there already count for the minimum, whoever else has crashed.
-    least = min(pod_type.min_workers, max(len(mine), pod_type.min_workers - held_back))
+    least = min(pod_type.min_workers, max(len(mine), pod_type.min_workers - held_back)) - later
     return replace(
         as_node_type(spec, pod_type, [known[p.name] for p in mine if p.name in known]),
         min_workers=least,

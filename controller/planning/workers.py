@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice, repeat
 
 from autoscaler.scheduling.scheduler import Decision
 from controller.objects.labels import WORKER
 from controller.objects.views import PodView
 
-from .actions import Action, CreatePod, DeletePod, TellHead
+from .actions import MAX_PER_KIND, Action, CreatePod, DeletePod, TellHead
 from .blocked_types import can_start, next_stuck
 from .observed import Observed, RayView
 from .reasons import NODE_LOST, Label, Reason, reason_of_drain, reason_of_end, reason_to_create
@@ -37,6 +38,7 @@ class Workers:
     """The workers that are there, what to do about them, when to look again, and the scheduler's word.
 
     ``outdated``: uid -> why it is to be replaced. ``targets``: type -> how many there should be.
+    ``put_off``: workers that are missing as well, and are too many for one pass.
     """
 
     live: tuple[PodView, ...]
@@ -45,6 +47,7 @@ class Workers:
     due: float | None
     targets: Mapping[str, int]
     decision: Decision
+    put_off: int = 0
 
 
 def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodView | None) -> Workers:
@@ -64,12 +67,14 @@ def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodVi
     waiting = {p.uid for s in slots.values() for p in s.waiting}
     actions += [DeletePod(p, _ended(p)) for p in fit if p.ended and p.uid not in waiting]
     actions += leave.actions
-    actions += _launches(seen, names, slots, scaling, head)
+    launches = list(islice(_launches(seen, names, slots, scaling, head), MAX_PER_KIND))
+    actions += launches
     going = {a.pod.uid for a in leave.actions}
     actions += _tell_head([p for p in fleet.every if p.uid not in going], head)
     targets = _targets(seen, fleet, slots, scaling, going)
     due = _due(seen, fleet, slots, leave)
-    return Workers(fleet.every, outdated, tuple(actions), due, targets, scaling.decision)
+    put_off = scaling.missing - len(launches)
+    return Workers(fleet.every, outdated, tuple(actions), due, targets, scaling.decision, put_off)
 
 
 def _unfit(pod: PodView, head: PodView | None, ray: RayView | None) -> Reason | None:
@@ -131,9 +136,8 @@ def _launches(
     known = head if head and head.ip else None
     for pod_type in seen.spec.worker_types:
         reasons = scaling.decision.reasons.get(pod_type.name, {})
-        whys = [_WHY[reason] for reason, count in reasons.items() for _ in range(count)]
-        attempts = (slots[pod_type.name].attempts + (0,) * len(whys))[: len(whys)]
-        for why, attempt in zip(whys, attempts, strict=True):
+        whys = chain.from_iterable(repeat(_WHY[reason], count) for reason, count in reasons.items())
+        for why, attempt in zip(whys, chain(slots[pod_type.name].attempts, repeat(0)), strict=False):
             yield CreatePod(pod_type, next(names[pod_type.name]), reason_to_create(why, attempt), attempt, known)
 
 

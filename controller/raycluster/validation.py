@@ -31,6 +31,9 @@ PORT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 TARGET_PORT_NAME = re.compile(r"(?=.{1,15}$)[-a-z0-9]*[a-z][-a-z0-9]*")
 POD_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 MAX_GENERATE_NAME = 190
+# Also in the CRD. Ray has been run with some thousands of nodes; a year of idling is as good as no end.
+MAX_WORKERS = 100_000
+MAX_IDLE_MINUTES = 525_600
 # Ray numbers its nodes and placement groups with resources of such names.
 RESERVED_RESOURCES = ("node:", "bundle_group")
 
@@ -162,11 +165,18 @@ def _number_for(value: object) -> str:
 def _bounds(spec: Json, types: list[Json]) -> Iterator[Problem]:
     maximum = _count(spec.get("maxWorkers"))
     maximum = DEFAULT_MAX_WORKERS if maximum is None else maximum
+    yield from _at_most("spec.maxWorkers", maximum, MAX_WORKERS)
+    yield from _at_most("spec.idleTimeoutMinutes", spec.get("idleTimeoutMinutes"), MAX_IDLE_MINUTES)
     for index, raw in enumerate(types):
+        yield from _at_most(
+            f"spec.podTypes[{index}].idleTimeoutMinutes", raw.get("idleTimeoutMinutes"), MAX_IDLE_MINUTES
+        )
         low, high = _count(raw.get("minWorkers")) or 0, _count(raw.get("maxWorkers"))
         for field, bound in (("minWorkers", low), ("maxWorkers", high)):
+            path = f"spec.podTypes[{index}].{field}"
+            yield from _at_most(path, bound, MAX_WORKERS)
             if bound is not None and bound < 0:
-                yield Problem(f"spec.podTypes[{index}].{field}", f"{bound} is negative; use 0 or more")
+                yield Problem(path, f"{bound} is negative; use 0 or more")
         if high is not None and 0 <= high < low:
             yield Problem(
                 f"spec.podTypes[{index}].minWorkers",
@@ -180,6 +190,12 @@ def _bounds(spec: Json, types: list[Json]) -> Iterator[Problem]:
             "spec.maxWorkers",
             f"{maximum} is less than the minWorkers of the worker types, {needed} in all; raise it to {needed} or more",
         )
+
+
+def _at_most(path: str, value: Any, limit: int) -> Iterator[Problem]:
+    """A number that is too big for the field; None is absent."""
+    if value is not None and not value <= limit:
+        yield Problem(path, f"{value} is more than {limit}; use {limit} or less")
 
 
 def _count(value: Any) -> Any:

@@ -15,7 +15,7 @@ from controller.objects.labels import HEAD
 from controller.objects.pod import unbuildable
 from controller.objects.service import service_name
 from controller.objects.views import PodView
-from controller.planning.actions import Action, CreatePod, CreateService, DrainPod, RetirePod
+from controller.planning.actions import CreatePod, CreateService, DrainPod, RetirePod
 from controller.planning.blocked_types import LaunchHistory, next_end
 from controller.planning.observed import Observed, Settings
 from controller.planning.plan import Plan, make_plan
@@ -29,8 +29,6 @@ from .dry_run import TRY_AGAIN_SECONDS, DryRun, Findings
 from .hooks import Hooks
 from .reporter import Reporter
 
-# A pass creates at most this many pods and then lets other clusters have their turn.
-MAX_CREATES_PER_PASS = 100
 # An answer to a write may bring news that the watch, being no newer, will not repeat.
 LOOK_AFTER_WRITING_SECONDS = 1.0
 UNTRIED = "nothing is changed before the API server can say whether it takes the pods"
@@ -147,14 +145,13 @@ class Reconciler:
             return Result(retry=True)
         self._heads.follow(cluster.key, plan.head, spec.gcs_port, busy=_expects_nodes(plan))
         self._reporter.announce_changes(cluster, plan.announcements)
-        actions, more = _bounded(plan.actions)
-        applied = self._applier.apply(cluster, spec, actions)
+        applied = self._applier.apply(cluster, spec, plan.actions)
         known.taken |= applied.taken
         known.history = known.history.after(applied, self._clock())
         self._reporter.announce(cluster, applied.done)
         self._hooks.applied(cluster, applied.done, [*applied.errors, *applied.refused.values()])
         seen = replace(seen, blocks=known.history.active(self._clock()))
-        return self._report(seen, plan, applied, more)
+        return self._report(seen, plan, applied)
 
     def _plan(self, seen: Observed) -> Plan:
         started = self._stopwatch()
@@ -172,7 +169,7 @@ class Reconciler:
             raise
         return now.uid == cluster.uid and not now.deleting
 
-    def _report(self, seen: Observed, plan: Plan, applied: Applied, more: bool) -> Result:
+    def _report(self, seen: Observed, plan: Plan, applied: Applied) -> Result:
         if seen.ray:
             self._heads.report(seen.cluster.key, report_of(seen.ray, plan))
         status = status_of(seen, plan, applied.refusals, applied.waits, applied.done)
@@ -181,12 +178,11 @@ class Reconciler:
         # A type that cannot be launched is looked at when its block is over; the queue sees to all else.
         # What is due all the same is not put off by the retries' backoff: somebody's idle time, a drain's deadline.
         retry = bool(applied.errors)
-        return Result(self._look_again_in(seen, plan, more and not retry, put_off, retry=retry), retry)
+        return Result(self._look_again_in(seen, plan, put_off, retry=retry), retry)
 
-    def _look_again_in(
-        self, seen: Observed, plan: Plan, more: bool, put_off: float | None, *, retry: bool
-    ) -> float | None:
-        if more:
+    def _look_again_in(self, seen: Observed, plan: Plan, put_off: float | None, *, retry: bool) -> float | None:
+        # The rest at once, behind the other clusters that wait for their turn.
+        if plan.put_off and plan.actions and not retry:
             return 0.0
         now = self._clock()
         waits = [LOOK_AFTER_WRITING_SECONDS] if plan.actions and not retry else []
@@ -240,10 +236,3 @@ def _expects_nodes(plan: Plan) -> bool:
     """Something is on its way up or down, so that the head's next answers matter."""
     moving = any(isinstance(a, CreatePod | RetirePod | DrainPod) for a in plan.actions)
     return moving or bool(plan.outdated) or any(p.drain_by or not p.ready for p in plan.workers)
-
-
-def _bounded(actions: tuple[Action, ...]) -> tuple[list[Action], bool]:
-    """The actions of this pass, and whether some were left for the next one."""
-    creates = [a for a in actions if isinstance(a, CreatePod)]
-    others = [a for a in actions if not isinstance(a, CreatePod)]
-    return others + creates[:MAX_CREATES_PER_PASS], len(creates) > MAX_CREATES_PER_PASS

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from autoscaler.model import Demand, RayState, Shape
 from controller.objects.views import PodView
-from controller.planning.actions import CreatePod, CreateService, PatchService, TellHead, summarize
+from controller.planning.actions import (
+    MAX_PER_KIND,
+    CreatePod,
+    CreateService,
+    DeletePod,
+    PatchService,
+    TellHead,
+    summarize,
+)
+from controller.planning.blocked_types import Pause
+from controller.planning.observed import RayView
 from controller.planning.plan import Plan, make_plan
 from controller.planning.slots import backoff_seconds
-from tests.support.builders import NOW, cluster, failed, raw_spec, raw_type, seen, service, worker_pod
+from controller.raycluster.model import RayCluster, parse_spec
+from tests.support.builders import NOW, cluster, failed, head_pod, raw_spec, raw_type, seen, service, worker_pod
 from tests.support.plans import HEAD, SPEC, W0, W1, WELL, changed_pod, created, deleted, slot, with_spec
 
 
@@ -190,3 +203,48 @@ def test_what_is_done_is_told_once_per_kind_with_numbers() -> None:
         ("DeletedPods", "deleted 2 pods of type worker-node: its head is gone"),
         ("CreatedPods", "created 4 pods: 1 head-node, 3 worker-node for minWorkers"),
     ]
+
+
+def big(workers: int, **fields: Any) -> RayCluster:
+    """A cluster whose minimum is so many workers."""
+    types = [raw_type("head-node", "ray-head-"), raw_type("worker-node", minWorkers=workers)]
+    return cluster(raw_spec(maxWorkers=workers, podTypes=types, **fields))
+
+
+def test_a_plan_lists_what_a_pass_can_do_and_counts_the_rest() -> None:
+    """Its cost depends on what a pass can do, not on a number in the spec."""
+    plan = make_plan(seen([HEAD], big(1_000_000_000)))
+    assert (len(plan.actions), plan.put_off) == (MAX_PER_KIND, 1_000_000_000 - MAX_PER_KIND)
+    assert plan.targets == {"worker-node": 1_000_000_000}
+
+
+def test_deletes_are_bounded_per_pass_and_the_rest_is_counted() -> None:
+    """The head was replaced, and so is every worker of the old one; creates have a bound of their own."""
+    of = big(300)
+    workers = [worker_pod(SPEC, n) for n in range(300)]
+    plan = make_plan(seen([replace(HEAD, uid="new-head"), *workers], of))
+    assert Counter(type(a) for a in plan.actions) == {DeletePod: MAX_PER_KIND, CreatePod: MAX_PER_KIND}
+    assert plan.put_off == 400
+
+
+def test_workers_are_told_of_their_head_in_portions() -> None:
+    of = big(300)
+    spec = parse_spec(of.spec)
+    workers = [worker_pod(spec, n, head_ip="", head_uid="") for n in range(300)]
+    plan = make_plan(seen([head_pod(spec), *workers], of))
+    assert Counter(type(a) for a in plan.actions) == {TellHead: MAX_PER_KIND}
+    assert plan.put_off == 200
+
+
+def test_the_room_of_a_minimum_that_takes_several_passes_is_given_to_no_other_type() -> None:
+    types = [raw_type("head-node", "ray-head-"), raw_type("worker-node", minWorkers=400), raw_type("other")]
+    waiting = RayView(RayState("s", 0.0, (), (Demand(Shape.of({"CPU": 1}), 1000),)), HEAD.uid, 1.0)
+    plan = make_plan(seen([HEAD], cluster(raw_spec(maxWorkers=400, podTypes=types)), ray=waiting))
+    assert plan.decision and plan.decision.launches == {"worker-node": MAX_PER_KIND}
+    assert plan.put_off == 300
+
+
+def test_a_minimum_of_a_type_that_is_set_aside_brings_no_further_pass() -> None:
+    block = Pause("QuotaExceeded", "exceeded quota", NOW, until=NOW + 30)
+    plan = make_plan(seen([HEAD], big(1000), blocks={"worker-node": block}))
+    assert (plan.actions, plan.put_off) == ((), 0)

@@ -57,6 +57,27 @@ def test_every_mistake_is_named_at_once() -> None:
     assert len(said(changed(1, minWorkers=-1, rayResources={"a": -1}))) == 2
 
 
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"maxWorkers": 100_001}, "spec.maxWorkers: 100001 is more than 100000; use 100000 or less"),
+        (
+            {"idleTimeoutMinutes": 1_000_000_000},
+            "spec.idleTimeoutMinutes: 1000000000 is more than 525600; use 525600 or less",
+        ),
+        ({"maxWorkers": 100_000, "idleTimeoutMinutes": 525_600.0}, None),
+    ],
+)
+def test_numbers_of_older_objects_beyond_the_bounds_are_named(fields: dict[str, Any], found: str | None) -> None:
+    assert said(raw_spec(**fields)) == ([found] if found else [])
+
+
+@pytest.mark.parametrize("field", ["minWorkers", "maxWorkers"])
+def test_a_pod_type_has_no_more_workers_than_a_cluster(field: str) -> None:
+    spec = raw_spec(maxWorkers=100_000, podTypes=[raw_type("head-node"), raw_type("w", **{field: 100_001})])
+    assert f"spec.podTypes[1].{field}: 100001 is more than 100000; use 100000 or less" in said(spec)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text("ab0", max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3),

@@ -19,9 +19,10 @@ from controller.objects.labels import (
     KIND_LABEL,
     WORKER,
 )
+from controller.planning.actions import MAX_PER_KIND
 from controller.planning.reasons import Label
 from controller.planning.scale_down import OVER_MAXIMUM
-from controller.reconcile.reconciler import MAX_CREATES_PER_PASS, Result
+from controller.reconcile.reconciler import Result
 from tests.support.builders import NAME, NAMESPACE, NOW_TEXT, raw_spec
 from tests.support.world import KEY, World, well
 
@@ -74,7 +75,7 @@ def test_a_big_cluster_is_made_in_portions() -> None:
     spec["podTypes"][1]["maxWorkers"] = 150
     world = World(spec)
     assert world.step().look_again_in == 0
-    assert len(world.api.names("pods")) == MAX_CREATES_PER_PASS
+    assert len(world.api.names("pods")) == MAX_PER_KIND
     world.step()
     assert len(world.api.names("pods")) == 151
 
