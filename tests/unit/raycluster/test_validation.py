@@ -74,7 +74,8 @@ def test_numbers_of_older_objects_beyond_the_bounds_are_named(fields: dict[str, 
 
 @pytest.mark.parametrize("field", ["minWorkers", "maxWorkers"])
 def test_a_pod_type_has_no_more_workers_than_a_cluster(field: str) -> None:
-    spec = raw_spec(maxWorkers=100_000, podTypes=[raw_type("head-node"), raw_type("w", **{field: 100_001})])
+    worker: dict[str, Any] = {field: 100_001}
+    spec = raw_spec(maxWorkers=100_000, podTypes=[raw_type("head-node"), raw_type("w", **worker)])
     assert f"spec.podTypes[1].{field}: 100001 is more than 100000; use 100000 or less" in said(spec)
 
 
