@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .cli.commands import COMMANDS, run_command
 
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _answer(name: str, arguments: Sequence[str]) -> int:
     """Run a command that may be cut short, by its reader (``| head``) or by its user (Ctrl-C), without a word."""
     try:
-        code = run_command(name, arguments)
+        code = run_command(name, arguments, read_kuberay=_read_kuberay)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -33,6 +34,13 @@ def _answer(name: str, arguments: Sequence[str]) -> int:
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _read_kuberay(context: str | None, namespace: str | None) -> Sequence[Mapping[str, Any]]:
+    """What ``kube.kuberay.read`` reads; the commands themselves never reach a Kubernetes."""
+    from .kube.kuberay import read  # noqa: PLC0415
+
+    return read(context, namespace)
 
 
 if __name__ == "__main__":

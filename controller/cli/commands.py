@@ -11,6 +11,7 @@ import argparse
 import textwrap
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 FINE, WRONG_INPUT, WRONG_USAGE = 0, 1, 2
 
@@ -19,19 +20,22 @@ COMMANDS = {
     "validate": "say what is wrong with RayClusters in manifest files",
     "render": "print the objects that the operator would create for a RayCluster",
     "simulate": "show what would be launched and removed for a RayCluster and some demand",
+    "convert": "convert the manifests of KubeRay",
 }
 
 _EXIT_CODES = "exit codes: 0 fine, 1 the input is wrong, 2 wrong usage"
 
 
-def run_command(name: str, arguments: Sequence[str]) -> int:
+def run_command(name: str, arguments: Sequence[str], **connections: Any) -> int:
     """Run one of COMMANDS. Returns its exit code.
+
+    ``connections``: how to reach a Kubernetes, for commands that do; the command finds them beside its arguments.
 
     Raises:
         SystemExit: the arguments are wrong, or help was asked for.
     """
     module = import_module(f".{name}", __package__)
-    code: int = module.run(module.parser().parse_args(arguments))
+    code: int = module.run(module.parser().parse_args(arguments, argparse.Namespace(**connections)))
     return code
 
 

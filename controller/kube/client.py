@@ -64,6 +64,7 @@ class Request:
     """One request to the API server, in its own terms: a verb, what it is about, and what goes with it.
 
     ``resource``: the plural (``pods``). ``namespace``: empty for all namespaces. ``name``: empty for a collection.
+    ``group``: with its version, where it is not that of the operator's own resource of this name.
     """
 
     verb: Verb
@@ -74,6 +75,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     content_type: str = "application/json"
+    group: str = ""
 
     @property
     def method(self) -> str:
@@ -93,7 +95,7 @@ class Request:
     @property
     def path(self) -> str:
         """The URL path."""
-        group = _GROUPS.get(self.resource)
+        group = self.group or _GROUPS.get(self.resource)
         base = f"/apis/{group}" if group else "/api/v1"
         namespace = f"namespaces/{quote(self.namespace)}" if self.namespace else ""
         parts = (namespace, self.resource, quote(self.name), self.subresource)

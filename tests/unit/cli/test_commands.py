@@ -81,7 +81,7 @@ def test_a_reader_that_has_seen_enough_ends_a_command_without_a_word(tmp_path: P
 def test_a_command_that_is_interrupted_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C, while it waits for its input."""
 
-    def interrupted(*_: object) -> int:
+    def interrupted(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("controller.main.run_command", interrupted)

@@ -1,0 +1,1 @@
+"""From KubeRay's ``ray.io`` objects to a RayCluster of this operator and the objects beside it. Pure."""
