@@ -18,9 +18,9 @@ from tests.support.kube import Kube, eventually
 from tests.support.operator import OperatorProcess
 from tests.support.prerequisites import ROOT
 
-# Without the CRD itself: deleting it would delete every RayCluster, other tests' too. The kinds that monitoring is made
-# of are the Prometheus operator's, and not known here; a demand is no object at all.
-APART = ("crd", "monitoring")
+# Without the CRD itself: deleting it would delete every RayCluster, other tests' too. The kinds that monitoring and
+# GitOps are made of are other operators', and not known here; a demand is no object at all.
+APART = ("crd", "monitoring", "gitops")
 MANIFESTS = [
     path
     for path in sorted((ROOT / "manifests").rglob("*.yaml"))
