@@ -18,11 +18,14 @@ MANIFESTS = [p for p in sorted((ROOT / "manifests").rglob("*.yaml")) if p.parent
 OLDEST, NEWEST = "1.28", "1.37"
 
 
+# Kinds of the Prometheus operator, Argo CD and Flux have no schema in Kubernetes itself.
+OTHERS = ("monitoring.coreos.com", "argoproj.io", "fluxcd.io")
+
+
 def objects(path: Path) -> list[dict[str, Any]]:
     """What kubectl apply would send of a file, and what the operator makes of the RayClusters in it."""
     found = [o for o in yaml.safe_load_all(path.read_text()) if o and "kind" in o and o["kind"] != "Kustomization"]
-    # Kinds of the Prometheus operator have no schema in Kubernetes itself.
-    plain = [o for o in found if o["kind"] != "RayCluster" and "monitoring.coreos.com" not in o["apiVersion"]]
+    plain = [o for o in found if o["kind"] != "RayCluster" and not o["apiVersion"].partition("/")[0].endswith(OTHERS)]
     return plain + [made for o in found if o["kind"] == "RayCluster" for made in objects_of(cluster_of(o))]
 
 
