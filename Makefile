@@ -7,6 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# How many tests run at a time. Tests of one group (tests/README.md) never do.
+JOBS ?= 2
+PYTEST := $(BIN)/pytest --dist loadgroup --durations 20
+
 # local: a Kubernetes of our own on this machine. current: the one that KUBECONFIG points to.
 CLUSTER ?= local
 # The operator's image, for `make deploy`.
@@ -78,15 +82,15 @@ lint: $(STAMP) ## Style, types, import contracts
 
 .PHONY: test-unit
 test-unit: $(STAMP) ## Pure parts, in seconds
-	$(BIN)/pytest tests/unit -q
+	$(PYTEST) tests/unit -q -n $(JOBS)
 
 .PHONY: test-integration
 test-integration: $(STAMP) ## Against a real kube-apiserver without nodes
-	$(BIN)/pytest tests/integration -v
+	$(PYTEST) tests/integration -v -n $(JOBS)
 
 .PHONY: test-e2e
 test-e2e: $(STAMP) ## On real nodes with real Ray: the guide's commands, one by one
-	$(BIN)/pytest tests/e2e -v
+	$(PYTEST) tests/e2e -v
 
 .PHONY: docs
 docs: $(STAMP) ## The documentation as a site, in build/site

@@ -10,11 +10,11 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from tests.integration.test_lifecycle import HEAD, running
 from tests.support.account import as_service_account
 from tests.support.chart import CHART, helm, one, pod_spec, pod_type, render
 from tests.support.kube import Kube, eventually
 from tests.support.operator import OperatorProcess
+from tests.support.raycluster import HEAD, running
 
 OPERATOR = ["Deployment", "Role", "RoleBinding", "ServiceAccount"]
 CLUSTER_SCOPED = [*OPERATOR, "ClusterRole", "ClusterRoleBinding"]

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.integration.faults import Phase, Stage, Undisturbed, life, undisturbed
 from tests.support.faults import KillAfterWrite
+from tests.support.stage import Phase, Stage, Undisturbed, life, undisturbed
 
 # Runs at a time: each has an operator of its own, which spends most of its time waiting.
 ABREAST = 12

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.integration.faults import NAME, Stage, made, up
 from tests.support.apiserver import JSON_PATCH
 from tests.support.kube import eventually
 from tests.support.namespace import Namespace
+from tests.support.stage import NAME, Stage, made, up
 
 SERVICE = f"{NAME}-ray-head"
 

@@ -1,10 +1,9 @@
-"""Whose faults are whose: a poisonous cluster, a forbidden namespace, a neighbour, a namespace or definition gone."""
+"""Whose faults are whose: a poisonous cluster, a forbidden namespace, a neighbour, a namespace gone."""
 
 from __future__ import annotations
 
 import copy
 import json
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -14,12 +13,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.integration.faults import NAME, Stage, made, up
 from tests.support.apiserver import Answer, Request
 from tests.support.kube import eventually
 from tests.support.operator import OperatorProcess
-from tests.support.prerequisites import ROOT
 from tests.support.proxy import Event, Fault, Stream
+from tests.support.stage import NAME, Stage, made, up
 
 POISON = "poisonous"
 USER = "system:serviceaccount:faults:operator"
@@ -160,31 +158,3 @@ def test_a_namespace_that_is_deleted_goes_and_the_operator_stays_calm(stage: Sta
         stage.space.create()
         stage.space.make(copy.deepcopy(example))
         eventually(lambda: stage.space.settled(NAME, 2))
-
-
-def test_a_definition_that_is_deleted_takes_its_clusters_along_and_may_come_back(
-    environment: Mapping[str, str], stage: Stage, example: dict[str, Any]
-) -> None:
-    """Nothing hangs, nothing is made for clusters that are gone, and new ones run as before."""
-
-    def kubectl(*arguments: str) -> None:
-        subprocess.run(["kubectl", *arguments], env=dict(environment), check=True, capture_output=True, timeout=60)
-
-    definition = str(ROOT / "charts/ray/crds")
-    with stage:
-        up(stage, example)
-        # The garbage collector learns of new kinds every half minute; it would never hear of one that went before.
-        stage.space.delete("rayclusters", NAME)
-        eventually(lambda: not stage.space.snapshot(), within=120)
-        stage.space.make(copy.deepcopy(example))
-        eventually(lambda: stage.space.settled(NAME, 2))
-        try:
-            kubectl("delete", "-f", definition)
-            eventually(lambda: not stage.space.pods())
-            assert stage.proxy.changes() == made(3) + made(3)
-        finally:
-            kubectl("apply", "-f", definition)
-            kubectl("wait", "--for=condition=Established", "crd/rayclusters.cluster.ray.io", "--timeout=30s")
-        eventually(lambda: stage.space.make(copy.deepcopy(example)))
-        eventually(lambda: stage.space.settled(NAME, 2))
-        assert "Traceback" not in stage.operator.log()

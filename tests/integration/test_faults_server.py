@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.faults import NAME, Stage, lose_head, made, restarts, up
 from tests.support.apiserver import Answer, Request
 from tests.support.faults import Refuse, status
 from tests.support.kube import eventually
 from tests.support.proxy import Cut
+from tests.support.stage import NAME, Stage, lose_head, made, restarts, up
 
 DOWN_SECONDS = 12.0
 # Three watches, of which each starts with delays of 1, 2 and 4 s before it comes to 8; and one retried pass.

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.faults import NAME, Phase, Stage, Undisturbed, life, made, undisturbed, up
 from tests.support.apiserver import JSON_PATCH, Answer, Request
 from tests.support.faults import DropEvent, HoldEvents, Refuse, Replay, error_event, status
 from tests.support.kube import eventually
 from tests.support.proxy import Event, Fault, Proxy
+from tests.support.stage import NAME, Phase, Stage, Undisturbed, life, made, undisturbed, up
 
 ABREAST = 12
 # A phase may be over before its last events.

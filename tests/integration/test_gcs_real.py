@@ -13,6 +13,9 @@ from autoscaler.model import NodeStatus
 from tests.conformance.gcs import RayHead, RayHeadContract, eventually, has, node
 from tests.support.ray_head import RealHead
 
+# What they share is made once.
+pytestmark = pytest.mark.xdist_group("gcs_real")
+
 
 @pytest.fixture(scope="module")
 def real() -> Iterator[RealHead]:

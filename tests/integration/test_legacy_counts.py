@@ -17,26 +17,24 @@ from tests.support.apiserver import ApiServer
 from tests.support.kube import eventually
 from tests.support.namespace import Namespace
 from tests.support.operator import OperatorProcess
-
-NAME = "example-cluster"
-NOWHERE = {"kubernetes.io/hostname": "nowhere"}
+from tests.support.raycluster import NAME, on_fake_nodes
 
 
 def cluster(example: dict[str, Any], workers: int) -> dict[str, Any]:
-    """The example with room for a hundred workers. Only its head is not for the nodes that are there."""
+    """The example with room for a hundred workers. Only they are for the nodes that are there."""
     made = copy.deepcopy(example)
     made["spec"] |= {"maxWorkers": 100, "idleTimeoutMinutes": 1}
-    made["spec"]["podTypes"][0]["podConfig"]["spec"]["nodeSelector"] = NOWHERE
+    on_fake_nodes(made, "worker-node")
     made["spec"]["podTypes"][1] |= {"minWorkers": workers, "maxWorkers": 100}
     return made
 
 
 @pytest.fixture
-def places(fake_nodes: Mapping[str, str]) -> Iterator[tuple[Namespace, Namespace]]:
+def places(environment: Mapping[str, str]) -> Iterator[tuple[Namespace, Namespace]]:
     """Two namespaces, and one operator for both."""
-    server = ApiServer(fake_nodes["KUBECONFIG"])
+    server = ApiServer(environment["KUBECONFIG"])
     spaces = [Namespace(server, f"legacy-{uuid4().hex[:8]}") for _ in range(2)]
-    operator = OperatorProcess(fake_nodes, ",".join(space.name for space in spaces))
+    operator = OperatorProcess(environment, ",".join(space.name for space in spaces))
     for space in spaces:
         space.create()
         space.kubelet(heads_only=True, take_work=True)

@@ -8,32 +8,7 @@ from typing import Any
 
 from tests.support.kube import Kube, eventually, names
 from tests.support.operator import OperatorProcess
-
-HEAD = "ray-node-type=head"
-WORKER = "ray-node-type=worker"
-
-
-def launched(kube: Kube, workers: int) -> list[dict[str, Any]]:
-    """All pods, once there are a head and that many workers."""
-
-    def look() -> list[dict[str, Any]]:
-        complete = len(kube.list("pods", HEAD)) == 1 and len(kube.list("pods", WORKER)) == workers
-        return kube.list("pods", "ray-cluster-name") if complete else []
-
-    return eventually(look)
-
-
-def running(kube: Kube, workers: int = 2) -> list[dict[str, Any]]:
-    """All pods, once the cluster is up."""
-    launched(kube, workers)
-
-    def look() -> bool:
-        kube.run_pods()
-        status = kube.get("raycluster", "example-cluster").get("status", {})
-        return bool(status.get("phase") == "Running" and status["readyWorkers"] == workers)
-
-    eventually(look)
-    return kube.list("pods", "ray-cluster-name")
+from tests.support.raycluster import HEAD, WORKER, launched, running
 
 
 def test_a_new_cluster_gets_head_service_and_workers(

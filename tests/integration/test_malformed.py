@@ -15,11 +15,11 @@ from typing import Any
 
 import guide
 
-from tests.integration.test_lifecycle import HEAD
 from tests.support.kube import Kube, eventually
 from tests.support.operator import OperatorProcess
 from tests.support.page import with_outputs
 from tests.support.prerequisites import ROOT
+from tests.support.raycluster import HEAD
 
 PAGE = ROOT / "docs/when-a-raycluster-is-wrong.md"
 WRITING = bool(os.environ.get("WRITE_DOCS"))

@@ -30,6 +30,9 @@ RULES = {
 # An alert is quiet as long as the comparison at its end is false: then it has no data. What it compares must have some.
 COMPARISON = re.compile(r"\s[<>] [\d.]+$")
 
+# What they share is made once.
+pytestmark = pytest.mark.xdist_group("prometheus")
+
 
 class Scene:
     """An operator at work on a cluster whose pods come and go, and Prometheus beside it."""

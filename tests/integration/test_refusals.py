@@ -7,15 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_lifecycle import HEAD, WORKER, launched, running
 from tests.support.kube import Kube, KubectlError, eventually
 from tests.support.operator import OperatorProcess
-
-
-def condition(kube: Kube, kind: str) -> dict[str, Any]:
-    """A condition of the example cluster, or an empty one."""
-    status = kube.get("raycluster", "example-cluster").get("status", {})
-    return next((c for c in status.get("conditions", []) if c["type"] == kind), {})
+from tests.support.raycluster import HEAD, WORKER, condition, launched, running
 
 
 def test_a_spec_that_cannot_run_touches_nothing_and_says_why(

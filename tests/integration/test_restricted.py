@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from tests.support.chart import one, render
 from tests.support.kube import Kube, eventually
 from tests.support.operator import OperatorProcess
+from tests.support.raycluster import condition
 
 ENFORCED = "pod-security.kubernetes.io/enforce=restricted"
 
@@ -19,12 +19,6 @@ def restricted(kube: Kube) -> Kube:
     """A namespace that takes restricted pods only."""
     kube.run("label", "namespace", kube.namespace, ENFORCED)
     return kube
-
-
-def condition(kube: Kube, kind: str) -> dict[str, Any]:
-    """A condition of the cluster, empty when it has none."""
-    conditions = kube.get("raycluster", "example-cluster").get("status", {}).get("conditions", [])
-    return next((c for c in conditions if c["type"] == kind), {})
 
 
 def test_the_operators_pods_are_admitted(restricted: Kube) -> None:

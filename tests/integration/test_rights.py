@@ -25,6 +25,9 @@ ACCOUNT = "ray-operator-serviceaccount"
 # What a test does to make the operator need a right, beside making a cluster and running its pods.
 Need = Callable[[Namespace], None]
 
+# What they share is made once.
+pytestmark = pytest.mark.xdist_group("rights")
+
 
 def rights(rules: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """Each resource and verb that rules grant."""

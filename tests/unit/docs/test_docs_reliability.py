@@ -27,6 +27,6 @@ def test_every_fault_names_tests_that_exist(row: str) -> None:
 
 def test_every_test_of_faults_is_on_the_page() -> None:
     text = PAGE.read_text()
-    for path in sorted((ROOT / "tests/integration").glob("test_faults_*.py")):
+    for path in sorted((ROOT / "tests/integration").rglob("test_faults_*.py")):
         untold = [name for name in re.findall(r"^def (test_\w+)\(", path.read_text(), re.M) if f"`{name}`" not in text]
         assert untold == [], path.name

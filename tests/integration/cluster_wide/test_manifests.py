@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.integration.test_lifecycle import HEAD, running
 from tests.support.account import as_service_account
 from tests.support.kube import Kube, eventually
 from tests.support.operator import OperatorProcess
 from tests.support.prerequisites import ROOT
+from tests.support.raycluster import HEAD, running
 
 # Without the CRD itself: deleting it would delete every RayCluster, other tests' too. The kinds that monitoring and
 # GitOps are made of are other operators', and not known here; a demand is no object at all.
