@@ -25,6 +25,7 @@ PAGE = ROOT / "docs/when-a-raycluster-is-wrong.md"
 WRITING = bool(os.environ.get("WRITE_DOCS"))
 # When the page is written, what is there after so many looks is taken for what stays.
 LOOKS = 10
+NODE_IP = "10.9.9.9"
 
 
 def test_the_page_is_true_and_a_healthy_cluster_does_not_notice(
@@ -91,11 +92,16 @@ def play_the_kubelet(kube: Kube, cluster: str) -> None:
     eventually(lambda: kube.list("pods", selector))
     kube.run_pods(selector)
     message = 'Back-off pulling image "rayproject/ray:2.6.0.0": ErrImagePull: not found'
-    waiting = {"reason": "ImagePullBackOff", "message": message}
-    container = {"name": "ray", "image": "", "imageID": "", "ready": False, "restartCount": 0}
+    state = {"waiting": {"reason": "ImagePullBackOff", "message": message}}
+    container = {"name": "ray", "image": "", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+    # A kubelet knows its pods only when they are bound. Until then the real scheduler would say of them, now and then,
+    # that no node has room. With an address they are nothing that a fake node's own kubelet would start.
+    status = {"podIP": NODE_IP, "podIPs": [{"ip": NODE_IP}], "containerStatuses": [container]}
     for pod in eventually(lambda: workers_of(kube, cluster)):
-        status = {"containerStatuses": [{**container, "state": {"waiting": waiting}}], "conditions": []}
-        kube.set_pod_status(pod["metadata"]["name"], status)
+        name = pod["metadata"]["name"]
+        kube.set_pod_status(name, status)
+        if "nodeName" not in pod["spec"]:
+            kube.bind_pod(name, "kwok-node-0")
 
 
 def workers_of(kube: Kube, cluster: str) -> list[dict[str, Any]]:

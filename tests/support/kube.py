@@ -61,6 +61,12 @@ class Kube:
         patch = json.dumps({"status": status})
         self.run("patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch)
 
+    def bind_pod(self, name: str, node: str) -> None:
+        """Say what the scheduler would say about a pod: it goes to a node. The scheduler says nothing more then."""
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/binding"
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}}
+        self.run("create", "--raw", path, "-f", "-", stdin=json.dumps({**binding, "target": {"name": node}}))
+
     def run_pods(self, selector: str = "") -> None:
         """Play the kubelet: every pod that waits becomes running and ready."""
         for number, pod in enumerate(self.list("pods", selector), start=1):
