@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from controller.raycluster.validation import MAX_WORKERS
+
 from . import table
 from .source import Fields
 from .start import Start, label_flag, ray_resources, read_start
 from .template import Pods, read_template
 from .written import Comment, Tree, add
 
-# What KubeRay takes for "no bound", and the most that a bound can be here.
+# KubeRay's default of maxReplicas, which stands for no bound.
 UNBOUNDED = 2**31 - 1
 _MEMORY = "rayResources: KubeRay gives Ray the whole memory limit; this operator by itself 70 % of the memory."
 _RESOURCES = "rayResources: what KubeRay tells Ray about such a node, where this operator detects another amount."
@@ -51,7 +53,7 @@ def read_pod_types(head: Fields, groups: Sequence[Fields], pods: Pods, autoscali
         made.worker_starts[name] = command
         made.max_workers += _bounds(group, tree, autoscaling)
         made.trees.append(tree)
-    made.max_workers = min(made.max_workers, UNBOUNDED)
+    made.max_workers = min(made.max_workers, MAX_WORKERS)
     return made
 
 
@@ -106,12 +108,15 @@ def _bounds(group: Fields, tree: Tree, autoscaling: bool) -> int:
     if group.truth("suspend"):
         add(tree, group.note("suspend", "no worker of this type runs until the bounds are raised."))
         least = most = 0
-    if most >= UNBOUNDED:
-        add(tree, Comment(f"maxWorkers: {group.where('maxReplicas')} sets no bound. Set one here and in the spec."))
-    tree["minWorkers"], tree["maxWorkers"] = least * hosts, min(most * hosts, UNBOUNDED)
+    least, most = least * hosts, most * hosts
+    if most > MAX_WORKERS:
+        where = group.where("maxReplicas")
+        add(tree, Comment(f"maxWorkers: {where} sets no bound below {MAX_WORKERS}. Set one here and in the spec."))
+    most = min(most, MAX_WORKERS)
+    tree["minWorkers"], tree["maxWorkers"] = least, most
     tree["podConfig"] = config
     add(tree, *group.unknown())
-    return min(most * hosts, UNBOUNDED)
+    return most
 
 
 def _optional(group: Fields, tree: Tree) -> list[Comment]:
