@@ -27,7 +27,7 @@ FILE_LINES = 300
 FUNCTION_LINES = 40
 CLASS_METHODS = 15
 # Nine of ten functions are no longer than this.
-P90_LINES = 16
+P90_LINES = 18
 
 Graph = Mapping[str, frozenset[str]]
 

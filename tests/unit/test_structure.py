@@ -19,7 +19,7 @@ TO_SPLIT = (
 
 
 def test_no_file_function_or_class_is_over_its_limit() -> None:
-    """300 lines, 40 lines, 15 methods; nine of ten functions have at most 16 lines."""
+    """300 lines, 40 lines, 15 methods; nine of ten functions have at most 18 lines."""
     assert [problem for problem in HOUSE.sizes.problems() if not problem.startswith(TO_SPLIT)] == []
 
 
