@@ -11,12 +11,15 @@ import os
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import ray
 from ray.autoscaler.sdk import request_resources
 from ray.util.placement_group import placement_group, remove_placement_group
+
+CONNECT_SECONDS = 60
 
 
 def work() -> None:
@@ -140,9 +143,24 @@ def asked(resources: Mapping[str, float]) -> dict[str, Any]:
     return {"num_cpus": resources.get("CPU", 0), "resources": others}
 
 
+def connect(address: str) -> None:
+    """Connect to a head which may still be starting: it has printed its address, its own node may not be known yet."""
+    end = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            return
+        except (ConnectionError, RuntimeError, ValueError, OSError):
+            if time.monotonic() > end:
+                raise
+            traceback.print_exc()
+            ray.shutdown()
+            time.sleep(1)
+
+
 def main() -> None:
     """Connect, then obey."""
-    ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
+    connect(sys.argv[1])
     driver = Driver()
     print("ready", flush=True)
     for line in sys.stdin:

@@ -28,6 +28,7 @@ class RealHead(RayHead):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._words = folder / "driver.log"
         self._groups: list[subprocess.Popen[str]] = []
         self._workers = 0
         self._driver: subprocess.Popen[str] | None = None
@@ -38,7 +39,10 @@ class RealHead(RayHead):
         self._ray("head", HEAD_IP, "example-head", "head-node", {"CPU": 1}, "--head", "--no-monitor", "--port=0")
         self.address = self._address()
         command = [sys.executable, str(DRIVER), self.address]
-        self._driver = self._spawn(command, {}, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        with self._words.open("w") as words:
+            self._driver = self._spawn(
+                command, {}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words.fileno()
+            )
         self._expect("ready")
 
     def stop(self) -> None:
@@ -109,6 +113,7 @@ class RealHead(RayHead):
         environment: Mapping[str, str],
         *,
         stdout: int,
+        stderr: int = subprocess.STDOUT,
         stdin: int | None = None,
     ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -116,7 +121,7 @@ class RealHead(RayHead):
             env={**os.environ, **environment},
             stdin=stdin or subprocess.DEVNULL,
             stdout=stdout,
-            stderr=stdout if stdout != subprocess.PIPE else subprocess.DEVNULL,
+            stderr=stderr,
             text=True,
             start_new_session=True,
         )
@@ -143,4 +148,4 @@ class RealHead(RayHead):
         assert self._driver and self._driver.stdout
         # Ray prints there too.
         if answer not in (line.strip() for line in self._driver.stdout):
-            raise RuntimeError(f"the Ray program ended before it said {answer!r}")
+            raise RuntimeError(f"the Ray program ended before it said {answer!r}:\n{self._words.read_text()}")

@@ -24,7 +24,7 @@ APART = ("crd", "monitoring", "gitops")
 MANIFESTS = [
     path
     for path in sorted((ROOT / "manifests").rglob("*.yaml"))
-    if path.parent.name not in APART and path.stem not in ("kustomization", "example_demand")
+    if path.parent.name not in APART and path.stem != "kustomization" and not path.stem.endswith("_demand")
 ]
 BASES = [p.parent for p in sorted((ROOT / "manifests").rglob("kustomization.yaml")) if p.parent.name != "monitoring"]
 LEGACY = sorted((ROOT / "tests/legacy").glob("*.yaml"))
