@@ -41,7 +41,12 @@ class RealHead(RayHead):
         command = [sys.executable, str(DRIVER), self.address]
         with self._words.open("w") as words:
             self._driver = self._spawn(
-                command, {}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words.fileno()
+                # Its own folder's modules do not stand in for Python's.
+                command,
+                {"PYTHONSAFEPATH": "1"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=words.fileno(),
             )
         self._expect("ready")
 

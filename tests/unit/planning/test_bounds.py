@@ -18,7 +18,7 @@ from controller.raycluster.model import parse_spec
 from controller.status.cluster_status import report_of, status_of
 from tests.fakes.heads import node
 from tests.support.builders import NOW, cluster, head_pod, raw_spec, raw_type, seen, worker_pod
-from tests.support.selectors import labelled
+from tests.support.labelled import labelled
 
 CPU = Shape.of({"CPU": 1})
 
