@@ -28,6 +28,8 @@ UNKNOWN = "\0"
 ANY_LABEL = "*"
 # Every node has one of its own, so that no new node can have the one that is asked for.
 NODE_ID_LABEL = "ray.io/node-id"
+# How the labels begin that Ray gives to the nodes that hold a bundle of a placement group. No node starts with one.
+GROUP_LABEL = "_PG_"
 
 
 @dataclass(frozen=True, order=True)
@@ -119,13 +121,15 @@ class Strategy(Enum):
 class Gang:
     """A placement group that waits: all of its bundles are placed, or none is.
 
-    ``fallbacks``: other bundles that will do instead, in the order in which they are tried.
+    ``fallbacks``: other bundles that will do instead, in the order in which they are tried. ``elsewhere``: what keeps
+    the bundles off the nodes that hold others of the group, which lost a node and keeps the rest.
     """
 
     bundles: tuple[Demand, ...]
     strategy: Strategy
     name: str = ""
     fallbacks: tuple[tuple[Demand, ...], ...] = ()
+    elsewhere: tuple[LabelConstraint, ...] = ()
 
 
 class NodeStatus(Enum):
@@ -200,7 +204,8 @@ class NodeType:
 
     def leaves_open(self, key: str) -> bool:
         """Whether its nodes may have a label of this key that it does not declare."""
-        return key not in self.labels and (key in self.unknown or ANY_LABEL in self.unknown)
+        vague = key in self.unknown or (ANY_LABEL in self.unknown and not key.startswith(GROUP_LABEL))
+        return vague and key not in self.labels
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from autoscaler.model import QUANTUM, Demand, Gang, Operator, Shape, Strategy
+from autoscaler.model import GROUP_LABEL, QUANTUM, Demand, Gang, Operator, Shape, Strategy
 from autoscaler.scheduling.scheduler import Request
 
 with warnings.catch_warnings():
@@ -177,7 +177,7 @@ def _gang(number: int, gang: Gang) -> pb.GangResourceRequest:
     requests = []
     for shape in _bundles(gang):
         request = _request(shape)
-        label = f"_PG_{number}"
+        label = gang.elsewhere[0].key if gang.elsewhere else f"{GROUP_LABEL}{number}"
         if gang.strategy is Strategy.STRICT_PACK:
             request.placement_constraints.add().affinity.label_name = label
         if gang.strategy is Strategy.STRICT_SPREAD:

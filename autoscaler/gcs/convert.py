@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
 from autoscaler.model import (
+    GROUP_LABEL,
     QUANTUM,
     Demand,
     Gang,
@@ -74,12 +75,13 @@ def ray_state(state: Any, taken_at: float) -> RayState:
     """
     constraints = state.cluster_resource_constraints
     shapes = _Shapes()
+    nodes = _nodes(state.node_states)
     return RayState(
         session=_text(state.cluster_session_name) or "",
         taken_at=taken_at,
-        nodes=_nodes(state.node_states),
+        nodes=nodes,
         demands=_demands(state.pending_resource_requests, shapes),
-        gangs=_gangs(state.pending_gang_resource_requests, shapes),
+        gangs=_gangs(state.pending_gang_resource_requests, shapes, nodes),
         requested=_demands(constraints[0].resource_requests, shapes) if constraints else (),
     )
 
@@ -218,7 +220,8 @@ def _selector(message: Any) -> Selector | None:
     return Selector(tuple(sorted(constraints)))
 
 
-def _gangs(messages: Iterable[Any], shapes: _Shapes) -> tuple[Gang, ...]:
+def _gangs(messages: Iterable[Any], shapes: _Shapes, nodes: Iterable[RayNode]) -> tuple[Gang, ...]:
+    holding = frozenset([pair for node in nodes for pair in node.labels.items() if pair[0].startswith(GROUP_LABEL)])
     gangs: list[Gang] = []
     left = MAX_ALL_BUNDLES
     for message in islice(messages, MAX_GANGS):
@@ -226,7 +229,7 @@ def _gangs(messages: Iterable[Any], shapes: _Shapes) -> tuple[Gang, ...]:
         left -= sum(map(len, ways))
         if left < 0:
             break
-        if gang := _gang(message, ways, shapes):
+        if gang := _gang(message, ways, shapes, holding):
             gangs.append(gang)
     return tuple(sorted(gangs, key=_gang_order))
 
@@ -242,14 +245,15 @@ def _ways(message: Any) -> list[Any]:
     return given or [message.requests]
 
 
-def _gang(message: Any, ways: list[Any], shapes: _Shapes) -> Gang | None:
-    """None if there is no way that makes sense."""
+def _gang(message: Any, ways: list[Any], shapes: _Shapes, holding: Collection[tuple[str, str]]) -> Gang | None:
+    """None if there is no way that makes sense. ``holding``: the labels of nodes that hold bundles of a group."""
     known = [bundles for requests in ways if (bundles := _bundles(requests, shapes))]
     if not known:
         return None
     details = _GANG_DETAILS.match(_text(message.details) or "")
-    strategy = _strategy(next(filter(None, ways))[0], details)
-    return Gang(known[0], strategy, details["id"] if details else "", tuple(known[1:]))
+    first = next(filter(None, ways))[0]
+    name = details["id"] if details else ""
+    return Gang(known[0], _strategy(first, details), name, tuple(known[1:]), _elsewhere(first, holding))
 
 
 def _bundles(requests: Any, shapes: _Shapes) -> tuple[Demand, ...]:
@@ -268,6 +272,19 @@ def _strategy(bundle: Any, details: re.Match[str] | None) -> Strategy:
         if constraint.HasField("affinity"):
             return Strategy.STRICT_PACK
     return Strategy(details["strategy"]) if details and details["strategy"] in Strategy.__members__ else Strategy.PACK
+
+
+def _elsewhere(bundle: Any, holding: Collection[tuple[str, str]]) -> tuple[LabelConstraint, ...]:
+    """What keeps such a bundle off the nodes that hold others of its group.
+
+    Ray sends the anti-affinity with every STRICT_SPREAD group, and of a group that lost a node the lost bundles only.
+    Where no node has the label it says nothing, and groups of which nothing is placed stay alike.
+    """
+    for constraint in islice(bundle.placement_constraints, 1):
+        label = constraint.anti_affinity
+        if constraint.HasField("anti_affinity") and (label.label_name, label.label_value) in holding:
+            return (LabelConstraint.of(label.label_name, Operator.NOT_IN, [label.label_value]),)
+    return ()
 
 
 def essence(state: RayState) -> tuple[object, ...]:

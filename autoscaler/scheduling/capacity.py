@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import le
 
-from autoscaler.model import ANY_LABEL, QUANTUM, UNKNOWN, Shape
+from autoscaler.model import ANY_LABEL, GROUP_LABEL, QUANTUM, UNKNOWN, Shape
 
 from .budget import Work
 from .demand_index import Vector
@@ -72,10 +72,15 @@ class Space:
         others = sum([1 for name, amount in total.items() if amount > 0 and self._is_other(name)])
         kept = {key: value for key, value in labels.items() if key in self.keys}
         if unknown and self.keys:
-            vague = self.keys if ANY_LABEL in unknown else self.keys & unknown
+            vague = self._undeclared if ANY_LABEL in unknown else self.keys & unknown
             kept = {**dict.fromkeys(vague, UNKNOWN), **kept}
         gpu = total.get("GPU", 0) > 0
         return Profile(stage, is_worker, gpu, rank, others, vector, vector, tuple(sorted(kept.items())))
+
+    @property
+    def _undeclared(self) -> Iterable[str]:
+        """The keys that a node may have although its type does not declare them."""
+        return [key for key in self.keys if not key.startswith(GROUP_LABEL)]
 
     def used(self, whole: Profile, total: Mapping[str, int], free: Mapping[str, int]) -> Profile:
         """The same node with only this much left."""

@@ -10,11 +10,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from autoscaler.model import Demand, Gang, Selector, Shape, Strategy, in_order
+from autoscaler.model import Demand, Gang, LabelConstraint, Selector, Shape, Strategy, in_order
 
 from .demand_index import Choice, Want
 
 Shapes = tuple[tuple[Shape, int], ...]
+Ways = tuple[tuple[Demand, ...], ...]
 
 # The selectors of a shape that some node or type can satisfy, in the order in which they are tried.
 Options = Callable[[Shape], Sequence[Choice]]
@@ -66,12 +67,13 @@ class Group(NamedTuple):
 
 def grouped(gangs: Iterable[Gang]) -> list[Group]:
     """Equal gangs together. In no particular order."""
-    as_given: dict[tuple[Strategy, tuple[Demand, ...], tuple[tuple[Demand, ...], ...]], list[Gang]] = {}
+    as_given: dict[tuple[Strategy, Ways, tuple[LabelConstraint, ...]], list[Gang]] = {}
     for gang in gangs:
-        as_given.setdefault((gang.strategy, gang.bundles, gang.fallbacks), []).append(gang)
+        as_given.setdefault((gang.strategy, (gang.bundles, *gang.fallbacks), gang.elsewhere), []).append(gang)
     groups: dict[tuple[Strategy, Shapes, tuple[Shapes, ...]], list[Gang]] = {}
-    for (strategy, given, others), members in as_given.items():
-        groups.setdefault((strategy, added_up(given), tuple(map(added_up, others))), []).extend(members)
+    for (strategy, ways, elsewhere), members in as_given.items():
+        shapes, *fallbacks = [_kept_off(added_up(bundles), elsewhere) for bundles in ways]
+        groups.setdefault((strategy, shapes, tuple(fallbacks)), []).extend(members)
     return [
         Group(
             strategy,
@@ -82,6 +84,18 @@ def grouped(gangs: Iterable[Gang]) -> list[Group]:
         )
         for (strategy, shapes, fallbacks), members in groups.items()
     ]
+
+
+def _kept_off(shapes: Shapes, elsewhere: tuple[LabelConstraint, ...]) -> Shapes:
+    """The shapes with these constraints in each of their selectors."""
+    if not elsewhere:
+        return shapes
+    return tuple([(_constrained(shape, elsewhere), count) for shape, count in shapes])
+
+
+def _constrained(shape: Shape, more: tuple[LabelConstraint, ...]) -> Shape:
+    selectors = [tuple(sorted({*selector.constraints, *more})) for selector in shape.selectors or (Selector(),)]
+    return Shape(shape.resources, tuple(map(Selector, selectors)))
 
 
 def _units(strategy: Strategy, shapes: Shapes) -> Shapes:

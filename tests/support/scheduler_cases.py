@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from autoscaler.model import QUANTUM, Demand, Gang, LabelConstraint, NodeType, Operator, Selector, Shape, Strategy
+from autoscaler.model import (
+    GROUP_LABEL,
+    QUANTUM,
+    Demand,
+    Gang,
+    LabelConstraint,
+    NodeType,
+    Operator,
+    Selector,
+    Shape,
+    Strategy,
+)
 from autoscaler.scheduling.scheduler import Existing, Request
 
 HEAD_TYPE = "head"
@@ -36,6 +47,29 @@ def random_request(rng: Random, *, labels: bool = False, gangs: bool = False, re
         gangs=tuple(_gang(rng, labels) for _ in range(rng.randint(1, 3))) if gangs else (),
         requested=tuple(_small(rng) for _ in range(rng.randint(1, 3))) if requested else (),
     )
+
+
+def partly_placed_request(rng: Random) -> Request:
+    """Placement groups that lost nodes: what is left of each waits, and nodes with room hold the rest of it."""
+    types = tuple(NodeType(f"t{i}", {"CPU": rng.choice((4, 8)) * QUANTUM}, 0, 1000) for i in range(rng.randint(1, 2)))
+    given = [rng.choice(types) for _ in range(rng.randint(1, 5))]
+    labels: list[dict[str, str]] = [{} for _ in given]
+    gangs = []
+    for number in range(rng.randint(1, 3)):
+        label, strategy = f"{GROUP_LABEL}{number}", rng.choice(list(Strategy))
+        holding = rng.sample(labels, rng.randint(0, len(labels)))
+        for those in holding:
+            those[label] = ""
+        kept_off = strategy is Strategy.STRICT_SPREAD and holding
+        elsewhere = (LabelConstraint.of(label, Operator.NOT_IN, [""]),) if kept_off else ()
+        bundles = (Demand(Shape.of({"CPU": rng.choice((0.5, 1, 2))}), rng.choice((1, 2, 3))),)
+        gangs.append(Gang(bundles, strategy, str(number), elsewhere=elsewhere))
+    nodes = [
+        Existing(f"n{i}", t.name, t.resources, {"CPU": t.resources["CPU"] // rng.choice((1, 2))}, those)
+        for i, (t, those) in enumerate(zip(given, labels, strict=True))
+    ]
+    most = len(nodes) + rng.choice((0, 1, 1000))
+    return Request(types, most, UNLIMITED, tuple(nodes), gangs=tuple(gangs))
 
 
 def labelled_request(rng: Random) -> Request:

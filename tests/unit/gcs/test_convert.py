@@ -298,6 +298,20 @@ def test_a_gangs_strategy(constraint: str | None, details: str, strategy: Strate
     assert found == Gang((Demand(Shape.of({"CPU": 1}), 3),), strategy, GROUP if details else "")
 
 
+@pytest.mark.parametrize("kind", ["anti_affinity", "affinity", None])
+def test_what_is_left_of_a_group_keeps_off_the_nodes_that_hold_the_rest(kind: str | None) -> None:
+    bundle = request({"CPU": 1}, placement_constraints=placed(kind) if kind else [])
+    waiting = pb.GangResourceRequest(requests=[bundle], details=f"{GROUP}:STRICT_SPREAD|RESCHEDULING")
+    holding = node(1, "a", dynamic_labels={f"_PG_{GROUP}": ""})
+    other = node(2, "b", dynamic_labels={"_PG_" + "9" * len(GROUP): ""})
+    (found,) = state(node_states=[holding, other], pending_gang_resource_requests=[waiting]).gangs
+    kept_off = (LabelConstraint.of(f"_PG_{GROUP}", Operator.NOT_IN, [""]),)
+    assert found.elsewhere == (kept_off if kind == "anti_affinity" else ())
+    # Nothing of it is placed: it is a group like any other.
+    (whole,) = state(node_states=[other], pending_gang_resource_requests=[waiting]).gangs
+    assert whole.elsewhere == ()
+
+
 def test_a_gangs_bundles_with_labels_are_preferred() -> None:
     plain, labelled = request({"CPU": 1}), request({"CPU": 1}, selector(("zone", 1, ("a",))))
     bundles = [pb.BundleSelector(resource_requests=[labelled]), pb.BundleSelector(resource_requests=[plain])]
