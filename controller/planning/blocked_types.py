@@ -1,7 +1,7 @@
 """Pod types that cannot be launched for the time being, and why: set aside, so that another type may serve. Pure.
 
 A type is blocked while a pod of it cannot start (no room, no image), for a growing time after the API server refused
-one (quota, policy), and for a growing time after pods were deleted soon after their start by somebody else. What is
+one (quota, policy), and for a growing time while each new pod is deleted soon after its start by somebody else. What is
 remembered only protects: a new process that has forgotten it makes one try more, and no pod is lost.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from autoscaler.provider import ForbiddenError, InvalidNodeError, ProviderError, QuotaExceededError
 from controller.objects.views import UNSCHEDULABLE, PodView
@@ -22,6 +22,10 @@ REFUSED_LIMIT_SECONDS = 30.0
 STUCK_BASE_SECONDS = 30.0
 STUCK_LIMIT_SECONDS = 300.0
 LOST = "PodsLost"
+# A pod that was deleted at this age or later was not deleted soon after its start.
+YOUNG_SECONDS = 60.0
+# The pod made after a loss has so long to be lost as well. Beyond that, the next loss is the first of its row.
+ROW_SECONDS = 2 * YOUNG_SECONDS
 # Refusals of a pod that the next one will meet as well.
 LASTING = (QuotaExceededError, ForbiddenError, InvalidNodeError)
 _REFUSALS: Mapping[type[ProviderError], str] = {
@@ -70,6 +74,13 @@ class Pause(Block):
     until: float = 0.0
 
 
+class Young(NamedTuple):
+    """A pod that started a moment ago, at ``started_at`` (seconds since the epoch)."""
+
+    node_type: str
+    started_at: float
+
+
 Blocks = Mapping[str, Block]
 # Type -> the hashes of its configuration: of its workers' one, and the head's if it is the head's type.
 Configs = Mapping[str, Collection[str]]
@@ -92,13 +103,13 @@ class Applied(Protocol):
 class LaunchHistory:
     """What is remembered of a cluster from pass to pass: ``seen`` before its plan is made, ``after`` it is applied.
 
-    ``blocks`` and ``losses``: pod type -> block, active or over. ``young``: uid -> type, of pods that are not old
-    enough for their end to be an accident. ``asked``: uids that were deleted on purpose. ``configs``: of the pass.
+    ``blocks`` and ``losses``: pod type -> block, active or over. ``young``: uid -> type and start (seconds since the
+    epoch), of pods that started a moment ago. ``asked``: uids that were deleted on purpose. ``configs``: of the pass.
     """
 
     blocks: Blocks = field(default_factory=dict)
     losses: Mapping[str, Pause] = field(default_factory=dict)
-    young: Mapping[str, str] = field(default_factory=dict)
+    young: Mapping[str, Young] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
     configs: Configs = field(default_factory=dict)
 
@@ -118,7 +129,7 @@ class LaunchHistory:
         return LaunchHistory(
             blocks=_renewed(valid, current, now, grace),
             losses=_with_losses(self.losses, self._lost(pods), now),
-            young={p.uid: p.node_type for p in pods if not p.deleting and now - p.started_at < QUIET_SECONDS},
+            young={p.uid: Young(p.node_type, p.started_at) for p in pods if _is_young(p, now)},
             asked=self.asked & there,
             configs=configs,
         )
@@ -132,8 +143,18 @@ class LaunchHistory:
         return replace(self, blocks=blocks, asked=self.asked.union(applied.removed))
 
     def _lost(self, pods: Sequence[PodView]) -> Counter[str]:
+        """Young pods that somebody else has deleted, by type. Those that are older than the loss before are part of it:
+        what empties a machine deletes the pods that are there, one after the other.
+        """
         kept = {p.uid for p in pods if not p.deleting}
-        return Counter(t for uid, t in self.young.items() if uid not in kept and uid not in self.asked)
+        lost = [pod for uid, pod in self.young.items() if uid not in kept and uid not in self.asked]
+        # Pods know the second of their start.
+        before = {name: float(int(loss.since)) for name, loss in self.losses.items()}
+        return Counter(pod.node_type for pod in lost if pod.started_at >= before.get(pod.node_type, 0.0))
+
+
+def _is_young(pod: PodView, now: float) -> bool:
+    return not pod.deleting and now - pod.started_at < YOUNG_SECONDS
 
 
 def next_end(blocks: Blocks) -> float | None:
@@ -195,7 +216,7 @@ def _refused(block: Block | None, error: ProviderError, config: str, now: float)
 
 
 def _with_losses(losses: Mapping[str, Pause], lost: Mapping[str, int], now: float) -> dict[str, Pause]:
-    kept = {name: loss for name, loss in losses.items() if now < loss.until + QUIET_SECONDS}
+    kept = {name: loss for name, loss in losses.items() if now < loss.until + ROW_SECONDS}
     for name, count in lost.items():
         attempts = kept[name].attempts + 1 if name in kept else 1
         what = "a pod was deleted" if count == 1 else f"{count} pods were deleted"

@@ -143,12 +143,33 @@ def test_pods_that_others_delete_young_are_made_again_ever_later_and_our_own_del
     assert look(ours).losses == {}
 
 
-def test_an_old_pod_that_is_deleted_is_no_loss_and_many_at_once_are_one() -> None:
-    assert look(look(LaunchHistory(), worker_pod(SPEC, 0, "first", started_at=NOW - 601))).losses == {}
+def test_a_pod_that_was_up_for_a_minute_was_not_deleted_soon_after_its_start() -> None:
+    history = look(LaunchHistory(), worker_pod(SPEC, 0, "first", started_at=NOW - 60))
+    assert look(history).losses == {}
+
+
+def test_pods_that_are_deleted_minutes_apart_are_never_held_back() -> None:
+    """Whoever deletes a worker now and then, by hand or to try a failure out, gets the next one at once."""
+    history, now = LaunchHistory(), NOW
+    for number in range(4):
+        pod = worker_pod(SPEC, number, "first", uid=f"u{number}", started_at=now)
+        history = look(history, pod, now=now + 1)
+        history = look(look(history, pod, now=now + 50), now=now + 50)
+        assert history.active(now + 50) == {}
+        now += 180
+
+
+def test_what_empties_a_machine_is_one_event_however_long_it_takes() -> None:
     young = [worker_pod(SPEC, n, "first", uid=f"u{n}", started_at=NOW) for n in range(9)]
-    loss = look(look(LaunchHistory(), *young)).losses["first"]
-    assert (loss.attempts, loss.reason) == (1, LOST)
-    assert loss.message.startswith("9 pods were deleted by somebody else")
+    history = look(LaunchHistory(), *young)
+    for gone in range(1, 10):
+        new = [worker_pod(SPEC, 10 + n, "first", uid=f"n{n}", started_at=NOW + 1 + n) for n in range(gone)]
+        history = look(history, *young[gone:], *new, now=NOW + 1 + gone)
+        assert history.active(NOW + 1 + gone) == {}
+    assert history.losses["first"].attempts == 1
+    together = look(look(LaunchHistory(), *young)).losses["first"]
+    assert (together.attempts, together.reason) == (1, LOST)
+    assert together.message.startswith("9 pods were deleted by somebody else")
 
 
 def answer(waiting: int) -> RayView:
