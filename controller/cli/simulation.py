@@ -69,7 +69,9 @@ class Simulation:
     """One cluster from the moment its head answers. ``run`` may be called once."""
 
     def __init__(self, cluster: RayCluster, spec: ClusterSpec, scenario: Scenario) -> None:
-        self._cluster, self._spec, self._scenario = cluster, spec, scenario
+        self._cluster, self._scenario = cluster, scenario
+        # What would be launched once the cluster is resumed.
+        self._spec = replace(spec, suspend=False)
         self._now = 0.0
         self._numbers = itertools.count(1)
         self._steps = list(scenario.steps)

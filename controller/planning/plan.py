@@ -25,6 +25,7 @@ from .head import HeadPlan, plan_head
 from .observed import Observed
 from .reasons import Reason
 from .slots import free_names
+from .suspension import Suspension, plan_ending, remaining, suspension
 from .workers import plan_workers
 
 
@@ -42,7 +43,8 @@ class Plan:
     """What to do now, in order, and when to look again though nothing has changed (seconds since the epoch).
 
     ``workers``: every live one; ``outdated``: uid -> why, of those that a change of the spec replaces. ``put_off``:
-    how many more actions are due than one pass carries out.
+    how many more actions are due than one pass carries out. ``suspension``: why it is to have no pods; None while it
+    is to run.
     """
 
     actions: tuple[Action, ...]
@@ -55,10 +57,13 @@ class Plan:
     decision: Decision | None = None
     announcements: tuple[Announcement, ...] = ()
     put_off: int = 0
+    suspension: Suspension | None = None
 
 
 def make_plan(seen: Observed) -> Plan:
     """The actions that bring what is seen closer to what is wanted."""
+    if why := suspension(seen):
+        return _suspended(seen, why)
     names = free_names(seen.cluster, seen.spec, {*(pod.name for pod in seen.pods), *seen.taken})
     head = plan_head(seen, names)
     workers = plan_workers(seen, names, head.kept)
@@ -76,6 +81,23 @@ def make_plan(seen: Observed) -> Plan:
         decision=workers.decision,
         announcements=tuple(_announcements(seen, head, workers.live, workers.outdated, service)),
         put_off=put_off + workers.put_off,
+    )
+
+
+def _suspended(seen: Observed, why: Suspension) -> Plan:
+    """The Service stays: whoever knows its address finds the cluster there when it is back."""
+    ending = plan_ending(seen)
+    actions, put_off = portion((*_plan_service(seen), *ending.actions))
+    message = f"{why.message}; workers may finish what they run and are deleted, then the head"
+    told = (Announcement("Suspending", "suspend", message),) if remaining(seen) else ()
+    return Plan(
+        actions=actions,
+        look_again_at=ending.due,
+        head=ending.head,
+        workers=ending.workers,
+        announcements=told,
+        put_off=put_off,
+        suspension=why,
     )
 
 

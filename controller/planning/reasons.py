@@ -24,6 +24,7 @@ class Label(Enum):
     IDLE = "idle"
     STUCK = "stuck"
     ABOVE_MAXIMUM = "above_maximum"
+    SUSPENDED = "suspended"
     # A drain that an operator without labels has begun.
     OTHER = "other"
 

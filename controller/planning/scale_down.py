@@ -21,7 +21,7 @@ from .observed import RayView
 from .reasons import Label, Reason, reason_of_drain
 from .scale_up import Fleet, Scaling
 
-# Workers drained in one pass: each drain may wait for a raylet, and other clusters wait with it.
+# Workers drained in one pass.
 MAX_DRAINS = 16
 # A head that has not answered for so long is not asked before workers of a changed type are replaced.
 SILENT_SECONDS = 30.0
@@ -90,10 +90,11 @@ def departures(at: ScaleDownInputs) -> Departures:
         if choice.action:
             chosen.setdefault(choice.action.pod.uid, choice.action)
     waits = (c.look_again_in for c in choices if c.look_again_in is not None)
-    return Departures(tuple(_bounded(chosen.values())), min(waits, default=None))
+    return Departures(tuple(bounded(chosen.values())), min(waits, default=None))
 
 
-def _bounded(departures: Iterable[Departure]) -> Iterator[Departure]:
+def bounded(departures: Iterable[Departure]) -> Iterator[Departure]:
+    """Those of one pass: each drain may wait for a raylet, and other clusters wait with it."""
     drains = 0
     for departure in departures:
         drains += not isinstance(departure, DeletePod)

@@ -103,6 +103,7 @@ class ClusterSpec:
     service_ports: tuple[ServicePort, ...]
     head_start: tuple[str, ...]
     worker_start: tuple[str, ...]
+    suspend: bool = False
 
     @property
     def head(self) -> PodType:
@@ -227,6 +228,7 @@ def parse_spec(spec: Json) -> ClusterSpec:
         service_ports=merge_service_ports(spec.get("headServicePorts") or ()),
         head_start=head_start,
         worker_start=worker_start,
+        suspend=bool(spec.get("suspend")),
     )
 
 

@@ -74,6 +74,7 @@ def _problems(spec: Json) -> Iterator[Problem]:
     for index, pod_type in enumerate(types):
         yield from _pod_type(f"spec.podTypes[{index}]", pod_type)
     yield from _bounds(spec, types)
+    _truth(spec.get("suspend"))
     yield from _ports(spec.get("headServicePorts") or ())
     yield from _commands(spec)
 
@@ -207,6 +208,12 @@ def _count(value: Any) -> Any:
     if isinstance(value, bool):
         raise TypeError(f"{value} is not a whole number")
     return value
+
+
+def _truth(value: Any) -> None:
+    """Raises TypeError if a value is neither true, false nor absent."""
+    if not (value is None or isinstance(value, bool)):
+        raise TypeError(f"{value!r} is neither true nor false")
 
 
 def _ports(ports: Sequence[Json]) -> Iterator[Problem]:

@@ -101,7 +101,8 @@ class Reconciler:
             self._reporter.reject(cluster, spec)
             return DONE
         pods = self._pods_of(cluster)
-        findings = self._dry_run.check(cluster, spec, pods)
+        # A suspended cluster costs no requests; what its pods are worth shows when it is resumed.
+        findings = Findings() if spec.suspend else self._dry_run.check(cluster, spec, pods)
         return self._hindered(cluster, findings) or self._act(cluster, spec, known, pods)
 
     def let_go(self, key: Key) -> None:
@@ -206,6 +207,8 @@ class Reconciler:
     def _observe(self, cluster: RayCluster, spec: ClusterSpec, known: _Known, pods: list[PodView]) -> Observed:
         now = self._clock()
         answer = self._heads.view(cluster.key)
+        if spec.suspend:
+            known.history = LaunchHistory()
         return Observed(
             cluster=cluster,
             spec=spec,

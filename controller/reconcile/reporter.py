@@ -15,8 +15,9 @@ from controller.planning.plan import Announcement, Plan
 from controller.raycluster.model import PLURAL, Json, Key, RayCluster
 from controller.raycluster.problem import Problem
 from controller.status.autoscaler_log import heading, overview
-from controller.status.cluster_status import REFUSED, status_of_invalid
-from controller.status.read import RUNNING, ClusterStatus
+from controller.status.cluster_status import status_of_invalid
+from controller.status.parts import REFUSED
+from controller.status.read import RUNNING, SUSPENDED, SUSPENDING, ClusterStatus
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +115,7 @@ class Reporter:
         self._written[cluster.key] = self._clock()
         before, after = ClusterStatus.of(cluster.status), ClusterStatus.of(status)
         self._tell_phase(cluster, before, after)
+        self._tell_suspension(cluster, before, after)
         self._tell_refusal(cluster, before, after)
         self._tell_blocks(cluster, before, status)
         return written
@@ -126,6 +128,13 @@ class Reporter:
         elif after.phase == RUNNING != before.phase:
             workers = after.ready_workers
             self._events.post(cluster, NORMAL, "Running", f"the head and {workers} workers are ready")
+
+    def _tell_suspension(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:
+        if after.phase == SUSPENDED != before.phase:
+            message = f"all pods of the cluster are gone: {after.condition('Suspended').message}"
+            self._events.post(cluster, NORMAL, "Suspended", message)
+        elif before.phase in (SUSPENDED, SUSPENDING) and after.phase not in (SUSPENDED, SUSPENDING):
+            self._events.post(cluster, NORMAL, "Resumed", "the cluster is not suspended any more; its pods are created")
 
     def _tell_refusal(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:
         ready = after.condition("Ready")

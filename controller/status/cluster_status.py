@@ -8,25 +8,23 @@ from typing import Any
 
 from autoscaler.model import PendingInstance, ReportedState
 from controller.objects.labels import HEAD
-from controller.objects.service import service_name
 from controller.objects.views import PodView
-from controller.planning.actions import Action, CreatePod, CreateService, DrainPod, RetirePod, summarize
+from controller.planning.actions import Action, CreateService
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan
-from controller.raycluster.model import Json, RayCluster, timestamp
+from controller.raycluster.model import RayCluster, timestamp
 from controller.raycluster.problem import Problem
 from controller.raycluster.ray_resources import little_memory, node_resources
 
 from .conditions import autoscaling_conditions, conditions, cut, kept_conditions
 from .demand import demand_status, kept_demand
+from .parts import REFUSED, head_status, last_decision, type_status
 from .read import ERROR, RECOVERY, RUNNING, UPDATING, ClusterStatus
+from .suspended import resumed, status_of_suspended
 
-# The Ready condition's reason when the API server did not carry out what was planned.
-REFUSED = "Refused"
-# The same while nothing else keeps the cluster from being ready, and nobody need do anything about it.
+# Its reason when the API server puts something off, nothing else keeps the cluster from being ready, and nobody need do
+# anything about it.
 WAITING = "Waiting"
-# What a decision about the number of workers leads to. That pods which ended are deleted is no decision.
-SCALING_ACTIONS = (CreatePod, RetirePod, DrainPod)
 
 
 def status_of(
@@ -41,6 +39,8 @@ def status_of(
     ``refusals`` are the API server's words about actions it did not carry out, ``waits`` those about what passes by
     itself; ``done`` are the actions that it did carry out.
     """
+    if plan.suspension:
+        return status_of_suspended(seen, plan, plan.suspension, refusals, done)
     before, known = seen.cluster.status, ClusterStatus.of(seen.cluster.status)
     lost = _head_lost(seen, plan)
     head, spec = plan.head, seen.spec
@@ -59,13 +59,13 @@ def status_of(
         "phase": RECOVERY if recovering else RUNNING if ready else UPDATING,
         "autoscalerRetries": known.restarts + (1 if lost else 0),
         "observedGeneration": seen.cluster.generation,
-        "head": _head_status(seen.cluster, head),
+        "head": head_status(seen.cluster, head),
         "desiredWorkers": sum(plan.targets.values()),
         "readyWorkers": sum(p.ready for p in plan.workers),
-        "podTypes": [_type_status(t.name, plan.targets.get(t.name, 0), plan.workers) for t in spec.worker_types],
+        "podTypes": [type_status(t.name, plan.targets.get(t.name, 0), plan.workers) for t in spec.worker_types],
         **(kept_demand(before) if unasked else demand_status(seen, plan)),
         **_blocked_status(seen),
-        **_last_decision(before, seen.now, done),
+        **last_decision(before, seen.now, done),
         "conditions": conditions(
             seen.cluster,
             seen.now,
@@ -78,6 +78,7 @@ def status_of(
                 ),
                 "WorkersReady": (not short, "AllReady" if not short else "TooFew", "; ".join(short)),
                 "Ready": (ready, reason, message),
+                **resumed(before),
                 **(kept_conditions(known) if unasked else autoscaling_conditions(seen, plan)),
             },
         ),
@@ -162,14 +163,7 @@ def _is_unasked(seen: Observed, plan: Plan) -> bool:
 
 def _head_lost(seen: Observed, plan: Plan) -> bool:
     """The head this status knows is gone, and nobody's change of the spec is the reason."""
-    return gives_up_head(seen, plan) and not plan.head_change
-
-
-def _head_status(cluster: RayCluster, head: PodView | None) -> dict[str, str]:
-    status = {"serviceName": service_name(cluster)}
-    if head:
-        status |= {"podName": head.name, "uid": head.uid, "podIP": head.ip}
-    return status
+    return gives_up_head(seen, plan) and not plan.head_change and not plan.suspension
 
 
 def _head_problem(seen: Observed, head: PodView | None) -> str:
@@ -219,16 +213,3 @@ def _blocked_status(seen: Observed) -> dict[str, Any]:
         for name, block in sorted(seen.blocks.items())
     ]
     return {"blockedTypes": blocked} if blocked else {}
-
-
-def _last_decision(before: Json, now: float, done: Sequence[Action]) -> dict[str, Any]:
-    """What was decided last about how many workers there are, and why."""
-    told = [message for _, message in summarize([a for a in done if isinstance(a, SCALING_ACTIONS)])]
-    if told:
-        return {"lastDecision": {"time": timestamp(now), "message": "; ".join(told)}}
-    return {"lastDecision": before["lastDecision"]} if "lastDecision" in before else {}
-
-
-def _type_status(name: str, desired: int, workers: Sequence[PodView]) -> dict[str, Any]:
-    mine = [p for p in workers if p.node_type == name]
-    return {"name": name, "desired": desired, "pods": len(mine), "ready": sum(p.ready for p in mine)}

@@ -8,7 +8,14 @@ from typing import Any
 
 from controller.raycluster.model import Json
 
-PHASES = UPDATING, RUNNING, RECOVERY, ERROR = "Updating", "Running", "AutoscalingExceptionRecovery", "Error"
+PHASES = UPDATING, RUNNING, RECOVERY, ERROR, SUSPENDING, SUSPENDED = (
+    "Updating",
+    "Running",
+    "AutoscalingExceptionRecovery",
+    "Error",
+    "Suspending",
+    "Suspended",
+)
 
 
 @dataclass(frozen=True)

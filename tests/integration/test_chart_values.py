@@ -286,3 +286,10 @@ def test_the_notes_tell_the_next_three_commands(
     typed = [line for line in notes.splitlines() if line.startswith("  ")]
     assert len(typed) == 3
     assert all(wanted in line for wanted, line in zip(commands, typed, strict=True))
+
+
+def test_a_release_may_be_suspended(environment: Mapping[str, str]) -> None:
+    """Without the value the spec does not mention it: what a user patched in stays over an upgrade."""
+    cluster = one(render(environment, "ray", values={"suspend": True}), "RayCluster")
+    assert cluster["spec"]["suspend"] is True
+    assert "suspend" not in one(render(environment, "ray"), "RayCluster")["spec"]

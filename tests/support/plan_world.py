@@ -36,6 +36,8 @@ SPECS = (
     raw_spec(podTypes=[raw_type("head-node", "ray-head-", minWorkers=1, maxWorkers=2), raw_type("a", minWorkers=1)]),
     raw_spec(podTypes=[raw_type("head-node", "ray-head-"), raw_type("worker-node", minWorkers=1, maxWorkers=1)]),
     raw_spec(workers=0, maxWorkers=2, workerStartRayCommands=["ray start --address=$RAY_HEAD_IP:6379 -w"]),
+    raw_spec(workers=2, suspend=True),
+    raw_spec(workers=3, suspend=True, headStartRayCommands=["ray start --head --port=7000"]),
 )
 CPU = Shape.of({"CPU": 1})
 # By how much the clock may jump, in seconds.
@@ -125,6 +127,7 @@ class PlanWorld:
         self.pods[pod.name] = replace(pod, deleting=True)
 
     def _create(self, action: CreatePod) -> None:
+        assert not self.spec.suspend, "a pod of a suspended cluster"
         assert action.name not in self.pods and action.name != "f", "created twice or over somebody else's"
         spec = self.spec
         is_head = action.pod_type.is_head
@@ -232,6 +235,10 @@ class PlanWorld:
     def check_wanted(self) -> None:
         """All is as the spec says."""
         spec = self.spec
+        assert self.service is not None and self.service.owner_uid == UID
+        if spec.suspend:
+            assert not self.pods
+            return
         heads = [p for p in self.pods.values() if p.kind == HEAD]
         assert [(h.node_type, h.live) for h in heads] == [(spec.head_pod_type, True)]
         workers = [p for p in self.pods.values() if p.kind == WORKER]
@@ -241,4 +248,3 @@ class PlanWorld:
         hashes = {t.name: spec.hash_of(t) for t in spec.worker_types}
         assert all(p.config_hash == hashes.get(p.node_type) for p in workers)
         assert all((p.head_ip, p.head_uid) == (heads[0].ip, heads[0].uid) for p in workers)
-        assert self.service is not None and self.service.owner_uid == UID

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -36,6 +37,7 @@ class World:
         self.idle = 1.0
         self.draining: set[bytes] = set()
         self.numbers: dict[str, int] = {}
+        self.number = itertools.count(1)
         self.notified: list[Key] = []
         self.user(spec or raw_spec())
         self.boot()
@@ -71,6 +73,7 @@ class World:
             name = pod["metadata"]["name"]
             if "deletionTimestamp" in pod["metadata"]:
                 self.api.remove("pods", NAMESPACE, name)
+                self.numbers.pop(name, None)
             elif "status" not in pod:
                 number = len(self.api.log)
                 status = {
@@ -108,7 +111,9 @@ class World:
 
     def node_id(self, pod: str) -> bytes:
         """Of the Ray node in a pod: the same for as long as its name is taken."""
-        return bytes([self.numbers.setdefault(pod, len(self.numbers) + 1)]) * 28
+        if pod not in self.numbers:
+            self.numbers[pod] = next(self.number)
+        return bytes([self.numbers[pod]]) * 28
 
     @property
     def gone(self) -> set[bytes]:

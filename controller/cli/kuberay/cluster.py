@@ -161,8 +161,9 @@ def _scaling(spec: Fields, made: Tree, types: PodTypes, autoscaling: bool) -> No
     """The bounds and speeds of the cluster, KubeRay's defaults written out."""
     options = spec.mapping("autoscalerOptions")
     add(made, *options.notes(table.AUTOSCALER))
-    if spec.truth("suspend") is not None:
-        add(made, spec.note("suspend", table.INSTEAD["suspend"]))
+    suspended = spec.truth("suspend")
+    if suspended is not None:
+        made["suspend"] = suspended
     made["maxWorkers"] = types.max_workers
     if not autoscaling:
         fixed = "without autoscaling nothing is scaled."

@@ -34,6 +34,9 @@ def convert_service(document: Fields, _images: Mapping[str, str]) -> list[Tree]:
         spec.problem("rayClusterConfig", "is missing; Serve runs on a Ray cluster")
     target = convert_cluster(owner, given)
     add(target.cluster, *_notes(spec))
+    suspended = spec.truth("suspend")
+    if suspended is not None:
+        target.cluster["spec"]["suspend"] = suspended
     exclude = bool(spec.truth("excludeHeadPodFromServeSvc"))
     kind = given.mapping("headGroupSpec").text("serviceType")
     service = network.serve_service(owner, spec.mapping("serveService"), kind, exclude_head=exclude)
@@ -42,17 +45,14 @@ def convert_service(document: Fields, _images: Mapping[str, str]) -> list[Tree]:
     documents = [target.cluster, *target.beside, service]
     config = spec.text("serveConfigV2")
     if config:
-        documents += [_config(owner, spec, config), _deploy(owner, target, suspended=bool(spec.truth("suspend")))]
+        documents += [_config(owner, spec, config), _deploy(owner, target, suspended=bool(suspended))]
     add(target.cluster, *spec.unknown())
     return documents
 
 
 def _notes(spec: Fields) -> list[Comment]:
     upgrade = spec.mapping("upgradeStrategy")
-    comments = [*spec.notes(table.SERVICE), *upgrade.notes(table.SERVICE_UPGRADE), *upgrade.unknown()]
-    if spec.truth("suspend") is not None:
-        comments.append(spec.note("suspend", table.SERVICE_SUSPEND))
-    return comments
+    return [*spec.notes(table.SERVICE), *upgrade.notes(table.SERVICE_UPGRADE), *upgrade.unknown()]
 
 
 def _config(owner: Owner, spec: Fields, config: str) -> Tree:

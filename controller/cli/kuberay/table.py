@@ -30,7 +30,6 @@ def _pod_type_fields() -> frozenset[str]:
 
 
 INSTEAD = {
-    "suspend": "not carried over, this RayCluster starts when it is applied; apply it when it is to run.",
     "podTypes.labels": (
         "given to Ray as --labels; the autoscaler does not know them before a node of the type runs, so work that "
         "selects by them launches no node of a type that has none yet."
@@ -163,7 +162,7 @@ JOB = {
 }
 JOB_FIELDS = {
     "activeDeadlineSeconds": "ends the Job; the program may go on in the cluster.",
-    "suspend": "suspends the Job. The RayCluster runs once it is applied.",
+    "suspend": "suspends the Job. Set spec.suspend of the RayCluster as well where it is not to run meanwhile.",
 }
 MODES = {
     "K8sJobMode": "the Job below submits the program.",
@@ -192,4 +191,3 @@ SERVICE_UPGRADE = {
     ),
     "clusterUpgradeOptions": "not carried over; traffic is not moved step by step.",
 }
-SERVICE_SUSPEND = "not carried over; apply the RayCluster when it is to run."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from controller.objects import views
 from controller.planning import blocked_types as blocks
-from controller.status import cluster_status as status
+from controller.status import parts as status
 
 ROOT = Path(__file__).resolve().parents[3]
 # Where a reason is no text of its own: a block's is its Event's, and so is that of the Ready condition.

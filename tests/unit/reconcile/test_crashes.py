@@ -45,7 +45,53 @@ def drain_busy(world: World) -> None:
     world.user(raw_spec(workers=1, maxWorkers=1))
 
 
-STORIES = [nothing, lose_head, lose_worker, change_head, change_workers, retire_idle, drain_busy]
+def suspend(world: World) -> None:
+    """One of two workers is at work, and finishes before its deadline."""
+    world.ray()
+    assert world.heads.state
+    world.heads.busy = {world.heads.state.nodes[0].node_id}
+    world.user(raw_spec(suspend=True))
+
+
+def suspend_at_the_start(world: World) -> None:
+    """The first pods are there and do not run yet."""
+    fresh(world)
+    world.step()
+    world.tell()
+    world.user(raw_spec(suspend=True))
+
+
+def resume(world: World) -> None:
+    """All pods were gone."""
+    world.user(raw_spec(suspend=True))
+    world.settle()
+    world.api.writes.clear()
+    world.user(raw_spec())
+
+
+def resume_halfway(world: World) -> None:
+    """The workers have just been told to go."""
+    world.user(raw_spec(suspend=True))
+    world.tell()
+    world.ray()
+    world.step()
+    world.api.writes.clear()
+    world.user(raw_spec())
+
+
+def fresh(world: World) -> None:
+    """Nothing of it is there yet."""
+    for kind in ("pods", "services"):
+        for name in world.api.names(kind):
+            world.api.remove(kind, "ray", name)
+    world.api.put("rayclusters", {**world.api.objects["rayclusters", "ray", "example"], "status": {}})
+    world.tell()
+
+
+STORIES = [
+    *(nothing, lose_head, lose_worker, change_head, change_workers, retire_idle, drain_busy),
+    *(suspend, suspend_at_the_start, resume, resume_halfway),
+]
 
 
 def play(story: Callable[[World], None], dies_after: int | None) -> World:
