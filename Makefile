@@ -110,7 +110,7 @@ docs-outputs: $(STAMP) ## Write into docs/when-a-raycluster-is-wrong.md what its
 	WRITE_DOCS=1 $(BIN)/pytest tests/integration/test_malformed.py -q
 
 .PHONY: bench
-bench: bench-scheduler bench-poller bench-latency bench-churn ## Every benchmark; each writes a JSON file under build/bench
+bench: bench-scheduler bench-poller bench-burst bench-latency bench-churn ## Every benchmark; each writes a JSON file under build/bench
 
 .PHONY: bench-scheduler
 bench-scheduler: $(STAMP) ## The scheduler beside Ray's own two, same inputs, one process
@@ -119,6 +119,10 @@ bench-scheduler: $(STAMP) ## The scheduler beside Ray's own two, same inputs, on
 .PHONY: bench-poller
 bench-poller: $(STAMP) ## What asking 1,000 Ray heads costs, some of them dead: two minutes
 	$(BIN)/python scripts/bench_poller.py
+
+.PHONY: bench-burst
+bench-burst: $(STAMP) ## Many pods at once, beside a bare client (BENCH_OPTIONS=--quick: one minute)
+	$(BIN)/python scripts/bench_burst.py $(BENCH_OPTIONS)
 
 .PHONY: bench-churn
 bench-churn: $(STAMP) ## A thousand clusters come and go: what stays of them in the operator; ten minutes

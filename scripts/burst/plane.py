@@ -1,0 +1,163 @@
+"""A control plane for a benchmark, and what its user does there."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import environment as cluster_environment
+import orjson
+from elastic import ray_cluster
+from kubernetes import client, config
+
+from controller.kube.client import JSON_PATCH, HttpClient, Request
+from controller.objects.labels import CLUSTER_LABEL, KIND_LABEL, WORKER
+from controller.objects.pod import build_pod, slot_name
+from controller.raycluster.model import PLURAL, RayCluster, parse_spec
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# A scheduler that there is not: what is measured is the operator, and the API server.
+NO_SCHEDULER = "none"
+USER_THREADS = 8
+PATIENCE_SECONDS = 600.0
+
+
+@contextmanager
+def control_plane(name: str) -> Iterator[Plane]:
+    """A control plane that knows RayClusters, without nodes. It ends with the block."""
+    cluster_environment.captured(cluster_environment.LOCAL, "up", "--control-plane-only", "--name", name)
+    try:
+        environment = cluster_environment.local(name)
+        plane = Plane(environment)
+        plane.kubectl("apply", "-f", str(ROOT / "charts/ray/crds"))
+        plane.kubectl("wait", "--for=condition=Established", "crd/rayclusters.cluster.ray.io", "--timeout=60s")
+        yield plane
+    finally:
+        cluster_environment.captured(cluster_environment.LOCAL, "down", "--name", name)
+
+
+class Plane:
+    """What a user of the control plane does. ``environment`` is that of its programs."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        configuration = client.Configuration()
+        config.load_kube_config(environment["KUBECONFIG"], client_configuration=configuration)  # type: ignore[no-untyped-call]
+        self._client = HttpClient(configuration)
+
+    def kubectl(self, *arguments: str) -> None:
+        """Run kubectl.
+
+        Raises:
+            CalledProcessError: it failed.
+        """
+        subprocess.run(["kubectl", *arguments], env=dict(self.environment), check=True, stdout=subprocess.DEVNULL)
+
+    def make_clusters(self, namespace: str, count: int, workers: int, most: int) -> list[RayCluster]:
+        """A new namespace with so many clusters. ``workers``: at first; ``most``: how many a cluster may have."""
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        self._client.send(Request("create", "namespaces", body=body))
+
+        def make(number: int) -> RayCluster:
+            made = _cluster(f"burst-{number}", workers, most)
+            return RayCluster.from_object(self._client.send(Request("create", PLURAL, namespace, body=made)))
+
+        return self._each(make, range(count))
+
+    def scale(self, clusters: Sequence[RayCluster], workers: int) -> list[tuple[float, float]]:
+        """Have each cluster keep so many workers. When each was asked for, and when that was answered."""
+        patch = [{"op": "replace", "path": "/spec/podTypes/1/minWorkers", "value": workers}]
+
+        def scale(cluster: RayCluster) -> tuple[float, float]:
+            asked = time.monotonic()
+            self._client.send(Request("patch", PLURAL, *cluster.key, body=patch, content_type=JSON_PATCH))
+            return asked, time.monotonic()
+
+        return self._each(scale, clusters)
+
+    def delete_clusters(self, namespace: str) -> None:
+        """Delete all of a namespace."""
+        self._client.send(Request("delete", PLURAL, namespace))
+
+    def delete_pods(self, namespace: str) -> None:
+        """The API server's own deletion of all pods of a namespace."""
+        self._client.send(Request("delete", "pods", namespace))
+
+    def count(self, namespace: str, resource: str = "pods") -> int:
+        """How many objects there are. It costs the server one object."""
+        page = self._client.send(Request("list", resource, namespace, query={"limit": "1"}))
+        return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0))
+
+    def until(self, done: Callable[[], bool], every: float = 0.02) -> float:
+        """Seconds until it is so, looked at every so many seconds.
+
+        Raises:
+            TimeoutError: it never is.
+        """
+        started = time.monotonic()
+        while not done():
+            if time.monotonic() - started > PATIENCE_SECONDS:
+                raise TimeoutError("the benchmark waits in vain")
+            time.sleep(every)
+        return time.monotonic() - started
+
+    def arrivals(self, namespace: str) -> Arrivals:
+        """What a watch tells from now on of the workers of a namespace."""
+        return Arrivals(self._client, namespace)
+
+    def statuses(self, namespace: str) -> list[Mapping[str, Any]]:
+        """The statuses of the clusters."""
+        items = self._client.send(Request("list", PLURAL, namespace))["items"]
+        return [item.get("status") or {} for item in items]
+
+    def _each(self, work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        with ThreadPoolExecutor(USER_THREADS) as pool:
+            return list(pool.map(work, items))
+
+
+class Arrivals:
+    """``first``: cluster -> when its first worker was told of, by the monotonic clock. ``count``: of all workers."""
+
+    def __init__(self, client: HttpClient, namespace: str) -> None:
+        self.first: dict[str, float] = {}
+        self.count = 0
+        self._ended = False
+        query = {"labelSelector": f"{KIND_LABEL}={WORKER}", "watch": "true", "timeoutSeconds": "600"}
+        request = Request("watch", "pods", namespace, query=query)
+        threading.Thread(target=self._follow, args=(client.watch(request, PATIENCE_SECONDS),), daemon=True).start()
+
+    def _follow(self, events: Iterator[dict[str, Any]]) -> None:
+        for event in events:
+            if self._ended:
+                return
+            if event["type"] == "ADDED":
+                self.first.setdefault(event["object"]["metadata"]["labels"][CLUSTER_LABEL], time.monotonic())
+                self.count += 1
+
+    def stop(self) -> None:
+        """No more is looked at."""
+        self._ended = True
+
+
+def worker_pods(clusters: Sequence[RayCluster], workers: int) -> Iterator[tuple[str, bytes]]:
+    """The requests (path, body) that make the workers of these clusters: the operator's own pods."""
+    for cluster in clusters:
+        spec = parse_spec(cluster.spec)
+        kind = spec.worker_types[0]
+        for ordinal in range(workers):
+            pod = build_pod(cluster, spec, kind, slot_name(cluster, kind, ordinal))
+            yield Request("create", "pods", cluster.namespace).path, orjson.dumps(pod)
+
+
+def _cluster(name: str, workers: int, most: int) -> dict[str, Any]:
+    kind = {"name": "worker", "minWorkers": workers, "maxWorkers": most, "rayResources": {"CPU": 1}}
+    made = ray_cluster(name, [kind], maxWorkers=most)
+    for pod_type in made["spec"]["podTypes"]:
+        pod_type["podConfig"]["spec"]["schedulerName"] = NO_SCHEDULER
+    return made

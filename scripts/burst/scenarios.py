@@ -1,0 +1,167 @@
+"""The scenarios: each runs on a control plane, and answers its figures."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from controller.raycluster.model import RayCluster
+
+from .bare import Posted, post
+from .operated import Operated, operator, until_ready, written
+from .plane import Plane, worker_pods
+
+# What the operator does after the last pod is there counts too: statuses, Events.
+TRAIL_SECONDS = 4.0
+HEAD_START_SECONDS = 0.3
+
+
+def burst(plane: Plane, clusters: int, workers: int) -> dict[str, Any]:
+    """So many clusters go from 0 to so many workers each, and are deleted. The bare client makes and loses the same
+    pods before and after, so that what else the machine does meets both.
+    """
+    pods = clusters * workers
+    name = f"burst-{clusters}-{workers}"
+    spaces = [f"bare-{clusters}-{workers}-{which}" for which in "ab"]
+    before, after = (plane.make_clusters(space, clusters, 0, workers) for space in spaces)
+    made = plane.make_clusters(name, clusters, 0, workers)
+    with operator(plane.environment, name) as running:
+        _settle(plane, running, name, clusters)
+        first = _bare(plane, before, workers)
+        grown = _grow(plane, running, made, workers)
+        last = _bare(plane, after, workers)
+        limit = 2 * pods / (first.seconds + last.seconds)
+        deletion = _delete(plane, name, spaces)
+    cpu = (first.cpu + last.cpu) / 2
+    return {
+        "clusters": clusters,
+        "pods": pods,
+        **grown,
+        "bare_pods_per_second": round(limit, 1),
+        "bare_runs": [round(pods / run.seconds, 1) for run in (first, last)],
+        "bare_cpu_seconds": round(cpu, 2),
+        "share_of_limit": round(grown["pods_per_second"] / limit, 3),
+        "cpu_ratio": round(grown["cpu_seconds"] / cpu, 2),
+        "deletion": deletion,
+    }
+
+
+def fairness(plane: Plane, big: int, others: int) -> dict[str, Any]:
+    """One cluster asks for many workers; a moment later others ask for one each. How long do those wait?"""
+    name = f"fairness-{big}-{others}"
+    made = plane.make_clusters(name, others + 1, 0, big)
+    with operator(plane.environment, name) as running:
+        _settle(plane, running, name, others + 1)
+        before = running.usage()
+        seen = plane.arrivals(name)
+        started = time.monotonic()
+        plane.scale(made[:1], big)
+        time.sleep(HEAD_START_SECONDS)
+        asked = plane.scale(made[1:], 1)
+        plane.until(lambda: len(seen.first) > others)
+        plane.until(lambda: seen.count >= big + others)
+        seconds = time.monotonic() - started
+        cpu = running.usage().cpu - before.cpu
+        seen.stop()
+    waits = [seen.first[c.name] - when for c, (when, _) in zip(made[1:], asked, strict=True)]
+    answers = [answered - when for when, answered in asked]
+    return {
+        "big_cluster": big,
+        "others": others,
+        "big_pods_per_second": round(big / seconds, 1),
+        "cpu_seconds": round(cpu, 2),
+        "wait_seconds": _spread(waits),
+        "api_answer_seconds": _spread(answers),
+    }
+
+
+def standing(plane: Plane, clusters: int, workers: int, idle_seconds: float) -> dict[str, Any]:
+    """An operator starts where all pods are there, and then has nothing to do."""
+    name = f"standing-{clusters}-{workers}"
+    plane.make_clusters(name, clusters, workers, workers)
+    total = clusters * (workers + 1)
+    with operator(plane.environment, name) as running:
+        plane.until(lambda: plane.count(name) == total, every=0.5)
+        _settle(plane, running, name, clusters)
+    with operator(plane.environment, name) as running:
+        ready = until_ready(running)
+        time.sleep(TRAIL_SECONDS)
+        begun, used = running.requests(), running.usage()
+        time.sleep(idle_seconds)
+        ended, idle = running.requests(), running.usage()
+    requests = {" ".join(key): count - begun.get(key, 0) for key, count in ended.items() if count != begun.get(key)}
+    return {
+        "clusters": clusters,
+        "pods": total,
+        "ready_seconds": round(ready, 2),
+        "writes_after_start": written({}, begun),
+        "start_cpu_seconds": round(used.cpu, 2),
+        "rss_mb": idle.rss_mb,
+        "idle_requests_per_second": round(sum(requests.values()) / idle_seconds, 3),
+        "idle_requests": requests,
+        "idle_cores": round((idle.cpu - used.cpu) / idle_seconds, 4),
+    }
+
+
+def _bare(plane: Plane, clusters: Sequence[RayCluster], workers: int) -> Posted:
+    return post(plane.environment, worker_pods(clusters, workers))
+
+
+def _grow(plane: Plane, running: Operated, clusters: Sequence[RayCluster], workers: int) -> dict[str, Any]:
+    namespace, wanted = clusters[0].namespace, len(clusters) * (workers + 1)
+    requests, before = running.requests(), running.usage()
+    started = time.monotonic()
+    scaling = threading.Thread(target=plane.scale, args=(clusters, workers))
+    scaling.start()
+    plane.until(lambda: plane.count(namespace) >= wanted)
+    seconds = time.monotonic() - started
+    scaling.join()
+    time.sleep(TRAIL_SECONDS)
+    after = running.usage()
+    return {
+        "seconds": round(seconds, 2),
+        "pods_per_second": round(len(clusters) * workers / seconds, 1),
+        "cpu_seconds": round(after.cpu - before.cpu, 2),
+        "rss_mb": after.rss_mb,
+        "peak_mb": after.peak_mb,
+        "writes": written(requests, running.requests()),
+    }
+
+
+def _settle(plane: Plane, running: Operated, namespace: str, clusters: int) -> None:
+    """Wait until every cluster has its head and its first status, and the operator is at rest."""
+    plane.until(lambda: plane.count(namespace) >= clusters, every=0.2)
+    plane.until(lambda: all(plane.statuses(namespace)), every=1.0)
+    cpu = -1.0
+    while (used := running.usage().cpu) - cpu > 0.05:
+        cpu = used
+        time.sleep(TRAIL_SECONDS / 2)
+
+
+def _delete(plane: Plane, namespace: str, bare: Sequence[str]) -> Mapping[str, Any]:
+    """Deleting the clusters, beside the API server's own deletion of as many pods."""
+    own = []
+    for space in bare:
+        started = time.monotonic()
+        plane.delete_pods(space)
+        plane.until(lambda space=space: plane.count(space) == 0)  # type: ignore[misc]
+        own.append(time.monotonic() - started)
+    started = time.monotonic()
+    plane.delete_clusters(namespace)
+    plane.until(lambda: plane.count(namespace) == 0)
+    seconds = time.monotonic() - started
+    limit = statistics.fmean(own)
+    return {
+        "seconds": round(seconds, 2),
+        "deletecollection_seconds": round(limit, 2),
+        "ratio": round(seconds / limit, 2),
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    ordered = sorted(values)
+    at = (("p50", 0.5), ("p99", 0.99), ("most", 1.0))
+    return {name: round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3) for name, share in at}
