@@ -25,6 +25,9 @@ Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete"]
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
+# What an answer is to be: the object, or its metadata alone where the server can leave the rest out.
+WHOLE = "application/json"
+METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json"
 _CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 # etcd takes objects of 1.5 MB; what is ten times as long is no event.
@@ -64,7 +67,8 @@ class Request:
     """One request to the API server, in its own terms: a verb, what it is about, and what goes with it.
 
     ``resource``: the plural (``pods``). ``namespace``: empty for all namespaces. ``name``: empty for a collection.
-    ``group``: with its version, where it is not that of the operator's own resource of this name.
+    ``group``: with its version, where it is not that of the operator's own resource of this name. ``body``: a value, or
+    bytes that are JSON already. ``accept``: WHOLE or METADATA_ONLY.
     """
 
     verb: Verb
@@ -76,6 +80,7 @@ class Request:
     body: Any = None
     content_type: str = "application/json"
     group: str = ""
+    accept: str = WHOLE
 
     @property
     def method(self) -> str:
@@ -157,7 +162,7 @@ class HttpClient:
         """See Client."""
         response = self._exchange(
             request,
-            body=orjson.dumps(request.body) if request.body is not None else None,
+            body=_written(request.body),
             headers={"Content-Type": request.content_type},
             timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=self._read_seconds),
         )
@@ -182,7 +187,7 @@ class HttpClient:
             response.close()
 
     def _exchange(self, request: Request, **options: Any) -> Any:
-        headers: dict[str, str] = {"Accept": "application/json", **options.pop("headers", {})}
+        headers: dict[str, str] = {"Accept": request.accept, **options.pop("headers", {})}
         try:
             # Asked for each request: it re-reads a service account token that has been rotated.
             settings: Any = self._configuration.auth_settings()
@@ -200,6 +205,10 @@ class HttpClient:
         # What broke one connection may have taken the peer of every idle one too, and each of those would cost
         # a request's whole patience to find out.
         self._pool.clear()
+
+
+def _written(body: Any) -> bytes | None:
+    return body if body is None or isinstance(body, bytes) else orjson.dumps(body)
 
 
 def _lines(response: Any) -> Iterator[bytes]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -92,20 +92,21 @@ class MeasuredWatchClient(MeasuredClient):
 class Lag:
     """How far one watch is behind: it tells of objects in the order of their resourceVersions, our writes among them.
 
-    ``_unseen``: version and time of writes that it has not told of, in the order of their answers.
+    ``_unseen``: version and time of writes that it has not told of, a heap: each is looked at once.
     """
 
     def __init__(self, observe: Callable[[float], None]) -> None:
         self._observe = observe
         self._lock = threading.Lock()
-        self._unseen: deque[tuple[int, float]] = deque(maxlen=MAX_UNSEEN)
+        self._unseen: list[tuple[int, float]] = []
         self._told = 0
 
     def wrote(self, version: int, now: float) -> None:
         """A write of ours was answered with this version."""
         with self._lock:
             if version > self._told:
-                self._unseen.append((version, now))
+                push = heapq.heappushpop if len(self._unseen) >= MAX_UNSEEN else heapq.heappush
+                push(self._unseen, (version, now))
                 return
         # The watch was faster than the answer.
         self._observe(0.0)
@@ -114,9 +115,9 @@ class Lag:
         """The watch has told of everything up to this version."""
         with self._lock:
             self._told = max(self._told, version)
-            seen = [when for number, when in self._unseen if number <= self._told]
-            if seen:
-                self._unseen = deque((u for u in self._unseen if u[0] > self._told), MAX_UNSEEN)
+            seen = []
+            while self._unseen and self._unseen[0][0] <= self._told:
+                seen.append(heapq.heappop(self._unseen)[1])
         for when in seen:
             self._observe(now - when)
 

@@ -182,8 +182,8 @@ def _number(text: str | None) -> int:
 def _seconds(timestamp: str | None) -> float:
     if not timestamp:
         return 0.0
-    parsed = datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ")
-    return parsed.replace(tzinfo=timezone.utc).timestamp()
+    # Python 3.10 does not read the Z.
+    return datetime.fromisoformat(timestamp.removesuffix("Z")).replace(tzinfo=timezone.utc).timestamp()
 
 
 def _phase(status: Json, ray: Json) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 from autoscaler.provider import (
     ConflictError,
@@ -27,6 +26,7 @@ from controller.objects.labels import (
 )
 from controller.objects.pod import build_pod
 from controller.objects.service import build_service, service_name
+from controller.objects.template import PodTemplate
 from controller.objects.views import PodView, ServiceView
 from controller.planning.actions import (
     Action,
@@ -136,12 +136,10 @@ class Applier:
     def _provider(
         self, cluster: RayCluster, spec: ClusterSpec, creates: Mapping[str, CreatePod]
     ) -> KubernetesNodeProvider:
-        def body_of(launch: Launch) -> dict[str, Any]:
-            action = creates[launch.name]
-            ip, uid = (action.head.ip, action.head.uid) if action.head else ("", "")
-            return build_pod(
-                cluster, spec, action.pod_type, action.name, attempt=action.attempt, head_ip=ip, head_uid=uid
-            )
+        templates = _templates(cluster, spec, creates.values())
+
+        def body_of(launch: Launch) -> bytes:
+            return templates[_alike(creates[launch.name])].named(launch.name)
 
         return KubernetesNodeProvider(self._client, self._pods, cluster, body_of, self._executor)
 
@@ -232,6 +230,25 @@ class Applier:
                 return
             raise typed(error) from error
         self._pods.written(PodView.from_object(answer))
+
+
+# What the pods of a cluster may differ in beside their names: type, head or worker, attempt, the head they are told.
+_Alike = tuple[str, bool, int, str, str]
+
+
+def _alike(action: CreatePod) -> _Alike:
+    ip, uid = (action.head.ip, action.head.uid) if action.head else ("", "")
+    return action.pod_type.name, action.pod_type.is_head, action.attempt, ip, uid
+
+
+def _templates(cluster: RayCluster, spec: ClusterSpec, creates: Iterable[CreatePod]) -> dict[_Alike, PodTemplate]:
+    found: dict[_Alike, PodTemplate] = {}
+    for action in creates:
+        if (alike := _alike(action)) not in found:
+            *_, attempt, ip, uid = alike
+            pod = build_pod(cluster, spec, action.pod_type, "", attempt=attempt, head_ip=ip, head_uid=uid)
+            found[alike] = PodTemplate.of(pod)
+    return found
 
 
 def _distinct(errors: Sequence[ProviderError]) -> list[ProviderError]:

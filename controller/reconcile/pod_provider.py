@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import Any
 
 from autoscaler.provider import (
     ConflictError,
@@ -18,16 +17,16 @@ from autoscaler.provider import (
     QuotaExceededError,
     TransientError,
 )
-from controller.kube.client import ApiError, Client, Request
+from controller.kube.client import METADATA_ONLY, ApiError, Client, Request
 from controller.kube.store import Store
 from controller.objects.views import PodView
-from controller.raycluster.model import Key, RayCluster
+from controller.raycluster.model import Json, Key, RayCluster
 
 
 class KubernetesNodeProvider(NodeProvider):
     """The pods of one RayCluster.
 
-    ``body_of`` builds the pod of a launch. Launches run in parallel on ``executor``.
+    ``body_of`` answers the pod of a launch, as an object or as JSON. Launches run in parallel on ``executor``.
     """
 
     def __init__(
@@ -35,7 +34,7 @@ class KubernetesNodeProvider(NodeProvider):
         client: Client,
         pods: Store[PodView],
         cluster: RayCluster,
-        body_of: Callable[[Launch], Mapping[str, Any]],
+        body_of: Callable[[Launch], Json | bytes],
         executor: Executor,
     ) -> None:
         self._client = client
@@ -54,7 +53,9 @@ class KubernetesNodeProvider(NodeProvider):
         return list(self._executor.map(self._launch, launches))
 
     def _launch(self, launch: Launch) -> Outcome:
-        request = Request("create", "pods", self._cluster.namespace, body=self._body_of(launch))
+        # Nothing but the metadata of a pod that has just been made is news.
+        body = self._body_of(launch)
+        request = Request("create", "pods", self._cluster.namespace, body=body, accept=METADATA_ONLY)
         try:
             pod = PodView.from_object(self._client.send(request))
         except ApiError as error:

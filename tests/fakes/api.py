@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
+import orjson
+
 from controller.kube.client import JSON_PATCH, ApiError, Request
 from controller.kube.store import Stores
 from controller.objects.views import PodView, ServiceView
@@ -56,7 +58,8 @@ class FakeApi:
         self.version = 100
 
     def send(self, request: Request) -> dict[str, Any]:
-        resource, body = request.resource, request.body
+        resource = request.resource
+        body = orjson.loads(request.body) if isinstance(request.body, bytes) else request.body
         trial = "dryRun" in request.query
         if trial:
             self.trials.append(copy.deepcopy(body))
