@@ -15,7 +15,7 @@ from controller.raycluster.model import PodType, parse_spec
 from tests.support.builders import cluster, pod_config, raw_spec, raw_type
 
 CLUSTER = cluster()
-NAMES = st.text(st.characters(exclude_categories=("Cs",)))
+NAMES = st.text(st.characters(codec="utf-8"))
 TEXTS = st.dictionaries(NAMES, NAMES, max_size=4)
 
 
