@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -114,12 +115,20 @@ def nameless(gang: Gang) -> Gang:
 
 def demand_text(shape: Shape) -> str:
     """The resources and labels of one task in one line."""
-    resources = ", ".join(f"{name}: {amount / QUANTUM:g}" for name, amount in shape.resources)
+    resources = ", ".join(f"{name}: {_amount(amount)}" for name, amount in shape.resources)
     selectors = [", ".join(f"{c.key}: {c.text}" for c in s.constraints) or "anywhere" for s in shape.selectors]
     return f"{{{resources}}}" + (f" on {', else '.join(selectors)}" if selectors else "")
 
 
 def gang_text(gang: Gang) -> str:
     """The strategy and bundles of a placement group in one line."""
-    bundles = ", ".join(f"{b.count} x {demand_text(b.shape)}" for b in gang.bundles)
+    counts: Counter[Shape] = Counter()
+    for bundle in gang.bundles:
+        counts[bundle.shape] += bundle.count
+    bundles = ", ".join(f"{count} x {demand_text(shape)}" for shape, count in counts.items())
     return f"{gang.strategy.value} of {bundles}"
+
+
+def _amount(amount: int) -> str:
+    """An amount as Ray counts it. Bytes have more digits than a short number shows."""
+    return str(amount // QUANTUM) if amount % QUANTUM == 0 else f"{amount / QUANTUM:g}"

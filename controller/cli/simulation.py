@@ -94,14 +94,18 @@ class Simulation:
             yield from self._joined()
             self._end_work()
             yield from self._take_steps()
-            self._place()
             decision, due = None, None
+            counts: Counter[tuple[str, str, str]] = Counter()
             for _ in range(MAX_PASSES):
+                # The first pass makes the head, which may have room.
+                self._place()
                 plan = make_plan(self._observed())
-                yield from self._carry_out(plan.actions)
+                counts += self._carry_out(plan.actions)
                 decision, due = plan.decision, plan.look_again_at
                 if not plan.actions:
                     break
+            for (what, node_type, why), count in counts.items():
+                yield self._happening(what, node_type, count, why)
             if decision:
                 yield from self._held_back(decision)
             upcoming = self._upcoming(due)
@@ -207,7 +211,8 @@ class Simulation:
             is_head=node.pod.kind == HEAD,
         )
 
-    def _carry_out(self, actions: Sequence[object]) -> Iterator[Happening]:
+    def _carry_out(self, actions: Sequence[object]) -> Counter[tuple[str, str, str]]:
+        """Returns how many workers of which type come and go, and why. A pass does a part of what is due."""
         counts: Counter[tuple[str, str, str]] = Counter()
         for action in actions:
             if isinstance(action, CreatePod):
@@ -221,8 +226,7 @@ class Simulation:
                 self._delete(action.pod.name)
                 if action.pod.kind != HEAD:
                     counts[REMOVE, action.pod.node_type, action.reason.text] += 1
-        for (what, node_type, why), count in counts.items():
-            yield self._happening(what, node_type, count, why)
+        return counts
 
     def _create(self, action: CreatePod) -> None:
         pod = self._new_pod(action.pod_type, action.name)

@@ -54,7 +54,8 @@ def problems_by(validator: Draft202012Validator, document: object, but: str = ""
     ``but``: a keyword of the schema that does not count.
     """
     errors = sorted(validator.iter_errors(document), key=lambda e: list(map(str, e.absolute_path)))
-    return tuple(problem for error in errors if error.validator != but for problem in _told(error))
+    # Of several fields that are missing in one place, each error names all.
+    return tuple(dict.fromkeys(problem for error in errors if error.validator != but for problem in _told(error)))
 
 
 @cache

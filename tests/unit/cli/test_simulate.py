@@ -101,6 +101,30 @@ def test_placement_groups_are_held_and_let_go(happen: Any, strategy: str, launch
     ]
 
 
+def test_tasks_that_ask_for_nothing_run_on_the_head(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    demand = {"steps": [{"at": 0, "tasks": [{"resources": {}, "count": 50}]}]}
+    assert simulate(tmp_path, cluster(worker("w")), demand) == 0
+    (*_, last) = capsys.readouterr().out.splitlines()
+    assert last == "0 launched, 0 removed, at most 0 workers at once, 0 left; 0.0 worker-minutes"
+
+
+def test_what_one_moment_brings_is_one_line_however_many_passes_it_takes(happen: Any) -> None:
+    assert happen(cluster(worker("w", most=250), maxWorkers=250, upscalingSpeed=1000), tasks(250)) == [
+        "0 launch 250 w: 250",
+        "10 join 250 w: 250",
+        "130 remove 250 w: 0",
+    ]
+
+
+def test_equal_bundles_are_counted_and_bytes_are_whole_numbers(happen: Any) -> None:
+    bundles = [{"CPU": 1, "memory": 2**31}, {"CPU": 0.5}, {"CPU": 1, "memory": 2**31}]
+    group = {"strategy": "STRICT_SPREAD", "bundles": bundles}
+    of = cluster(worker("w", most=2, CPU=1, memory=2**31))
+    assert "0 wait 1 STRICT_SPREAD of 2 x {CPU: 1, memory: 2147483648}, 1 x {CPU: 0.5}: 0" in happen(
+        of, {"at": 0, "placementGroups": [group]}
+    )
+
+
 def test_requested_resources_stay_until_they_are_taken_back(happen: Any) -> None:
     ask = {"at": 0, "requestResources": [{"resources": {"CPU": 1}, "count": 2}]}
     assert happen(cluster(worker("w")), ask, {"at": 500, "requestResources": []}) == [
