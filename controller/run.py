@@ -78,7 +78,7 @@ def _run(operator: Operator, server: Server | None, options: Options) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     where = ", ".join(options.namespaces) or "all namespaces"
-    log.info("ray-operator %s looks after %s", version("ray-kubernetes-operator"), where)
+    log.info("ray-operator %s manages %s", version("ray-kubernetes-operator"), where)
     operator.start()
     if server:
         log.info("serving metrics, health and status at port %d", server.port)

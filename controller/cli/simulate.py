@@ -36,7 +36,7 @@ A demand file says what waits when, in seconds. Everything but "at" and "resourc
       tasks:                      # or actors
         - resources: {CPU: 1}
           count: 8
-          seconds: 60             # how long each runs; for ever if absent
+          seconds: 60             # how long each runs; without end if absent
           labelSelector: {ray.io/market-type: "!spot"}   # a, !a, in(a, b) or !in(a, b)
           fallbackStrategy: [{labelSelector: {ray.io/market-type: spot}}]
       placementGroups:

@@ -30,7 +30,7 @@ def _of_type(path: str, pod_type: PodType) -> Iterator[Problem]:
     if names:
         yield Problem(
             f"{path}.podConfig.spec.containers[0].resources",
-            f"Kubernetes is asked for {', '.join(names)}, and Ray is told nothing of it; "
+            f"Kubernetes is asked for {', '.join(names)}, and Ray does not know of it; "
             "set rayResources for what tasks should ask for",
         )
     for name, given in pod_type.start.resources.items():
