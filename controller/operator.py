@@ -28,6 +28,7 @@ from .monitoring.health import Health
 from .monitoring.instrumented import MeasuredClient, MeasuredGcsClient, MeasuredWatchClient
 from .monitoring.metrics import Metrics
 from .monitoring.pass_metrics import PassMetrics
+from .objects.claim import ClaimView
 from .objects.labels import CLUSTER_LABEL
 from .objects.views import PodView, ServiceView
 from .planning.observed import Settings
@@ -206,6 +207,7 @@ def _parts(client: WatchClient, scopes: tuple[str, ...], leadership: Leadership,
             clusters=Store(lambda c: c.key, queue.add, scopes, listed),
             pods=Store(lambda p: p.cluster, queue.add, scopes, listed),
             services=Store(lambda s: s.cluster, queue.add, scopes, listed),
+            claims=Store(lambda c: c.cluster, queue.add, scopes, listed),
         ),
         PolledHeads(
             queue.add_news,
@@ -239,6 +241,7 @@ def _watchers(parts: Parts, namespace: str, stop: threading.Event) -> list[threa
         watch(PLURAL, clusters, lambda obj: sharing_spec(RayCluster.from_object(obj), clusters)),
         watch("pods", parts.stores.pods, PodView.from_object, CLUSTER_LABEL),
         watch("services", parts.stores.services, ServiceView.from_object, CLUSTER_LABEL),
+        watch("persistentvolumeclaims", parts.stores.claims, ClaimView.from_object, CLUSTER_LABEL),
     ]
 
 

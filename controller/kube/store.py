@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+from controller.objects.claim import ClaimView
 from controller.objects.views import PodView, ServiceView
 from controller.raycluster.model import Key, RayCluster
 
@@ -156,13 +157,18 @@ def sharing_spec(cluster: RayCluster, clusters: Store[RayCluster]) -> RayCluster
     return replace(cluster, spec=known.spec) if known and same and known.spec == cluster.spec else cluster
 
 
+def _no_claims() -> Store[ClaimView]:
+    return Store(lambda c: c.cluster, lambda _: None)
+
+
 @dataclass(frozen=True)
 class Stores:
-    """Everything the operator knows of the API server's content."""
+    """Everything the operator knows of the API server's content. ``claims``: only some clusters need them listed."""
 
     clusters: Store[RayCluster]
     pods: Store[PodView]
     services: Store[ServiceView]
+    claims: Store[ClaimView] = field(default_factory=_no_claims)
 
     def listed(self, namespace: str) -> bool:
         """The picture of a namespace is complete; before that nothing may be decided there."""

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from controller.kube.store import Stores
 from controller.kube.workqueue import WorkQueue
-from controller.objects.views import state_of
+from controller.objects.pod_state import state_of
 from controller.planning.observed import RayView
 from controller.raycluster.model import Key, RayCluster
 from controller.status.read import PHASES, ClusterStatus

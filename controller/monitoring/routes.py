@@ -13,7 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from controller.heads.polled import Heads
 from controller.kube.leadership import Leadership
 from controller.kube.store import Stores
-from controller.objects.views import state_of
+from controller.objects.pod_state import state_of
 from controller.raycluster.model import RayCluster
 from controller.status.read import ClusterStatus
 

@@ -45,7 +45,7 @@ class Commands:
 
 def head_script(spec: ClusterSpec) -> str:
     """The head's program, for ``bash -c``."""
-    commands = rewritten(spec.head_start)
+    commands = rewritten(spec.head_start, store_options(spec))
     says = [word for pair in probes.missing(spec) for word in pair]
     return _script(spec.head.setup_commands, commands, probes.head_is_up(spec), says)
 
@@ -101,9 +101,20 @@ def output_files(start: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def rewritten(start: Sequence[str]) -> Commands:
+def store_options(spec: ClusterSpec) -> str:
+    """What ``ray start`` on the head is told of its store beside the environment."""
+    redis = spec.recovery.redis if spec.recovery else None
+    if redis is None or not redis.secret:
+        return ""
+    username = f" --redis-username={shlex.quote(redis.username)}" if redis.username else ""
+    return f'{username} --redis-password="$REDIS_PASSWORD"'
+
+
+def rewritten(start: Sequence[str], options: str = "") -> Commands:
     """The start commands as they are run: the last ``ray start`` stays in the foreground, and what follows it runs
     beside it. ``ray stop`` and Ray's own autoscaler are left out: a head has one process less that speaks of scaling.
+
+    ``options``: more of them for the last ``ray start``.
     """
     texts = [command for command in start if not _RAY_STOP.fullmatch(command)]
     starts = ray_starts(texts, Variables())
@@ -116,18 +127,20 @@ def rewritten(start: Sequence[str]) -> Commands:
     later = (*([tail.strip()] if tail else []), *texts[last.command + 1 :])
     edited = [*texts[: last.command], text]
     for ray in reversed(starts):
-        edited[ray.command] = _edited(edited[ray.command], ray, block=ray is last, hook=ray is last and bool(later))
+        stays = ray is last
+        more = options if stays else ""
+        edited[ray.command] = _edited(edited[ray.command], ray, more, block=stays, hook=stays and bool(later))
     return Commands(tuple(edited), later, BACKGROUND if last.background else FOREGROUND)
 
 
-def _edited(text: str, ray: RayStart, *, block: bool, hook: bool) -> str:
+def _edited(text: str, ray: RayStart, options: str, *, block: bool, hook: bool) -> str:
     """One ``ray start`` with the options that it needs. Edits go from the end to the beginning: offsets stay true."""
     dropped = ray.options.get("--autoscaling-config")
     if dropped:
         text = text[: dropped.start].rstrip(" ") + text[dropped.end :]
     added = " --block" if block and "--block" not in text[ray.begin :] else ""
     added += " --no-monitor" if ray.is_head and "--no-monitor" not in ray.options else ""
-    text = text[: ray.behind] + added + text[ray.behind :]
+    text = text[: ray.behind] + added + options + text[ray.behind :]
     return text[: ray.begin] + _HOOK + text[ray.begin :] if hook else text
 
 

@@ -24,6 +24,7 @@ INSTANCE_VARIABLE = "RAY_CLOUD_INSTANCE_ID"
 # Annotations through which the operator remembers; nothing is remembered in the process alone.
 HEAD_IP_ANNOTATION = "cluster.ray.io/head-ip"
 HEAD_UID_ANNOTATION = "cluster.ray.io/head-uid"
+RECOVERY_ANNOTATION = "cluster.ray.io/head-recovery"
 CONFIG_ANNOTATION = "cluster.ray.io/config-hash"
 ATTEMPT_ANNOTATION = "cluster.ray.io/attempt"
 DRAIN_BY_ANNOTATION = "cluster.ray.io/drain-by"

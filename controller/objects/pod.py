@@ -27,10 +27,12 @@ from .labels import (
     INSTANCE_VARIABLE,
     KIND_LABEL,
     NODE_NAME_LABEL,
+    RECOVERY_ANNOTATION,
     TYPE_LABEL,
     WORKER,
     owner_reference,
 )
+from .recovery import mount_store, recovery_env
 
 # The letters that Kubernetes itself uses for generated names: no vowels, no look-alikes.
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -79,6 +81,8 @@ def build_pod(
     config = without_nulls(pod_type.pod_config)
     given = config.get("metadata") or {}
     annotations = {**(given.get("annotations") or {}), CONFIG_ANNOTATION: spec.hash_of(pod_type)}
+    if spec.recovery:
+        annotations[RECOVERY_ANNOTATION] = spec.recovery_token
     if attempt:
         annotations[ATTEMPT_ANNOTATION] = str(attempt)
     if head_ip:
@@ -94,7 +98,7 @@ def build_pod(
             "ownerReferences": [owner_reference(cluster)],
             **({"finalizers": given["finalizers"]} if "finalizers" in given else {}),
         },
-        "spec": _pod_spec(config["spec"], spec, pod_type, is_head),
+        "spec": _pod_spec(config["spec"], cluster, spec, pod_type),
     }
 
 
@@ -121,7 +125,8 @@ def _labels(cluster: RayCluster, pod_type: PodType, is_head: bool) -> dict[str, 
     return labels
 
 
-def _pod_spec(given: dict[str, Any], spec: ClusterSpec, pod_type: PodType, is_head: bool) -> dict[str, Any]:
+def _pod_spec(given: dict[str, Any], cluster: RayCluster, spec: ClusterSpec, pod_type: PodType) -> dict[str, Any]:
+    is_head = pod_type.is_head
     # A Ray pod that ends is replaced by the operator, never restarted in place: a second Ray in the same
     # pod would be a new node under an old name.
     given["restartPolicy"] = "Never"
@@ -135,16 +140,19 @@ def _pod_spec(given: dict[str, Any], spec: ClusterSpec, pod_type: PodType, is_he
     script = entrypoint.head_script(spec) if is_head else entrypoint.worker_script(spec, pod_type)
     # Kubernetes would put a variable's value in the place of $(NAME), and $ in that of $$, before the shell sees them.
     container["command"] = ["/bin/bash", "-c", script.replace("$", "$$")]
-    container["env"] = _env(container.get("env") or [], spec, pod_type, is_head)
+    added = [*_env(spec, pod_type, is_head), *recovery_env(cluster, spec, is_head)]
+    container["env"] = _merged(container.get("env") or [], added)
     if not {"startupProbe", "readinessProbe"} & set(container):
         container |= probes.head_probes(spec) if is_head else probes.worker_probes(spec, pod_type)
-    if not is_head:
+    if is_head:
+        mount_store(given, container, cluster, spec)
+    else:
         _mount_head_file(given, container)
     return given
 
 
-def _env(given: list[Json], spec: ClusterSpec, pod_type: PodType, is_head: bool) -> list[Json]:
-    """The user's variables and the operator's; where both set one, the user's stays."""
+def _env(spec: ClusterSpec, pod_type: PodType, is_head: bool) -> list[Json]:
+    """The variables that every Ray container gets, and every head's."""
     added: list[Json] = [
         {"name": INSTANCE_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "RAY_NODE_TYPE_NAME", "value": pod_type.name},
@@ -157,6 +165,11 @@ def _env(given: list[Json], spec: ClusterSpec, pod_type: PodType, is_head: bool)
         # Without it request_resources() never reaches the GCS and `ray status` has nothing to say.
         added.append({"name": "RAY_enable_autoscaler_v2", "value": "1"})
         added.append({"name": "RAY_gcs_pull_resource_loads_period_milliseconds", "value": str(_pull_period(spec))})
+    return added
+
+
+def _merged(given: list[Json], added: list[Json]) -> list[Json]:
+    """The user's variables and the operator's; where both set one, the user's stays."""
     taken = {variable.get("name") for variable in given}
     return [variable for variable in added if variable["name"] not in taken] + given
 

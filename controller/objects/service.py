@@ -20,8 +20,11 @@ def selector(cluster: RayCluster) -> dict[str, str]:
     return {COMPONENT_LABEL: cluster.name + HEAD_COMPONENT_SUFFIX}
 
 
-def build_service(cluster: RayCluster, spec: ClusterSpec) -> dict[str, Any]:
-    """The Service to create; its ``spec`` is also the patch that puts an edited one right."""
+def build_service(cluster: RayCluster, spec: ClusterSpec, ip: str = "") -> dict[str, Any]:
+    """The Service to create; its ``spec`` is also the patch that puts an edited one right.
+
+    ``ip``: the address that it is to have; empty for any.
+    """
     ports = [
         {"name": p.name, "port": p.port, "targetPort": p.target_port, "protocol": "TCP"} for p in spec.service_ports
     ]
@@ -34,7 +37,7 @@ def build_service(cluster: RayCluster, spec: ClusterSpec) -> dict[str, Any]:
             "labels": {CLUSTER_LABEL: cluster.name},
             "ownerReferences": [owner_reference(cluster)],
         },
-        "spec": {"selector": selector(cluster), "ports": ports},
+        "spec": {"selector": selector(cluster), "ports": ports, **({"clusterIP": ip} if ip else {})},
     }
 
 

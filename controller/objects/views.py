@@ -19,6 +19,7 @@ from .labels import (
     HEAD_UID_ANNOTATION,
     INSTANCE_VARIABLE,
     KIND_LABEL,
+    RECOVERY_ANNOTATION,
     TYPE_LABEL,
 )
 
@@ -46,7 +47,8 @@ class PodView:
     ``running_since``: when Ray's container started, 0 unless it runs. ``drain_by``: it is leaving, and is deleted then
     at the latest; 0 when it is not. ``drain_label``: its reason, as metrics count it. ``stuck``: why it cannot start,
     since when, empty when nothing keeps it. ``node_lost``: its kubelet has gone silent, and it counts as unready since
-    ``unready_since``. ``delete_by``: when the grace period of its deletion is over.
+    ``unready_since``, which of a ready one is when it became ready. ``delete_by``: when the grace period of its
+    deletion is over. ``recovery``: what head and workers have to agree on, see ClusterSpec.recovery_token.
     """
 
     key: Key
@@ -76,6 +78,7 @@ class PodView:
     node_lost: bool = False
     delete_by: float = 0.0
     unready_since: float = 0.0
+    recovery: str = ""
 
     @property
     def name(self) -> str:
@@ -133,6 +136,7 @@ class PodView:
             stuck_since=stuck_since,
             node_lost=_node_lost(obj, conditions),
             unready_since=_seconds(conditions.get("Ready", {}).get("lastTransitionTime")),
+            recovery=annotations.get(RECOVERY_ANNOTATION, ""),
         )
 
 
@@ -148,6 +152,7 @@ class ServiceView:
     ports: tuple[ServicePort, ...]
     selector: tuple[tuple[str, str], ...]
     deleting: bool
+    ip: str = ""
 
     @classmethod
     def from_object(cls, obj: Json) -> ServiceView:
@@ -166,6 +171,7 @@ class ServiceView:
             ),
             selector=tuple(sorted((spec.get("selector") or {}).items())),
             deleting="deletionTimestamp" in metadata,
+            ip=spec.get("clusterIP") or "",
         )
 
 
@@ -285,16 +291,3 @@ def _failure(terminated: Json) -> str:
 
 def _sentence(reason: str | None, message: str | None) -> str:
     return ": ".join(part for part in (reason, message) if part)
-
-
-def state_of(pod: PodView) -> str:
-    """``terminating``, ``ended``, ``lost`` (its machine does not answer), ``ready``, ``starting`` or ``pending``."""
-    if pod.deleting:
-        return "terminating"
-    if pod.ended:
-        return "ended"
-    if pod.phase == "Unknown":
-        return "lost"
-    if pod.ready:
-        return "ready"
-    return "starting" if pod.phase == "Running" else "pending"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from controller.objects.claim import ClaimView
 from controller.objects.views import PodView, ServiceView
 from controller.raycluster.model import PodType
 
@@ -16,8 +17,30 @@ MAX_PER_KIND = 100
 
 
 @dataclass(frozen=True)
+class HeadAddress:
+    """Where workers find their head, and what tells it from another one: a pod's uid, or of what outlives the pod."""
+
+    ip: str
+    uid: str
+
+
+@dataclass(frozen=True)
 class CreateService:
-    """Make the head Service."""
+    """Make the head Service. ``ip``: its address, where workers know it by one; empty for any."""
+
+    ip: str = ""
+
+
+@dataclass(frozen=True)
+class CreateClaim:
+    """Make the claim for what the head knows, or take over the one that has its name."""
+
+
+@dataclass(frozen=True)
+class PatchClaim:
+    """Put the claim right."""
+
+    claim: ClaimView
 
 
 @dataclass(frozen=True)
@@ -35,7 +58,7 @@ class CreatePod:
     name: str
     why: Reason
     attempt: int = 0
-    head: PodView | None = None
+    head: PodView | HeadAddress | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +74,7 @@ class TellHead:
     """Let a worker know where its head is."""
 
     pod: PodView
-    head: PodView
+    head: PodView | HeadAddress
 
 
 @dataclass(frozen=True)
@@ -76,7 +99,9 @@ class DrainPod:
     deadline: float
 
 
-Action = CreateService | PatchService | CreatePod | DeletePod | TellHead | RetirePod | DrainPod
+Action = (
+    CreateService | PatchService | CreateClaim | PatchClaim | CreatePod | DeletePod | TellHead | RetirePod | DrainPod
+)
 
 
 def portion(actions: Iterable[Action]) -> tuple[tuple[Action, ...], int]:

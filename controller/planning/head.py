@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from controller.objects.labels import HEAD
 from controller.objects.views import PodView
@@ -11,7 +11,8 @@ from controller.objects.views import PodView
 from .actions import Action, CreatePod, DeletePod
 from .observed import Observed
 from .reasons import NODE_LOST, Label, Reason, reason_of_end
-from .slots import slots_of
+from .recovery import claim_problem, lacks_claim, waits_for, writer
+from .slots import Slots, slots_of
 
 # A head whose kubelet is silent is given up when it does not answer for so long either.
 LOST_HEAD_SECONDS = 20.0
@@ -21,12 +22,17 @@ DUPLICATE = Reason(Label.DUPLICATE_HEAD, "another head is live")
 
 @dataclass(frozen=True)
 class HeadPlan:
-    """The head to keep (or none), why one is given up for a change of the spec, what to do, when to look again."""
+    """The head to keep (or none), why one is given up for a change of the spec, what to do, when to look again.
+
+    ``waits``: what keeps another one from being made; empty when nothing does. ``alone``: its workers stay.
+    """
 
     kept: PodView | None
     change: Reason | None
     actions: tuple[Action, ...]
     due: float | None = None
+    waits: str = ""
+    alone: bool = False
 
 
 def plan_head(seen: Observed, names: Mapping[str, Iterator[str]]) -> HeadPlan:
@@ -46,16 +52,32 @@ def plan_head(seen: Observed, names: Mapping[str, Iterator[str]]) -> HeadPlan:
         return HeadPlan(head, None, tuple(actions), _lost_at(seen, head))
     if live:
         # Only once the API server has accepted their deletion is there room for another.
-        return HeadPlan(None, change, tuple(actions), seen.now)
+        token = seen.spec.recovery_token
+        return HeadPlan(None, change, tuple(actions), seen.now, alone=bool(token) and live[0].recovery == token)
+    return _next_head(seen, names, heads, slots, actions)
+
+
+def _next_head(
+    seen: Observed,
+    names: Mapping[str, Iterator[str]],
+    heads: Sequence[PodView],
+    slots: Slots,
+    actions: Sequence[Action],
+) -> HeadPlan:
+    """Make a head, or wait for what keeps it from being made. ``heads``: none of them is live."""
+    none = HeadPlan(None, None, tuple(actions))
     if slots.waiting:
-        return HeadPlan(None, None, tuple(actions), slots.due)
+        return replace(none, due=slots.due)
+    old = writer(seen, heads)
+    if waits := waits_for(old) if old else claim_problem(seen):
+        return replace(none, waits=waits)
     block = seen.blocks.get(seen.spec.head_pod_type)
-    if block and block.refuses:
-        return HeadPlan(None, None, tuple(actions))
+    if lacks_claim(seen) or (block and block.refuses):
+        return none
     attempt = max(slots.attempts, default=0)
     why = Reason(Label.REPLACEMENT if attempt else Label.HEAD, "")
     create = CreatePod(seen.spec.head, next(names[seen.spec.head.name]), why, attempt)
-    return HeadPlan(None, None, (*actions, create))
+    return replace(none, actions=(*actions, create))
 
 
 def _is_lost(seen: Observed, head: PodView) -> bool:

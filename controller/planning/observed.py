@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from autoscaler.model import RayState
+from controller.objects.claim import ClaimView
 from controller.objects.views import PodView, ServiceView
 from controller.raycluster.model import ClusterSpec, RayCluster
 
@@ -38,6 +39,7 @@ class Observed:
     ``strangers``: names of heads of earlier clusters of this name, which the head Service finds as well.
     ``taken``: pod names that turned out to belong to somebody else. ``ray``: the newest answer of the head.
     ``silence``: for how many seconds the head has been failing to answer. ``blocks``: types that cannot be launched.
+    ``claim``: the one of the head's store that the operator makes; None also while claims are not listed.
     """
 
     cluster: RayCluster
@@ -51,6 +53,8 @@ class Observed:
     blocks: Mapping[str, Block] = field(default_factory=dict)
     settings: Settings = Settings()
     strangers: Sequence[str] = ()
+    claim: ClaimView | None = None
+    claims_listed: bool = True
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 Invariants, whatever the state it is shown:
 
 * at most one live head is kept, and one is created only when there is none;
-* a worker belongs to the head it was told about: with another head, or none, it is replaced;
+* a worker belongs to the head it was told about: with another head, or none, it is replaced, unless what the head
+  knows outlives it, see recovery;
 * a pod of another owner is never touched, whatever its labels;
 * planning again after some, all or none of the actions were carried out leads to the same end.
 """
@@ -19,11 +20,12 @@ from controller.objects.labels import WORKER
 from controller.objects.service import is_current
 from controller.objects.views import PodView
 
-from .actions import Action, CreateService, PatchService, portion
+from .actions import Action, CreateClaim, CreateService, PatchClaim, PatchService, portion
 from .blocked_types import next_end
 from .head import HeadPlan, plan_head
 from .observed import Observed
 from .reasons import Reason
+from .recovery import address_to_keep, plan_claim
 from .slots import free_names
 from .suspension import Suspension, plan_ending, remaining, suspension
 from .workers import plan_workers
@@ -44,7 +46,7 @@ class Plan:
 
     ``workers``: every live one; ``outdated``: uid -> why, of those that a change of the spec replaces. ``put_off``:
     how many more actions are due than one pass carries out. ``suspension``: why it is to have no pods; None while it
-    is to run.
+    is to run. ``head_waits``: what keeps a head from being made.
     """
 
     actions: tuple[Action, ...]
@@ -58,6 +60,7 @@ class Plan:
     announcements: tuple[Announcement, ...] = ()
     put_off: int = 0
     suspension: Suspension | None = None
+    head_waits: str = ""
 
 
 def make_plan(seen: Observed) -> Plan:
@@ -68,8 +71,10 @@ def make_plan(seen: Observed) -> Plan:
     head = plan_head(seen, names)
     workers = plan_workers(seen, names, head.kept)
     service = tuple(_plan_service(seen))
-    actions, put_off = portion((*service, *head.actions, *workers.actions))
+    claim = tuple(plan_claim(seen))
+    actions, put_off = portion((*service, *claim, *head.actions, *workers.actions))
     dues = [head.due, workers.due, next_end(seen.blocks)]
+    dues += [seen.now] if any(isinstance(a, CreateClaim) for a in claim) else []
     return Plan(
         actions=actions,
         look_again_at=min((due for due in dues if due is not None), default=None),
@@ -81,13 +86,16 @@ def make_plan(seen: Observed) -> Plan:
         decision=workers.decision,
         announcements=tuple(_announcements(seen, head, workers.live, workers.outdated, service)),
         put_off=put_off + workers.put_off,
+        head_waits=head.waits,
     )
 
 
 def _suspended(seen: Observed, why: Suspension) -> Plan:
     """The Service stays: whoever knows its address finds the cluster there when it is back."""
     ending = plan_ending(seen)
-    actions, put_off = portion((*_plan_service(seen), *ending.actions))
+    # A claim that is to stay when the cluster is deleted must not depend on its running.
+    claim = [a for a in plan_claim(seen) if isinstance(a, PatchClaim)]
+    actions, put_off = portion((*_plan_service(seen), *claim, *ending.actions))
     message = f"{why.message}; workers may finish what they run and are deleted, then the head"
     told = (Announcement("Suspending", "suspend", message),) if remaining(seen) else ()
     return Plan(
@@ -105,7 +113,7 @@ def _plan_service(seen: Observed) -> Iterator[Action]:
     service = seen.service
     if service is None or service.owner_uid != seen.cluster.uid:
         # Somebody else's Service is not touched: that creating ours is refused tells the user.
-        yield CreateService()
+        yield CreateService(address_to_keep(seen))
     elif not service.deleting and not is_current(service, seen.cluster, seen.spec):
         yield PatchService(service)
 
@@ -119,6 +127,10 @@ def _announcements(
 ) -> Iterator[Announcement]:
     if head.change:
         others = sum(p.kind == WORKER and p.live for p in seen.pods)
+        if head.alone:
+            message = f"{head.change.text}: the head is replaced, its {others} workers stay and go on"
+            yield Announcement("ReplacingHead", "head", message)
+            return
         pods = f"the head and {others} workers are replaced" if others else "the head is replaced"
         yield Announcement("Restarting", "head", f"{head.change.text}: {pods}, what runs in Ray is lost")
         return

@@ -55,7 +55,8 @@ class ScaleDownInputs:
     """What departures depend on.
 
     ``outdated``: uid -> why. ``silence``: for how many seconds the head has been failing to answer. ``drain_seconds``:
-    how long a busy worker may take to finish.
+    how long a busy worker may take to finish. ``rejoins_until``: until when workers that the head does not know may be
+    on their way back to it.
     """
 
     spec: ClusterSpec
@@ -66,6 +67,7 @@ class ScaleDownInputs:
     silence: float
     now: float
     drain_seconds: float
+    rejoins_until: float = 0.0
 
     @property
     def fresh(self) -> bool:
@@ -75,7 +77,7 @@ class ScaleDownInputs:
     @property
     def silent(self) -> bool:
         """The head has not answered for so long that it is not waited for."""
-        return not self.fresh and self.silence > SILENT_SECONDS
+        return self.now >= self.rejoins_until and not self.fresh and self.silence > SILENT_SECONDS
 
     def node(self, pod: PodView) -> RayNode | None:
         """The living Ray node in a pod, as far as the head says."""
@@ -114,6 +116,8 @@ def _finishing(at: ScaleDownInputs) -> Iterator[Choice]:
         node, reason = at.node(pod), reason_of_drain(pod)
         if at.now >= pod.drain_by:
             yield Choice(DeletePod(pod, reason.extended("; its time to finish is over")))
+        elif at.fresh and node is None and at.now < at.rejoins_until:
+            yield Choice(look_again_in=min(pod.drain_by, at.rejoins_until) - at.now)
         elif at.fresh and node is None:
             yield Choice(DeletePod(pod, reason.extended("; it has finished")))
         else:
@@ -227,7 +231,7 @@ def _let_go(at: ScaleDownInputs, pod: PodView, reason: Reason) -> Choice:
     A container that has just started may have joined Ray since the head was asked, and be at work already.
     """
     node = at.node(pod)
-    joins_until = pod.running_since + JOIN_SECONDS
+    joins_until = max(pod.running_since + JOIN_SECONDS, at.rejoins_until)
     if pod.head_uid and at.fresh and node is None and at.now < joins_until:
         return Choice(look_again_in=joins_until - at.now)
     return Choice(_way_out(at, pod, node, reason))

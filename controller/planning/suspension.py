@@ -14,6 +14,7 @@ from controller.objects.views import PodView
 from .actions import Action, DeletePod, DrainPod, RetirePod
 from .observed import Observed, RayView
 from .reasons import NODE_LOST, Label, Reason, reason_of_drain, reason_of_end
+from .recovery import belongs, rejoins_until
 from .scale_down import ASK_AGAIN_SECONDS, JOIN_SECONDS, SILENT_SECONDS, Choice, bounded
 from .workers import HEAD_LOST
 
@@ -93,7 +94,7 @@ class _Leaving:
         reason = reason_of_drain(pod) if pod.drain_by else SUSPENDED
         if pod.drain_by and self.seen.now >= pod.drain_by:
             return Choice(DeletePod(pod, reason.extended("; its time to finish is over")))
-        if self.head is None or pod.head_uid != self.head.uid:
+        if self.head is None or not belongs(self.seen, pod, self.head):
             return Choice(DeletePod(pod, HEAD_LOST if pod.head_uid else reason))
         if self.ray is None or not self.ray.fresh:
             silent = Choice(DeletePod(pod, reason.extended(", and the head does not answer")))
@@ -105,7 +106,7 @@ class _Leaving:
         now = self.seen.now
         if node is None:
             # One that has just become ready may have joined since the head was asked, and be at work already.
-            joins_until = pod.running_since + JOIN_SECONDS
+            joins_until = max(pod.running_since + JOIN_SECONDS, rejoins_until(self.seen, self.head))
             if pod.ready and not pod.drain_by and now < joins_until:
                 return Choice(look_again_in=min(ASK_AGAIN_SECONDS, joins_until - now))
             return Choice(DeletePod(pod, reason))

@@ -1,6 +1,7 @@
 """What to do about the workers of one RayCluster: who stays, who is made, who goes. Pure.
 
-Invariant: a worker belongs to the head it was told about; with another head, or none, it is replaced.
+Invariant: a worker belongs to the head it was told about; with another head, or none, it is replaced. Where what the
+head knows outlives it, a worker belongs to the head Service's address, see recovery.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from autoscaler.scheduling.scheduler import Decision
 from controller.objects.labels import WORKER
 from controller.objects.views import PodView
 
-from .actions import MAX_PER_KIND, Action, CreatePod, DeletePod, TellHead
+from .actions import MAX_PER_KIND, Action, CreatePod, DeletePod, HeadAddress, TellHead
 from .blocked_types import can_start, next_stuck
 from .observed import Observed, RayView
 from .reasons import NODE_LOST, Label, Reason, reason_of_drain, reason_of_end, reason_to_create
+from .recovery import address_of_head, belongs, rejoins_until, stayed_away
 from .scale_down import Departures, ScaleDownInputs, departures
 from .scale_up import Fleet, Scaling, scale
 from .slots import Slots, slots_of
 
 HEAD_LOST = Reason(Label.HEAD_LOST, "its head is gone")
+RESTARTED = Reason(Label.SPEC_CHANGED, "headRecovery or the head's version of Ray changed")
+STAYED_AWAY = Reason(Label.HEAD_LOST, "it did not come back to its head")
 
 # The scheduler's reasons, as people are told.
 _WHY = {
@@ -54,33 +58,48 @@ def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodVi
     """``names``: for each pod type, the names of its free slots."""
     ray = seen.ray if head and seen.ray and seen.ray.head_uid == head.uid else None
     workers = [p for p in seen.pods if p.kind == WORKER and not p.deleting]
-    unfit = {p.uid: reason for p in workers if (reason := _unfit(p, head, ray))}
+    address = address_of_head(seen, head)
+    unfit = {p.uid: reason for p in workers if (reason := _unfit(seen, p, head, ray))}
     fit = [p for p in workers if p.uid not in unfit]
     outdated = _outdated(seen, fit)
     slots = _slots_by_type(seen, [p for p in fit if p.uid not in outdated and not p.drain_by])
     fleet = _fleet(seen, [p for p in fit if p.live], outdated, slots)
     blocks = {t.name: seen.blocks[t.name] for t in seen.spec.worker_types if t.name in seen.blocks}
     scaling = scale(seen.spec, fleet, ray, blocks, [name for name, block in blocks.items() if block.last_resort])
-    at = ScaleDownInputs(seen.spec, fleet, scaling, outdated, ray, seen.silence, seen.now, seen.settings.drain_seconds)
+    at = ScaleDownInputs(
+        seen.spec,
+        fleet,
+        scaling,
+        outdated,
+        ray,
+        seen.silence,
+        seen.now,
+        seen.settings.drain_seconds,
+        rejoins_until(seen, head),
+    )
     leave = departures(at)
     actions: list[Action] = [DeletePod(p, unfit[p.uid]) for p in workers if p.uid in unfit]
     waiting = {p.uid for s in slots.values() for p in s.waiting}
     actions += [DeletePod(p, _ended(p)) for p in fit if p.ended and p.uid not in waiting]
     actions += leave.actions
-    launches = list(islice(_launches(seen, names, slots, scaling, head), MAX_PER_KIND))
+    launches = list(islice(_launches(seen, names, slots, scaling, address), MAX_PER_KIND))
     actions += launches
     going = {a.pod.uid for a in leave.actions}
-    actions += _tell_head([p for p in fleet.every if p.uid not in going], head)
+    actions += _tell_head([p for p in fleet.every if p.uid not in going], address)
     targets = _targets(seen, fleet, slots, scaling, going)
     due = _due(seen, fleet, slots, leave)
     put_off = scaling.missing - len(launches)
     return Workers(fleet.every, outdated, tuple(actions), due, targets, scaling.decision, put_off)
 
 
-def _unfit(pod: PodView, head: PodView | None, ray: RayView | None) -> Reason | None:
+def _unfit(seen: Observed, pod: PodView, head: PodView | None, ray: RayView | None) -> Reason | None:
     """Why a worker has no place in the cluster whatever the spec says; None when it has one."""
-    if pod.head_uid and (head is None or pod.head_uid != head.uid):
+    if pod.recovery != seen.spec.recovery_token:
+        return RESTARTED
+    if pod.head_uid and not belongs(seen, pod, head):
         return HEAD_LOST
+    if stayed_away(seen, head, ray, pod):
+        return STAYED_AWAY
     if pod.phase == "Unknown" or (pod.node_lost and ray and ray.fresh and pod.name not in ray.alive):
         return NODE_LOST
     return None
@@ -131,7 +150,7 @@ def _launches(
     names: Mapping[str, Iterator[str]],
     slots: Mapping[str, Slots],
     scaling: Scaling,
-    head: PodView | None,
+    head: PodView | HeadAddress | None,
 ) -> Iterator[CreatePod]:
     known = head if head and head.ip else None
     for pod_type in seen.spec.worker_types:
@@ -141,7 +160,7 @@ def _launches(
             yield CreatePod(pod_type, next(names[pod_type.name]), reason_to_create(why, attempt), attempt, known)
 
 
-def _tell_head(workers: Sequence[PodView], head: PodView | None) -> Iterator[Action]:
+def _tell_head(workers: Sequence[PodView], head: PodView | HeadAddress | None) -> Iterator[Action]:
     if head and head.ip:
         yield from (TellHead(p, head) for p in workers if not p.head_uid)
 

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from .head_recovery import HeadRecovery, parse_recovery
 from .start_commands import ray_starts
 from .start_options import DEFAULT_GCS_PORT, StartOptions, head_port, start_options, variables_of
 
@@ -104,6 +105,7 @@ class ClusterSpec:
     head_start: tuple[str, ...]
     worker_start: tuple[str, ...]
     suspend: bool = False
+    recovery: HeadRecovery | None = None
 
     @property
     def head(self) -> PodType:
@@ -145,6 +147,12 @@ class ClusterSpec:
         return {(t.name, t.is_head): config_hash(self, t) for t in (self.head, *self.worker_types)}
 
     @cached_property
+    def recovery_token(self) -> str:
+        """What the head and its workers have to agree on to find each other again; empty without recovery."""
+        image = self.head.pod_config["spec"]["containers"][0].get("image") or ""
+        return self.recovery.token(image) if self.recovery else ""
+
+    @cached_property
     def known_gcs_port(self) -> int | None:
         """Where the head's GCS listens, as its start commands say; None when only a running shell can tell."""
         return _gcs_port(self.head_start, self.head.setup_commands, self.head.pod_config)
@@ -167,6 +175,8 @@ def config_hash(spec: ClusterSpec, pod_type: PodType) -> str:
     parts: list[Any] = [pod_type.pod_config, pod_type.setup_commands, spec.start_of(pod_type), spec.gcs_port]
     if pod_type.labels:
         parts.append({"labels": dict(pod_type.labels)})
+    if spec.recovery:
+        parts.append({"headRecovery": spec.recovery_token, **(spec.recovery.credentials if pod_type.is_head else {})})
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -215,6 +225,7 @@ def parse_spec(spec: Json) -> ClusterSpec:
     head = next(t for t in spec["podTypes"] if t["name"] == head_name)
     port = _gcs_port(head_start, _setup(head), head["podConfig"]) or DEFAULT_GCS_PORT
     worker_start = tuple(spec.get("workerStartRayCommands") or (DEFAULT_WORKER_START.format(port=port),))
+    recovery = parse_recovery(spec.get("headRecovery"))
     return ClusterSpec(
         max_workers=max_workers,
         # The documented meaning of 0 is "unset".
@@ -225,10 +236,11 @@ def parse_spec(spec: Json) -> ClusterSpec:
             _pod_type(t, max_workers, head_start if t["name"] == head_name else None, worker_start)
             for t in spec["podTypes"]
         ),
-        service_ports=merge_service_ports(spec.get("headServicePorts") or ()),
+        service_ports=merge_service_ports(spec.get("headServicePorts") or (), port if recovery else None),
         head_start=head_start,
         worker_start=worker_start,
         suspend=bool(spec.get("suspend")),
+        recovery=recovery,
     )
 
 
@@ -271,9 +283,14 @@ def _optional_float(value: float | None) -> float | None:
     return None if value is None else float(value)
 
 
-def merge_service_ports(wanted: Sequence[Json]) -> tuple[ServicePort, ...]:
-    """The default ports with the wanted ones merged by name: same name replaces in place, new names follow."""
+def merge_service_ports(wanted: Sequence[Json], gcs_port: int | None = None) -> tuple[ServicePort, ...]:
+    """The default ports with the wanted ones merged by name: same name replaces in place, new names follow.
+
+    ``gcs_port``: where workers that outlive their head find the next one; None where they do not.
+    """
     ports = {port.name: port for port in DEFAULT_SERVICE_PORTS}
     for raw in wanted:
         ports[raw["name"]] = ServicePort(raw["name"], raw["port"], raw["targetPort"])
+    if gcs_port is not None and all(p.port != gcs_port for p in ports.values()):
+        ports[f"gcs-{gcs_port}"] = ServicePort(f"gcs-{gcs_port}", gcs_port, gcs_port)
     return tuple(ports.values())

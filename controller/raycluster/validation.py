@@ -8,8 +8,9 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from .depth import MAX_DEPTH, too_deep
+from .head_recovery import recovery_problems
 from .label_syntax import label_problems
-from .model import DEFAULT_MAX_WORKERS, DEFAULT_SERVICE_PORTS, Json, merge_service_ports, parse_spec
+from .model import DEFAULT_MAX_WORKERS, DEFAULT_SERVICE_PORTS, ClusterSpec, Json, merge_service_ports, parse_spec
 from .problem import Problem
 from .quantities import QuantityError, parse_quantity
 from .ray_resources import MAX_RESOURCE, detect_resources, node_resources
@@ -47,7 +48,10 @@ def problems(name: str, spec: Json) -> tuple[Problem, ...]:
         return (Problem(where[:MAX_PATH], f"is nested deeper than {MAX_DEPTH} levels; no pod template needs that"),)
     try:
         found = (*_name(name), *_problems(spec))
-        return found or tuple(start_problems(parse_spec(spec)))
+        if found:
+            return found
+        read = parse_spec(spec)
+        return (*start_problems(read), *_gcs_port(read))
     except SHAPE_ERRORS:
         return shape_problems(spec)
 
@@ -77,6 +81,7 @@ def _problems(spec: Json) -> Iterator[Problem]:
     _truth(spec.get("suspend"))
     yield from _ports(spec.get("headServicePorts") or ())
     yield from _commands(spec)
+    yield from recovery_problems(spec.get("headRecovery"))
 
 
 def _names(names: list[str], head: object) -> Iterator[Problem]:
@@ -235,6 +240,16 @@ def _ports(ports: Sequence[Json]) -> Iterator[Problem]:
     for number in _repeated(p.port for p in merge_service_ports(ports)):
         remedy = f"{defaults[number]!r} has it by default" if number in defaults else "give each its own"
         yield Problem(path, f"two ports have the number {number}; {remedy}")
+
+
+def _gcs_port(spec: ClusterSpec) -> Iterator[Problem]:
+    """Workers that outlive their head reach the next one through the head Service."""
+    wanted = spec.gcs_port
+    if spec.recovery and (wanted, wanted) not in {(p.port, p.target_port) for p in spec.service_ports}:
+        yield Problem(
+            "spec.headServicePorts",
+            f"the port {wanted} is not the head's port {wanted}, which headRecovery needs; give it another number",
+        )
 
 
 def _is_port(value: object) -> bool:

@@ -16,7 +16,7 @@ from autoscaler.provider import (
 )
 from controller.heads.polled import Heads
 from controller.kube.client import JSON_PATCH, MERGE_PATCH, ApiError, Client, Request
-from controller.kube.store import Store
+from controller.kube.store import Store, Stores
 from controller.objects.labels import (
     DRAIN_BY_ANNOTATION,
     DRAIN_LABEL_ANNOTATION,
@@ -30,10 +30,12 @@ from controller.objects.template import PodTemplate
 from controller.objects.views import PodView, ServiceView
 from controller.planning.actions import (
     Action,
+    CreateClaim,
     CreatePod,
     CreateService,
     DeletePod,
     DrainPod,
+    PatchClaim,
     PatchService,
     RetirePod,
     TellHead,
@@ -41,6 +43,7 @@ from controller.planning.actions import (
 from controller.planning.blocked_types import LASTING
 from controller.raycluster.model import ClusterSpec, Key, RayCluster
 
+from .claims import Claims
 from .pod_provider import KubernetesNodeProvider, node_of, typed
 
 log = logging.getLogger(__name__)
@@ -112,12 +115,11 @@ def _is_lasting(result: Carried) -> bool:
 class Applier:
     """One for all clusters; safe to use from many threads."""
 
-    def __init__(
-        self, client: Client, pods: Store[PodView], services: Store[ServiceView], heads: Heads, executor: Executor
-    ) -> None:
+    def __init__(self, client: Client, stores: Stores, heads: Heads, executor: Executor) -> None:
         self._client = client
-        self._pods = pods
-        self._services = services
+        self._pods: Store[PodView] = stores.pods
+        self._services: Store[ServiceView] = stores.services
+        self._claims = Claims(client, stores.claims)
         self._heads = heads
         self._executor = executor
 
@@ -173,9 +175,11 @@ class Applier:
     ) -> Carried:
         try:
             if isinstance(action, CreateService):
-                self._create_service(cluster, spec)
+                self._create_service(cluster, spec, action.ip)
             elif isinstance(action, PatchService):
                 self._patch_service(cluster, spec, action.service)
+            elif isinstance(action, CreateClaim | PatchClaim):
+                self._claims.carry_out(cluster, spec, action)
             elif isinstance(action, DeletePod):
                 provider.terminate(node_of(action.pod))
             elif isinstance(action, TellHead):
@@ -185,13 +189,17 @@ class Applier:
             return Carried(action, False, error)
         return Carried(action)
 
-    def _create_service(self, cluster: RayCluster, spec: ClusterSpec) -> None:
-        body = build_service(cluster, spec)
+    def _create_service(self, cluster: RayCluster, spec: ClusterSpec, ip: str) -> None:
+        body = build_service(cluster, spec, ip)
         try:
             answer = self._client.send(Request("create", "services", cluster.namespace, body=body))
         except ApiError as error:
             if error.reason == "AlreadyExists":
                 raise self._service_taken(cluster) from error
+            if ip and error.status == 422:
+                # Another Service has the address by now.
+                self._create_service(cluster, spec, "")
+                return
             raise typed(error) from error
         self._services.written(ServiceView.from_object(answer))
 

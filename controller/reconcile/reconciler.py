@@ -11,11 +11,12 @@ from controller.heads.polled import Heads
 from controller.kube.client import ApiError, Client, Request
 from controller.kube.events import Events
 from controller.kube.store import Stores
+from controller.objects.claim import ClaimView, claim_name
 from controller.objects.labels import HEAD
 from controller.objects.pod import unbuildable
 from controller.objects.service import service_name
 from controller.objects.views import PodView
-from controller.planning.actions import CreatePod, CreateService, DrainPod, RetirePod
+from controller.planning.actions import CreateClaim, CreatePod, CreateService, DrainPod, RetirePod
 from controller.planning.blocked_types import LaunchHistory, next_end
 from controller.planning.observed import Observed, Settings
 from controller.planning.plan import Plan, make_plan
@@ -77,7 +78,7 @@ class Reconciler:
     ) -> None:
         self._client = client
         self._stores = stores
-        self._applier = Applier(client, stores.pods, stores.services, heads, executor)
+        self._applier = Applier(client, stores, heads, executor)
         self._reporter = Reporter(client, stores.clusters, events, clock)
         self._dry_run = DryRun(client, self._reporter.tell_ignored, clock)
         self._heads = heads
@@ -142,7 +143,8 @@ class Reconciler:
             if written is None:
                 return DONE
             cluster, seen = written, replace(seen, cluster=written)
-        if any(isinstance(a, CreatePod | CreateService) for a in plan.actions) and not self._still_there(cluster):
+        makes = any(isinstance(a, CreateClaim | CreatePod | CreateService) for a in plan.actions)
+        if makes and not self._still_there(cluster):
             return Result(retry=True)
         self._heads.follow(cluster.key, plan.head, spec.gcs_port, busy=_expects_nodes(plan))
         self._reporter.announce_changes(cluster, plan.announcements)
@@ -221,7 +223,16 @@ class Reconciler:
             silence=self._heads.silence(cluster.key),
             blocks=known.history.active(now),
             settings=self._settings,
+            claims_listed=self._stores.claims.listed(cluster.namespace),
+            claim=self._claim_of(cluster, spec),
         )
+
+    def _claim_of(self, cluster: RayCluster, spec: ClusterSpec) -> ClaimView | None:
+        """The claim of the head's store that the operator makes, whoever owns it by now."""
+        storage = spec.recovery.storage if spec.recovery else None
+        if storage is None or storage.claim_name:
+            return None
+        return self._stores.claims.get(Key(cluster.namespace, claim_name(cluster, storage)))
 
 
 def _spec_of(cluster: RayCluster, known: _Known) -> ClusterSpec | tuple[Problem, ...]:

@@ -16,8 +16,9 @@ from controller.raycluster.model import PLURAL, Json, Key, RayCluster
 from controller.raycluster.problem import Problem
 from controller.status.autoscaler_log import heading, overview
 from controller.status.cluster_status import status_of_invalid
+from controller.status.head import CLAIM, HEAD_WAITS
 from controller.status.parts import REFUSED
-from controller.status.read import RUNNING, SUSPENDED, SUSPENDING, ClusterStatus
+from controller.status.read import RECOVERY, RUNNING, SUSPENDED, SUSPENDING, ClusterStatus
 
 log = logging.getLogger(__name__)
 
@@ -121,13 +122,26 @@ class Reporter:
         return written
 
     def _tell_phase(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:
+        recovers = bool(cluster.spec.get("headRecovery"))
         if after.restarts > before.restarts:
             why = after.condition("HeadReady").message
-            message = f"the head is lost; restarting the cluster (restart {after.restarts}): {why}"
+            what = "another one takes its place, workers stay" if recovers else "restarting the cluster"
+            message = f"the head is lost; {what} (restart {after.restarts}): {why}"
             self._events.post(cluster, WARNING, "HeadLost", message)
         elif after.phase == RUNNING != before.phase:
             workers = after.ready_workers
             self._events.post(cluster, NORMAL, "Running", f"the head and {workers} workers are ready")
+        self._tell_waiting(cluster, before, after)
+
+    def _tell_waiting(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:
+        """What keeps a head from being made, which somebody may have to end."""
+        head = after.condition("HeadReady")
+        if head.reason in HEAD_WAITS and head.message != before.condition("HeadReady").message:
+            kind = WARNING if head.reason == CLAIM else NORMAL
+            self._events.post(cluster, kind, head.reason, head.message)
+        elif head.met and before.phase == RECOVERY != after.phase and cluster.spec.get("headRecovery"):
+            message = f"a new head has taken over; {after.ready_workers} workers are ready"
+            self._events.post(cluster, NORMAL, "HeadRecovered", message)
 
     def _tell_suspension(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:
         if after.phase == SUSPENDED != before.phase:

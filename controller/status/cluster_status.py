@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from autoscaler.model import PendingInstance, ReportedState
-from controller.objects.labels import HEAD
-from controller.objects.views import PodView
 from controller.planning.actions import Action, CreateService
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan
 from controller.raycluster.model import RayCluster, timestamp
 from controller.raycluster.problem import Problem
-from controller.raycluster.ray_resources import little_memory, node_resources
 
 from .conditions import autoscaling_conditions, conditions, cut, kept_conditions
 from .demand import demand_status, kept_demand
+from .head import head_reason, head_trouble
 from .parts import REFUSED, head_status, last_decision, type_status
 from .read import ERROR, RECOVERY, RUNNING, UPDATING, ClusterStatus
 from .suspended import resumed, status_of_suspended
@@ -45,7 +43,7 @@ def status_of(
     lost = _head_lost(seen, plan)
     head, spec = plan.head, seen.spec
     short = _shortages(seen, plan)
-    head_problem = _head_problem(seen, head)
+    head_problem = head_trouble(seen, plan)
     updating = _updating(plan)
     unasked = _is_unasked(seen, plan)
     unserved = _lacks_service(plan, done)
@@ -71,11 +69,7 @@ def status_of(
             seen.now,
             {
                 "SpecValid": (True, "Valid", ""),
-                "HeadReady": (
-                    not head_problem,
-                    "HeadReady" if not head_problem else "HeadNotReady",
-                    head_problem,
-                ),
+                "HeadReady": (not head_problem, head_reason(seen, plan, head_problem), head_problem),
                 "WorkersReady": (not short, "AllReady" if not short else "TooFew", "; ".join(short)),
                 "Ready": (ready, reason, message),
                 **resumed(before),
@@ -164,24 +158,6 @@ def _is_unasked(seen: Observed, plan: Plan) -> bool:
 def _head_lost(seen: Observed, plan: Plan) -> bool:
     """The head this status knows is gone, and nobody's change of the spec is the reason."""
     return gives_up_head(seen, plan) and not plan.head_change and not plan.suspension
-
-
-def _head_problem(seen: Observed, head: PodView | None) -> str:
-    """Why the head is not ready, in one sentence; empty when it is."""
-    if head is None:
-        block = seen.blocks.get(seen.spec.head_pod_type)
-        if block and block.refuses:
-            return f"no head is running: {block.message}"
-        ended = [p.problem for p in seen.pods if p.kind == HEAD and p.problem][-1:]
-        if not ended:
-            return "no head is running"
-        hint = little_memory(node_resources(seen.spec.head.pod_config["spec"]))
-        return f"no head is running (the last one: {'; '.join((*ended, *filter(None, (hint,))))})"
-    if head.ready:
-        return ""
-    if head.node_lost:
-        return f"head pod {head.name} is not ready: the kubelet of its node is silent"
-    return f"head pod {head.name} is not ready{f': {head.problem}' if head.problem else ''}"
 
 
 def _shortages(seen: Observed, plan: Plan) -> list[str]:

@@ -11,6 +11,7 @@ import orjson
 
 from controller.kube.client import JSON_PATCH, ApiError, Request
 from controller.kube.store import Stores
+from controller.objects.claim import ClaimView
 from controller.objects.views import PodView, ServiceView
 from controller.raycluster.model import RayCluster
 from tests.support.builders import NOW_TEXT
@@ -22,6 +23,7 @@ CONVERT: dict[str, Callable[[Any], Any]] = {
     "rayclusters": RayCluster.from_object,
     "pods": PodView.from_object,
     "services": ServiceView.from_object,
+    "persistentvolumeclaims": ClaimView.from_object,
 }
 
 
@@ -131,6 +133,7 @@ class FakeApi:
         if resource == "pods" and self.pod_quota is not None and sum(1 for _ in self.of("pods")) >= self.pod_quota:
             raise ApiError(403, "Forbidden", f'pods "{name}" is forbidden: exceeded quota: small')
         obj["metadata"]["namespace"] = namespace
+        _allocated(resource, obj, self.version)
         return self.wrote("POST", resource, self.put(resource, obj))
 
     def _delete(self, key: Path, options: Any) -> dict[str, Any]:
@@ -179,7 +182,21 @@ class FakeApi:
 
 
 def _stores(stores: Stores) -> dict[str, Any]:
-    return {"rayclusters": stores.clusters, "pods": stores.pods, "services": stores.services}
+    return {
+        "rayclusters": stores.clusters,
+        "pods": stores.pods,
+        "services": stores.services,
+        "persistentvolumeclaims": stores.claims,
+    }
+
+
+def _allocated(resource: str, obj: dict[str, Any], number: int) -> None:
+    """What the API server fills in, and who makes volumes."""
+    if resource == "services":
+        obj.setdefault("spec", {}).setdefault("clusterIP", f"10.96.0.{number % 250}")
+    if resource == "persistentvolumeclaims":
+        obj["spec"].setdefault("storageClassName", "standard")
+        obj.setdefault("status", {"phase": "Bound"})
 
 
 def _merge(target: dict[str, Any], patch: dict[str, Any]) -> None:

@@ -78,6 +78,7 @@ def test_nobody_gets_at_secrets_or_into_pods(environment: Mapping[str, str]) -> 
     }
     assert granted == {
         "/events",
+        "/persistentvolumeclaims",
         "/pods",
         "/services",
         "cluster.ray.io/rayclusters",

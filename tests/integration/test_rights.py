@@ -75,10 +75,31 @@ def lose_workers(place: Namespace) -> None:
             place.delete("pods", pod["metadata"]["name"])
 
 
+def recover(place: Namespace) -> None:
+    """A cluster keeps what its head knows on a volume."""
+    cluster = yaml.safe_load((ROOT / "manifests/example_cluster.yaml").read_text())
+    cluster["metadata"]["name"] = "recovering"
+    cluster["spec"]["headRecovery"] = {"storage": {"size": "1Gi"}}
+    for pod_type in cluster["spec"]["podTypes"]:
+        pod_type["minWorkers"] = 0
+    place.make(cluster)
+
+
+def recover_an_old_one(place: Namespace) -> None:
+    """Somebody has made its claim, without a label."""
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "recovering-ray-head"}}
+    place.server.ask("POST", place.path("persistentvolumeclaims"), {**claim, "spec": spec})
+    recover(place)
+
+
 NEEDS: Mapping[tuple[str, str], Need] = {
     ("pods", "delete"): end_worker,
     ("pods", "get"): hide_worker,
     ("services", "patch"): edit_service,
+    ("persistentvolumeclaims", "create"): recover,
+    ("persistentvolumeclaims", "get"): recover_an_old_one,
+    ("persistentvolumeclaims", "patch"): recover_an_old_one,
 }
 # Refused by an admission plugin, which has words of its own.
 COMPLAINTS = {("rayclusters/finalizers", "update"): "cannot set blockOwnerDeletion"}

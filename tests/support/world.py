@@ -44,7 +44,7 @@ class World:
 
     def boot(self) -> None:
         """A new process: it knows nothing but what it lists."""
-        self.stores = Stores(*(Store(self._cluster_of, self.notified.append) for _ in range(3)))
+        self.stores = Stores(*(Store(self._cluster_of, self.notified.append) for _ in range(4)))
         self.api.listed(self.stores)
         self.told = len(self.api.log)
         events = Events(self.api, lambda: self.now)
@@ -98,9 +98,14 @@ class World:
         nodes = [
             self.node(p)
             for p in views
-            if p.kind == WORKER and p.phase == "Running" and p.head_uid == head.uid and not p.deleting
+            if p.kind == WORKER and p.phase == "Running" and self.knows(p, head) and not p.deleting
         ]
         self.heads.state = RayState("s", 0.0, tuple(n for n in nodes if n.node_id not in self.gone))
+
+    def knows(self, worker: PodView, head: PodView) -> bool:
+        """A worker was told of this head, or of the address that heads of the cluster share."""
+        addresses = [s["spec"].get("clusterIP") for s in self.api.of("services")]
+        return worker.head_uid == head.uid or worker.head_ip in addresses
 
     def node(self, pod: PodView) -> RayNode:
         """The Ray node in a pod."""

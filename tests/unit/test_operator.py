@@ -18,7 +18,7 @@ from controller.operator import LeaseAt, compose
 from controller.raycluster.model import Key
 from controller.reconcile.reconciler import Reconciler, Result
 from controller.reconcile.worker import ReconcileWorker
-from tests.fakes.api import FakeApi
+from tests.fakes.api import CONVERT, FakeApi
 from tests.support.builders import NAME, NAMESPACE, raw_cluster
 from tests.support.kube import eventually
 from tests.unit.kube.test_election import LeaseApi
@@ -198,7 +198,7 @@ def test_every_part_that_hangs_makes_it_unwell_at_its_own_limit(api: Watched, mo
     seen = []
     with Running(api, LeaseAt("ops", "a", cast("Any", leases))) as running:
         assert leases.reached.wait(10) and passes.reached.wait(10)
-        eventually(lambda: api.watched == {"rayclusters", "pods", "services"})
+        eventually(lambda: api.watched == set(CONVERT))
         for seconds in (119, 121, 299, 301, 899, 901):
             now[0], late[0] = 1000.0 + seconds, float(seconds)
             answer = running.get("/livez")
@@ -206,7 +206,7 @@ def test_every_part_that_hangs_makes_it_unwell_at_its_own_limit(api: Watched, mo
         leases.over.set()
         passes.over.set()
     two = {"lease", "heads"}
-    five = {*two, "watch-rayclusters-all", "watch-pods-all", "watch-services-all"}
+    five = {*two, *(f"watch-{resource}-all" for resource in CONVERT)}
     fifteen = {*five, *(name for name in seen[-1][1] if name.startswith("reconcile-"))}
     assert seen == [(200, set()), (500, two), (500, two), (500, five), (500, five), (500, fifteen)]
     assert len(fifteen) == len(five) + 1

@@ -23,6 +23,11 @@
 - apiGroups: [""]
   resources: [services]
   verbs: [list, watch, create, patch]
+# Volumes of RayClusters with headRecovery.storage. list, watch: the claims there are. create: a new cluster's. get: whose
+# is a claim whose name is taken? patch: take over one that is there, let go of one that is to stay, grow.
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch]
 # What "kubectl describe raycluster" shows. create: say it. patch: count what happens again.
 - apiGroups: [""]
   resources: [events]

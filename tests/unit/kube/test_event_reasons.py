@@ -9,6 +9,7 @@ from pathlib import Path
 
 from controller.objects import views
 from controller.planning import blocked_types as blocks
+from controller.status import head
 from controller.status import parts as status
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -20,6 +21,7 @@ BY_NAME = {
     views.IMAGE_MISSING,
     views.CONFIG_MISSING,
     status.REFUSED,
+    *head.HEAD_WAITS,
 }
 
 

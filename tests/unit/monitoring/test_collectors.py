@@ -13,7 +13,7 @@ from controller.kube.store import Store, Stores
 from controller.kube.workqueue import WorkQueue
 from controller.monitoring.collectors import MAX_TYPES, ClusterCollector, StateCollector
 from controller.monitoring.health import Health
-from controller.objects.views import state_of
+from controller.objects.pod_state import state_of
 from controller.planning.observed import RayView
 from controller.raycluster.model import Key, RayCluster
 from tests.support.builders import NAME, NAMESPACE, cluster, head_pod, seen, worker_pod

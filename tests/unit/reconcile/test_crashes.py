@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.objects.labels import HEAD, WORKER
-from tests.support.builders import raw_spec
+from controller.objects.claim import build_claim
+from controller.objects.labels import HEAD, KIND_LABEL, WORKER
+from controller.raycluster.head_recovery import Storage
+from tests.support.builders import NOW_TEXT, cluster, raw_spec
 from tests.support.world import World
 
 
@@ -88,15 +90,53 @@ def fresh(world: World) -> None:
     world.tell()
 
 
-STORIES = [
+FIRST_STORIES = [
     *(nothing, lose_head, lose_worker, change_head, change_workers, retire_idle, drain_busy),
     *(suspend, suspend_at_the_start, resume, resume_halfway),
 ]
 
 
+def recover_from_an_end(world: World) -> None:
+    """The head's container ends; what it knew is on its volume."""
+    world.fail(HEAD)
+
+
+def recover_from_a_delete(world: World) -> None:
+    """Somebody deletes the head's pod: another one comes when it is gone."""
+    pod = world.pod(HEAD)
+    world.api.put("pods", {**pod, "metadata": {**pod["metadata"], "deletionTimestamp": NOW_TEXT}})
+
+
+def recover_twice(world: World) -> None:
+    """The next head ends as well, with a worker."""
+    world.fail(HEAD)
+    world.tell()
+    world.step()
+    world.kubelet()
+    world.kubelet()
+    world.fail(HEAD)
+    world.fail(WORKER)
+
+
+def change_a_head_that_recovers(world: World) -> None:
+    world.user(RECOVERING | {"headStartRayCommands": ["ray start --head -v"]})
+
+
+def begin_with_a_claim(world: World) -> None:
+    """The first start of a cluster whose claim an earlier one has left."""
+    made = build_claim(cluster(RECOVERING), Storage(retain=True))
+    made["metadata"]["labels"] = {}
+    world.api.put("persistentvolumeclaims", {**made, "status": {"phase": "Bound"}})
+
+
+RECOVERING = raw_spec(headRecovery={"storage": {"size": "1Gi"}})
+RECOVERIES = [recover_from_an_end, recover_from_a_delete, recover_twice, change_a_head_that_recovers]
+STORIES = [*FIRST_STORIES, *RECOVERIES, begin_with_a_claim]
+
+
 def play(story: Callable[[World], None], dies_after: int | None) -> World:
-    world = World()
-    if story is not nothing:
+    world = World(RECOVERING if story in (*RECOVERIES, begin_with_a_claim) else None)
+    if story not in (nothing, begin_with_a_claim):
         world.settle()
         world.api.writes.clear()
     story(world)
@@ -114,7 +154,7 @@ def test_dying_after_any_write_changes_neither_the_end_nor_the_number_of_creates
     for number in range(1, len(expected.api.writes) + 1):
         world = play(story, number)
         assert world.deaths == 1
-        for kind in (("POST", "pods"), ("DELETE", "pods"), ("POST", "services")):
+        for kind in (("POST", "pods"), ("DELETE", "pods"), ("POST", "services"), ("POST", "persistentvolumeclaims")):
             assert world.api.writes.count(kind) == expected.api.writes.count(kind), (number, kind)
         assert len(world.api.names("pods")) == len(expected.api.names("pods"))
         for field in ("phase", "autoscalerRetries", "podTypes", "readyWorkers", "observedGeneration"):
@@ -131,3 +171,29 @@ def test_the_stories_of_scale_down_are_what_they_say() -> None:
         ("DELETE", "pods"),
     ]
     assert [len(world.api.names("pods")) for world in (retired, drained)] == [1, 2]
+
+
+@pytest.mark.parametrize("story", RECOVERIES)
+def test_a_life_with_a_recovery_keeps_its_workers(story: Callable[[World], None]) -> None:
+    """Only the head's pods are made again, and the one worker that ended itself."""
+    world = World(RECOVERING)
+    world.settle()
+    before = {p["metadata"]["uid"] for p in world.api.of("pods") if p["metadata"]["labels"][KIND_LABEL] == WORKER}
+    world.api.writes.clear()
+    story(world)
+    world.settle()
+    after = {p["metadata"]["uid"] for p in world.api.of("pods") if p["metadata"]["labels"][KIND_LABEL] == WORKER}
+    lost = 1 if story is recover_twice else 0
+    assert len(before & after) == 2 - lost
+    assert world.api.writes.count(("POST", "pods")) == (3 if story is recover_twice else 1)
+    assert world.status["phase"] == "Running"
+    # A second head that ends before it is known is no second loss.
+    assert world.status["autoscalerRetries"] == (0 if story is change_a_head_that_recovers else 1)
+
+
+def test_a_claim_that_an_earlier_cluster_left_is_taken_over() -> None:
+    world = play(begin_with_a_claim, None)
+    (claim,) = world.api.of("persistentvolumeclaims")
+    (owner,) = world.api.of("rayclusters")
+    assert claim["metadata"]["ownerReferences"][0]["uid"] == owner["metadata"]["uid"]
+    assert ("POST", "persistentvolumeclaims") not in world.api.writes
