@@ -16,6 +16,7 @@ from controller.objects.views import PodView
 from controller.planning.observed import EXPIRED_SECONDS, RayView
 from controller.raycluster.model import Key
 
+from .accepted import AcceptedDrains
 from .calls import HeadCalls
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class PolledHeads:
         self._followed: dict[Key, tuple[str, str]] = {}
         self._told: dict[Key, tuple[ReportedState, float]] = {}
         self._untold: dict[Key, ReportedState | None] = {}
+        self._accepted = AcceptedDrains(clock)
 
     def start(self) -> None:
         """Begin to ask, from a thread of its own."""
@@ -94,6 +96,7 @@ class PolledHeads:
                 self._followed[cluster] = (uid, head.name)
             if uid != before:
                 self._told.pop(cluster, None)
+                self._accepted.forget(cluster)
         if before and uid != before:
             self._poller.forget((cluster, before))
             self._calls.forget(cluster)
@@ -129,9 +132,11 @@ class PolledHeads:
 
     def drain(self, cluster: Key, node_id: bytes, message: str, deadline: float | None = None) -> bool:
         """See Heads."""
-        client = self._client(cluster)
-        if client is None or self.view(cluster) is None:
+        client, view = self._client(cluster), self.view(cluster)
+        if client is None or view is None:
             return False
+        if self._accepted.hides(cluster, (node_id, deadline), view.state.taken_at):
+            return True
         reason = DrainReason.IDLE if deadline is None else DrainReason.PREEMPTION
 
         def ask() -> bool:
@@ -140,7 +145,9 @@ class PolledHeads:
             except (GcsError, ValueError) as error:
                 log.warning("%s the head did not drain a node: %s", cluster.log_prefix, error)
                 return False
-            if not answer.accepted:
+            if answer.accepted:
+                self._accepted.note(cluster, (node_id, deadline))
+            else:
                 log.info("%s the head keeps a node: %s", cluster.log_prefix, answer.why)
             return answer.accepted
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Any
 
 from controller.raycluster.model import KIND, Json, Key, ServicePort
 
+from .announced import GRACE_SECONDS, deleted_at, disruption, grace_of
 from .labels import (
     ATTEMPT_ANNOTATION,
     CLUSTER_LABEL,
@@ -48,7 +50,9 @@ class PodView:
     at the latest; 0 when it is not. ``drain_label``: its reason, as metrics count it. ``stuck``: why it cannot start,
     since when, empty when nothing keeps it. ``node_lost``: its kubelet has gone silent, and it counts as unready since
     ``unready_since``, which of a ready one is when it became ready. ``delete_by``: when the grace period of its
-    deletion is over. ``recovery``: what head and workers have to agree on, see ClusterSpec.recovery_token.
+    deletion is over. ``deleted_at``: when its deletion was asked for, 0 when it was not. ``disrupted``: why Kubernetes
+    is about to end it, since ``disrupted_at``. ``grace``: seconds from a deletion to the kill. ``recovery``: what head
+    and workers have to agree on, see ClusterSpec.recovery_token.
     """
 
     key: Key
@@ -79,6 +83,10 @@ class PodView:
     delete_by: float = 0.0
     unready_since: float = 0.0
     recovery: str = ""
+    deleted_at: float = 0.0
+    disrupted: str = ""
+    disrupted_at: float = 0.0
+    grace: float = GRACE_SECONDS
 
     @property
     def name(self) -> str:
@@ -119,8 +127,6 @@ class PodView:
             phase=_phase(status, state),
             ip=status.get("podIP", ""),
             ready=_is_ready(ray, conditions),
-            deleting="deletionTimestamp" in metadata,
-            delete_by=_seconds(metadata.get("deletionTimestamp")),
             head_ip=annotations.get(HEAD_IP_ANNOTATION, ""),
             head_uid=annotations.get(HEAD_UID_ANNOTATION, ""),
             config_hash=annotations.get(CONFIG_ANNOTATION, ""),
@@ -137,6 +143,7 @@ class PodView:
             node_lost=_node_lost(obj, conditions),
             unready_since=_seconds(conditions.get("Ready", {}).get("lastTransitionTime")),
             recovery=annotations.get(RECOVERY_ANNOTATION, ""),
+            **_announced(obj, conditions),
         )
 
 
@@ -173,6 +180,20 @@ class ServiceView:
             deleting="deletionTimestamp" in metadata,
             ip=spec.get("clusterIP") or "",
         )
+
+
+def _announced(obj: Json, conditions: Mapping[str, Json]) -> dict[str, Any]:
+    """The fields about an end that is announced."""
+    delete_by = _seconds(obj["metadata"].get("deletionTimestamp"))
+    disrupted, since = disruption(conditions)
+    return {
+        "deleting": "deletionTimestamp" in obj["metadata"],
+        "delete_by": delete_by,
+        "deleted_at": deleted_at(obj["metadata"], delete_by),
+        "disrupted": disrupted,
+        "disrupted_at": _seconds(since),
+        "grace": grace_of(obj),
+    }
 
 
 def _owner_uid(metadata: Json) -> str:

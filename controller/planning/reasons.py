@@ -25,6 +25,7 @@ class Label(Enum):
     STUCK = "stuck"
     ABOVE_MAXIMUM = "above_maximum"
     SUSPENDED = "suspended"
+    INTERRUPTED = "interrupted"
     # A drain that an operator without labels has begun.
     OTHER = "other"
 

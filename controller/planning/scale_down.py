@@ -8,105 +8,74 @@ while the head has been silent for so long that nobody is going to be asked.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from autoscaler.model import NodeStatus, RayNode
+from autoscaler.model import NodeStatus
 from autoscaler.scheduling.scheduler import removable
 from controller.objects.views import PodView
-from controller.raycluster.model import ClusterSpec
 
-from .actions import DeletePod, DrainPod, RetirePod
-from .observed import RayView
+from .actions import DeletePod, DrainPod
+from .announced_ends import announced_ends
+from .departure import ASK_AGAIN_SECONDS, JOIN_SECONDS, Choice, Departure, ScaleDownInputs, let_go
 from .reasons import Label, Reason, reason_of_drain
-from .scale_up import Fleet, Scaling
 
 # Workers drained in one pass.
 MAX_DRAINS = 16
-# A head that has not answered for so long is not asked before workers of a changed type are replaced.
-SILENT_SECONDS = 30.0
-# A pod that has not joined Ray is given so long at least, whatever the idle timeout.
-JOIN_SECONDS = 60.0
-# While nothing can be decided for want of a fresh answer.
-ASK_AGAIN_SECONDS = 1.0
 OVER_MAXIMUM = Reason(Label.ABOVE_MAXIMUM, "there are more workers than maxWorkers allows")
-
-Departure = DeletePod | DrainPod | RetirePod
 
 
 @dataclass(frozen=True)
 class Departures:
-    """Who goes now, and in how many seconds somebody's time is over."""
+    """Who goes now, in how many seconds somebody's time is over, and how many drains are left for the next pass."""
 
     actions: tuple[Departure, ...]
     look_again_in: float | None = None
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What comes of one worker: it goes now, or it is looked at again in some seconds, or neither."""
-
-    action: Departure | None = None
-    look_again_in: float | None = None
-
-
-@dataclass(frozen=True)
-class ScaleDownInputs:
-    """What departures depend on.
-
-    ``outdated``: uid -> why. ``silence``: for how many seconds the head has been failing to answer. ``drain_seconds``:
-    how long a busy worker may take to finish. ``rejoins_until``: until when workers that the head does not know may be
-    on their way back to it.
-    """
-
-    spec: ClusterSpec
-    fleet: Fleet
-    scaling: Scaling
-    outdated: Mapping[str, Reason]
-    ray: RayView | None
-    silence: float
-    now: float
-    drain_seconds: float
-    rejoins_until: float = 0.0
-
-    @property
-    def fresh(self) -> bool:
-        """The head's answer is young enough to remove workers on."""
-        return self.ray is not None and self.ray.fresh
-
-    @property
-    def silent(self) -> bool:
-        """The head has not answered for so long that it is not waited for."""
-        return self.now >= self.rejoins_until and not self.fresh and self.silence > SILENT_SECONDS
-
-    def node(self, pod: PodView) -> RayNode | None:
-        """The living Ray node in a pod, as far as the head says."""
-        return self.scaling.known.get(pod.name)
+    put_off: int = 0
 
 
 def departures(at: ScaleDownInputs) -> Departures:
     """All of them, each pod once: the first reason counts."""
-    choices = (*_finishing(at), *_stuck(at), *_surplus(at), *_idle(at), *_outdated(at), *_undecided(at))
+    choices = (
+        *_finishing(at),
+        *announced_ends(at),
+        *_stuck(at),
+        *_surplus(at),
+        *_idle(at),
+        *_outdated(at),
+        *_undecided(at),
+    )
     chosen: dict[str, Departure] = {}
     for choice in choices:
         if choice.action:
             chosen.setdefault(choice.action.pod.uid, choice.action)
     waits = (c.look_again_in for c in choices if c.look_again_in is not None)
-    return Departures(tuple(bounded(chosen.values())), min(waits, default=None))
+    kept = tuple(bounded(chosen.values()))
+    # Those that were noted before have been told, or their head does not listen.
+    put_off = len({a.pod.uid for a in chosen.values() if _announces(a)} - {a.pod.uid for a in kept})
+    return Departures(kept, min(waits, default=None), put_off)
 
 
 def bounded(departures: Iterable[Departure]) -> Iterator[Departure]:
-    """Those of one pass: each drain may wait for a raylet, and other clusters wait with it."""
+    """Those of one pass: each drain may wait for a raylet, and other clusters wait with it. Announced ends come first:
+    their time is short.
+    """
     drains = 0
-    for departure in departures:
+    for departure in sorted(departures, key=lambda d: not _announces(d)):
         drains += not isinstance(departure, DeletePod)
         if isinstance(departure, DeletePod) or drains <= MAX_DRAINS:
             yield departure
 
 
+def _announces(departure: Departure) -> bool:
+    """It tells Ray of an end that Kubernetes has announced, for the first time."""
+    new = isinstance(departure, DrainPod) and not departure.pod.drain_by
+    return new and departure.reason.label is Label.INTERRUPTED
+
+
 def _undecided(at: ScaleDownInputs) -> Iterator[Choice]:
     """Some would have to go, and the head's answer is too old to tell how."""
-    if not at.fresh and (at.fleet.outdated or at.fleet.leaving or _excess(at)):
+    if not at.fresh and (at.fleet.outdated or at.fleet.going or _excess(at)):
         yield Choice(look_again_in=ASK_AGAIN_SECONDS)
 
 
@@ -147,7 +116,7 @@ def _idle(at: ScaleDownInputs) -> Iterator[Choice]:
     yield from (Choice(look_again_in=JOIN_SECONDS - (at.now - p.started_at)) for p in young)
     gone = removable(at.scaling.request, at.scaling.decision, list(due))
     for name in filter(gone.__contains__, due):
-        yield _let_go(at, due[name], _idle_reason(minutes[due[name].node_type]))
+        yield let_go(at, due[name], _idle_reason(minutes[due[name].node_type]))
 
 
 def _idle_reason(minutes: float) -> Reason:
@@ -183,7 +152,7 @@ def _surplus(at: ScaleDownInputs) -> Iterator[Choice]:
     for name, count in _excess(at).items():
         mine = [p for p in (*at.fleet.fit, *at.scaling.kept_stuck, *at.fleet.outdated) if p.node_type == name]
         for pod in sorted(mine, key=lambda p: _value(at, p))[:count]:
-            yield _let_go(at, pod, OVER_MAXIMUM)
+            yield let_go(at, pod, OVER_MAXIMUM)
 
 
 def _value(at: ScaleDownInputs, pod: PodView) -> tuple[int, float, str]:
@@ -204,7 +173,7 @@ def _outdated(at: ScaleDownInputs) -> Iterator[Choice]:
             if at.silent:
                 yield Choice(DeletePod(pod, at.outdated[pod.uid].extended(", and the head does not answer")))
             else:
-                yield _let_go(at, pod, at.outdated[pod.uid])
+                yield let_go(at, pod, at.outdated[pod.uid])
 
 
 def _replaceable(at: ScaleDownInputs, name: str, mine: Sequence[PodView]) -> int:
@@ -223,29 +192,3 @@ def _replaceable(at: ScaleDownInputs, name: str, mine: Sequence[PodView]) -> int
     spare = max(asleep, joined + len(mine) - needed)
     coming = launches + len(fit) - joined + sum(p.node_type == name for p in at.fleet.leaving)
     return spare if spare > 0 or coming else max(1, len(mine) // 4)
-
-
-def _let_go(at: ScaleDownInputs, pod: PodView, reason: Reason) -> Choice:
-    """In the way that its state asks for; nothing while that is not known.
-
-    A container that has just started may have joined Ray since the head was asked, and be at work already.
-    """
-    node = at.node(pod)
-    joins_until = max(pod.running_since + JOIN_SECONDS, at.rejoins_until)
-    if pod.head_uid and at.fresh and node is None and at.now < joins_until:
-        return Choice(look_again_in=joins_until - at.now)
-    return Choice(_way_out(at, pod, node, reason))
-
-
-def _way_out(at: ScaleDownInputs, pod: PodView, node: RayNode | None, reason: Reason) -> Departure | None:
-    if not pod.head_uid:
-        return DeletePod(pod, reason)
-    if not at.fresh:
-        return None
-    if node is None:
-        return DeletePod(pod, reason.extended(", and it has not joined Ray"))
-    if node.status is NodeStatus.IDLE:
-        return RetirePod(pod, node.node_id, reason)
-    if node.status is NodeStatus.RUNNING:
-        return DrainPod(pod, node.node_id, reason, float(int(at.now + at.drain_seconds)))
-    return None

@@ -9,14 +9,18 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from autoscaler.model import NodeStatus, NodeType, RayNode
+from autoscaler.model import Demand, NodeStatus, NodeType, RayNode
 from autoscaler.scheduling.scheduler import Decision, Existing, Request, schedule
 from controller.objects.views import PodView
 from controller.raycluster.model import ClusterSpec, PodType
 
 from .actions import MAX_PER_KIND
+from .interruptions import interrupted_work
 from .node_types import as_node_type
 from .observed import RayView
+
+# Why a worker is launched, beside the scheduler's own reasons.
+INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Fleet:
 
     ``fit``: as they should be, running or on their way. ``stuck``: they would be, but cannot start. ``outdated``: their
     type has changed or is no more; they work on until they are replaced. ``leaving``: told to finish and go.
+    ``interrupted``: their end is announced, and they have not been told. ``deleting``: are being deleted, the grace
+    period has not passed; no capacity.
     ``held_back``: type -> slots of crashed pods that wait for their next try. ``terminating``: type -> pods that are
     being deleted and whose grace period has not passed.
     """
@@ -33,13 +39,20 @@ class Fleet:
     stuck: tuple[PodView, ...] = ()
     outdated: tuple[PodView, ...] = ()
     leaving: tuple[PodView, ...] = ()
+    interrupted: tuple[PodView, ...] = ()
+    deleting: tuple[PodView, ...] = ()
     held_back: Mapping[str, int] = field(default_factory=dict)
     terminating: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def every(self) -> tuple[PodView, ...]:
-        """All of them."""
-        return (*self.fit, *self.stuck, *self.outdated, *self.leaving)
+        """All that live."""
+        return (*self.fit, *self.stuck, *self.outdated, *self.going)
+
+    @property
+    def going(self) -> tuple[PodView, ...]:
+        """Those that live and take no new work."""
+        return (*self.leaving, *self.interrupted)
 
 
 @dataclass(frozen=True)
@@ -83,9 +96,10 @@ def scale(
         others = sum(count for name, count in reserved.items() if name not in last_resort)
         asked = replace(asked, max_workers=max(0, asked.max_workers - others))
         decision = _with_last_resort(asked, decision, fleet, last_resort)
+    decision = _with_interrupted(request, decision, interrupted_work(spec, (*fleet.going, *fleet.deleting), known))
     launched = sum(decision.launches.values()) + sum(later.values())
     unmet = ray is None or decision.unplaced or decision.unplaced_gangs or decision.unplaced_requested
-    room = spec.max_workers - sum(fleet.held_back.values()) - len(fleet.fit) - len(fleet.outdated) - len(fleet.leaving)
+    room = spec.max_workers - sum(fleet.held_back.values()) - len(fleet.fit) - len(fleet.outdated) - len(fleet.going)
     spare = max(0, room - sum(reserved.values()) - launched) if unmet else 0
     kept = _kept(fleet.stuck, reserved, spare, decision.needed, last_resort if ray else ())
     return Scaling(request, decision, kept, known, later)
@@ -105,6 +119,23 @@ def _with_last_resort(request: Request, first: Decision, fleet: Fleet, last_reso
         for name in sorted(first.reasons.keys() | second.reasons.keys())
     }
     launches = {name: sum(counts.values()) for name, counts in reasons.items()}
+    return replace(first, launches=launches, reasons=reasons, needed=first.needed | second.needed)
+
+
+def _with_interrupted(request: Request, first: Decision, work: Sequence[Demand]) -> Decision:
+    """The first decision, and what else is to be launched and kept for the work of nodes that are about to end.
+
+    What waits is the first decision's alone: that work does not wait yet.
+    """
+    if not work:
+        return first
+    second = schedule(replace(request, demands=(*request.demands, *work)))
+    more = Counter(second.launches)
+    more.subtract(first.launches)
+    reasons = {name: dict(counts) for name, counts in first.reasons.items()}
+    for name, count in (+more).items():
+        reasons.setdefault(name, {})[INTERRUPTED] = count
+    launches = {name: sum(counts.values()) for name, counts in sorted(reasons.items())}
     return replace(first, launches=launches, reasons=reasons, needed=first.needed | second.needed)
 
 
@@ -162,7 +193,7 @@ def _request(
     types = {t.name: _node_type(spec, t, fleet, known, later.get(t.name, 0)) for t in spec.worker_types}
     state = ray.state if ray else None
     heads = [n for n in state.living if n.is_head] if state else []
-    going = {p.uid for p in (*fleet.outdated, *fleet.leaving)}
+    going = {p.uid for p in (*fleet.outdated, *fleet.going)}
     return Request(
         types=tuple(types.values()),
         max_workers=max(0, spec.max_workers - sum(fleet.held_back.values()) - sum(later.values())),
@@ -171,7 +202,7 @@ def _request(
             *(_existing(n.instance_id, n) for n in heads),
             *(
                 _worker(p, types.get(p.node_type), known.get(p.name), p.uid in going)
-                for p in (*fleet.fit, *fleet.outdated, *fleet.leaving)
+                for p in (*fleet.fit, *fleet.outdated, *fleet.going)
             ),
         ),
         demands=state.demands if state else (),

@@ -12,10 +12,11 @@ from controller.objects.labels import HEAD, WORKER
 from controller.objects.views import PodView
 
 from .actions import Action, DeletePod, DrainPod, RetirePod
+from .departure import ASK_AGAIN_SECONDS, JOIN_SECONDS, SILENT_SECONDS, Choice
 from .observed import Observed, RayView
 from .reasons import NODE_LOST, Label, Reason, reason_of_drain, reason_of_end
 from .recovery import belongs, rejoins_until
-from .scale_down import ASK_AGAIN_SECONDS, JOIN_SECONDS, SILENT_SECONDS, Choice, bounded
+from .scale_down import bounded
 from .workers import HEAD_LOST
 
 SUSPENDED = Reason(Label.SUSPENDED, "the cluster is suspended")

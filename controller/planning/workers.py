@@ -17,11 +17,13 @@ from controller.objects.views import PodView
 
 from .actions import MAX_PER_KIND, Action, CreatePod, DeletePod, HeadAddress, TellHead
 from .blocked_types import can_start, next_stuck
+from .departure import ScaleDownInputs
+from .interruptions import Interruption, interruption
 from .observed import Observed, RayView
 from .reasons import NODE_LOST, Label, Reason, reason_of_drain, reason_of_end, reason_to_create
 from .recovery import address_of_head, belongs, rejoins_until, stayed_away
-from .scale_down import Departures, ScaleDownInputs, departures
-from .scale_up import Fleet, Scaling, scale
+from .scale_down import Departures, departures
+from .scale_up import INTERRUPTED, Fleet, Scaling, scale
 from .slots import Slots, slots_of
 
 HEAD_LOST = Reason(Label.HEAD_LOST, "its head is gone")
@@ -34,6 +36,7 @@ _WHY = {
     "demand": "waiting work",
     "gang": "a placement group",
     "requested": "request_resources",
+    INTERRUPTED: "work of workers that are about to end",
 }
 
 
@@ -63,7 +66,8 @@ def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodVi
     fit = [p for p in workers if p.uid not in unfit]
     outdated = _outdated(seen, fit)
     slots = _slots_by_type(seen, [p for p in fit if p.uid not in outdated and not p.drain_by])
-    fleet = _fleet(seen, [p for p in fit if p.live], outdated, slots)
+    ends = _ends(seen, head)
+    fleet = _fleet(seen, [p for p in fit if p.live], outdated, slots, ends)
     blocks = {t.name: seen.blocks[t.name] for t in seen.spec.worker_types if t.name in seen.blocks}
     scaling = scale(seen.spec, fleet, ray, blocks, [name for name, block in blocks.items() if block.last_resort])
     at = ScaleDownInputs(
@@ -76,19 +80,18 @@ def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodVi
         seen.now,
         seen.settings.drain_seconds,
         rejoins_until(seen, head),
+        ends,
     )
     leave = departures(at)
     actions: list[Action] = [DeletePod(p, unfit[p.uid]) for p in workers if p.uid in unfit]
-    waiting = {p.uid for s in slots.values() for p in s.waiting}
-    actions += [DeletePod(p, _ended(p)) for p in fit if p.ended and p.uid not in waiting]
-    actions += leave.actions
+    actions += (*_over(fit, slots), *leave.actions)
     launches = list(islice(_launches(seen, names, slots, scaling, address), MAX_PER_KIND))
     actions += launches
     going = {a.pod.uid for a in leave.actions}
     actions += _tell_head([p for p in fleet.every if p.uid not in going], address)
     targets = _targets(seen, fleet, slots, scaling, going)
     due = _due(seen, fleet, slots, leave)
-    put_off = scaling.missing - len(launches)
+    put_off = scaling.missing - len(launches) + leave.put_off
     return Workers(fleet.every, outdated, tuple(actions), due, targets, scaling.decision, put_off)
 
 
@@ -127,18 +130,31 @@ def _slots_by_type(seen: Observed, workers: Sequence[PodView]) -> dict[str, Slot
 
 
 def _fleet(
-    seen: Observed, live: Sequence[PodView], outdated: Mapping[str, Reason], slots: Mapping[str, Slots]
+    seen: Observed,
+    live: Sequence[PodView],
+    outdated: Mapping[str, Reason],
+    slots: Mapping[str, Slots],
+    ends: Mapping[str, Interruption],
 ) -> Fleet:
-    staying = [p for p in live if p.uid not in outdated and not p.drain_by]
+    working = [p for p in live if p.uid not in ends and not p.drain_by]
+    staying = [p for p in working if p.uid not in outdated]
     grace = seen.settings.unschedulable_grace_seconds
     return Fleet(
         fit=tuple(p for p in staying if can_start(p, seen.now, grace)),
         stuck=tuple(p for p in staying if not can_start(p, seen.now, grace)),
-        outdated=tuple(p for p in live if p.uid in outdated and not p.drain_by),
+        outdated=tuple(p for p in working if p.uid in outdated),
         leaving=tuple(p for p in live if p.drain_by),
+        interrupted=tuple(p for p in live if p.uid in ends and not p.drain_by),
+        deleting=tuple(p for p in seen.pods if p.deleting and p.uid in ends),
         held_back={name: len(s.waiting) for name, s in slots.items() if s.waiting},
         terminating=Counter(p.node_type for p in _terminating(seen)),
     )
+
+
+def _ends(seen: Observed, head: PodView | None) -> dict[str, Interruption]:
+    """The announced ends of workers: uid -> end. Those that are being deleted count while they are this head's."""
+    workers = (p for p in seen.pods if p.kind == WORKER and (not p.deleting or (head and belongs(seen, p, head))))
+    return {p.uid: end for p in workers if (end := interruption(p, seen.now))}
 
 
 def _terminating(seen: Observed) -> list[PodView]:
@@ -186,6 +202,12 @@ def _due(seen: Observed, fleet: Fleet, slots: Mapping[str, Slots], leave: Depart
     dues += [pod.delete_by for pod in _terminating(seen)]
     dues.append(next_stuck(fleet.fit, seen.now, seen.settings.unschedulable_grace_seconds))
     return min((due for due in dues if due is not None), default=None)
+
+
+def _over(workers: Sequence[PodView], slots: Mapping[str, Slots]) -> Iterator[DeletePod]:
+    """Those that have ended, less those that hold their slots."""
+    waiting = {p.uid for s in slots.values() for p in s.waiting}
+    yield from (DeletePod(p, _ended(p)) for p in workers if p.ended and p.uid not in waiting)
 
 
 def _ended(pod: PodView) -> Reason:

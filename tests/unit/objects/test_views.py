@@ -46,6 +46,24 @@ def test_a_pod_counts_as_a_node_until_it_ends_goes_or_is_lost(phase: str, delete
     assert view({"phase": phase}, **({"deletionTimestamp": LATER} if deleted else {})).live is live
 
 
+def test_an_announced_end_is_read_with_its_times() -> None:
+    """The spec's grace period is what a deletion gets that does not name another."""
+    assert (view().deleted_at, view().disrupted, view().disrupted_at, view().grace) == (0.0, "", 0.0, 30.0)
+    deleted = view(deletionTimestamp=LATER, deletionGracePeriodSeconds=45)
+    assert (deleted.deleted_at, deleted.delete_by) == (NOW + 15, NOW + 60)
+    told = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": "PreemptionByScheduler",
+        "lastTransitionTime": LATER,
+    }
+    assert (view({"conditions": [told]}).disrupted, view({"conditions": [told]}).disrupted_at) == (
+        told["reason"],
+        NOW + 60,
+    )
+    assert view({"conditions": [{**told, "status": "False"}]}).disrupted == ""
+
+
 def container(**state: Any) -> dict[str, Any]:
     return {"name": "ray-node", "state": state}
 

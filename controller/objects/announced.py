@@ -1,0 +1,31 @@
+"""What Kubernetes announces about the end of a pod: a deletion, or a disruption that is about to come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from controller.raycluster.model import Json
+
+# What Kubernetes gives a pod that does not say otherwise.
+GRACE_SECONDS = 30.0
+# The reason of a condition comes from whoever may write a pod's status.
+_LONGEST_REASON = 100
+
+
+def grace_of(obj: Json) -> float:
+    """Seconds from the deletion of a pod to the kill of its processes."""
+    given = (obj.get("spec") or {}).get("terminationGracePeriodSeconds")
+    return GRACE_SECONDS if given is None else float(given)
+
+
+def deleted_at(metadata: Json, delete_by: float) -> float:
+    """When the deletion was asked for, in seconds since the epoch; 0 when it was not."""
+    return delete_by - (metadata.get("deletionGracePeriodSeconds") or 0) if delete_by else 0.0
+
+
+def disruption(conditions: Mapping[str, Json]) -> tuple[str, str | None]:
+    """Why Kubernetes is about to end a pod, and since when; an empty reason while it is not."""
+    found = conditions.get("DisruptionTarget", {})
+    if found.get("status") != "True":
+        return "", None
+    return str(found.get("reason") or "DisruptionTarget")[:_LONGEST_REASON], found.get("lastTransitionTime")
