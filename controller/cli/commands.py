@@ -21,6 +21,9 @@ COMMANDS = {
     "render": "print the objects that the operator would create for a RayCluster",
     "simulate": "show what would be launched and removed for a RayCluster and some demand",
     "convert": "convert the manifests of KubeRay",
+    "status": "show RayClusters of a Kubernetes, one or all, once or as they change",
+    "suspend": "delete the pods of RayClusters and keep all else",
+    "resume": "bring suspended RayClusters back",
 }
 
 _EXIT_CODES = "exit codes: 0 fine, 1 the input is wrong, 2 wrong usage"

@@ -21,7 +21,7 @@ def read(context: str | None, namespace: str | None) -> Sequence[Mapping[str, An
         kubernetes.config.ConfigException: there is no usable kubeconfig.
         ApiError: the API server refuses, or has no such kinds.
     """
-    place = _own_namespace(context) if namespace is None else namespace
+    place = own_namespace(context) if namespace is None else namespace
     return read_all(HttpClient.from_environment(context), place)
 
 
@@ -55,8 +55,8 @@ def _list(client: Client, plural: str, namespace: str) -> Sequence[Mapping[str, 
     return None
 
 
-def _own_namespace(context: str | None) -> str:
-    """The namespace of the kubeconfig's context."""
+def own_namespace(context: str | None) -> str:
+    """The namespace of a kubeconfig's context. None: the current context."""
     contexts, active = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
     chosen = next((c for c in contexts if c["name"] == context), active) if context else active
     return str(chosen["context"].get("namespace") or DEFAULT_NAMESPACE)

@@ -45,7 +45,7 @@ def test_what_is_no_command_is_named(capsys: pytest.CaptureFixture[str]) -> None
     code, said = stopped(capsys, "valdate", "x.yaml")
     assert code == 2
     assert "there is no command 'valdate'; did you mean validate?" in said and "Traceback" not in said
-    assert "without a command the operator runs" in stopped(capsys, "start")[1]
+    assert "without a command the operator runs" in stopped(capsys, "begin")[1]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
