@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from .clock import SlewedClock
 from .heads.credentials import CredentialFolder
 from .heads.fenced import FencedHeads
 from .heads.polled import PolledHeads
@@ -20,6 +21,7 @@ from .kube.election import Election
 from .kube.events import Events
 from .kube.index import Stored
 from .kube.leadership import FencedClient, Leadership
+from .kube.patience import PatientClient
 from .kube.store import Store, Stores, sharing_spec
 from .kube.watch import Watcher
 from .kube.workqueue import WorkQueue
@@ -216,7 +218,7 @@ def _parts(client: WatchClient, scopes: tuple[str, ...], leadership: Leadership,
         ),
         PassMetrics(metrics),
         connection,
-        FencedClient(connection, leadership),
+        FencedClient(PatientClient(connection), leadership),
     )
     health.watch("heads", HEADS_LIMIT_SECONDS, parts.heads.late)
     metrics.registry.register(ClusterCollector(parts.stores, leadership.leads, parts.heads.view))
@@ -246,10 +248,13 @@ def _watchers(parts: Parts, namespace: str, stop: threading.Event) -> list[threa
 
 
 def _reconcile_worker(parts: Parts, writers: Executor, settings: Settings | None) -> ReconcileWorker:
-    events = Events(parts.writes)
+    clock = SlewedClock()
+    events = Events(parts.writes, clock)
     heads = FencedHeads(parts.heads, parts.leadership)
     hooks = parts.passes
-    reconciler = Reconciler(parts.writes, parts.stores, events, heads, writers, hooks=hooks, settings=settings)
+    reconciler = Reconciler(
+        parts.writes, parts.stores, events, heads, writers, hooks=hooks, settings=settings, clock=clock
+    )
     return ReconcileWorker(
         parts.queue, parts.stores, reconciler, leadership=parts.leadership, events=events, hooks=hooks
     )

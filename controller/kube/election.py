@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from controller.clock import steady_clock
+
 from .client import ApiError, Client, Request
-from .leadership import Leadership, steady_clock
+from .leadership import Leadership
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ class Election:
         self._seen: _Record | None = None
         self._seen_at = -math.inf
         self._led = False
+        self._conflict = False
         self._complaint = ""
 
     def turn(self) -> float:
@@ -156,7 +159,10 @@ class Election:
             # Somebody else has written it, or removed it: it may be another's by now.
             self._seen = None
             self._leadership.hold(-math.inf)
-            return 0.0
+            # A conflict a second time in a row is no lost race: somebody refuses with this code.
+            pause, self._conflict = LOOK_SECONDS if self._conflict else 0.0, True
+            return pause
+        self._conflict = False
         self._seen, self._seen_at = written, self._clock()
         # A lapse that nobody has looked at yet is told first: what was let go in it has to be taken up again.
         self._tell()

@@ -7,18 +7,14 @@ send, it does not, except for the one write of each thread that was past this qu
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
+
+from controller.clock import steady_clock
 
 from .client import ApiError, Client, Request
 
 NOT_LEADER = "NotLeader"
-
-
-def steady_clock() -> float:
-    """Seconds on a clock that only goes forward, and goes on while the machine sleeps (``clock_gettime(2)``)."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Leadership:

@@ -25,7 +25,7 @@ HEAD_FILE_NAME = "head-ip"
 HEAD_WAIT_SECONDS = 900
 
 # `ray stop` clears an earlier Ray out of an idling container; in a fresh one it only costs a second.
-_RAY_STOP = re.compile(r"\s*ray\s+stop(\s+(--force|-f))?\s*;?\s*")
+_RAY_STOP = re.compile(r"\s*ray\s+stop\b(?:\s+(?:--force|-f)\b)?\s*(?:;\s*)?")
 # Where a start command sends its output: a file, no device, by a name without anything for the shell to replace.
 _OUTPUT_FILE = re.compile(r">>?&?\s*(/(?!dev/|proc/)[^\s;|&<>()$`*?'\"\\]+)")
 _HOOK = "ray_operator_later && "

@@ -40,6 +40,7 @@ class Observed:
     ``taken``: pod names that turned out to belong to somebody else. ``ray``: the newest answer of the head.
     ``silence``: for how many seconds the head has been failing to answer. ``blocks``: types that cannot be launched.
     ``claim``: the one of the head's store that the operator makes; None also while claims are not listed.
+    ``doubt_until``: then a node that seems to be of an earlier pod is looked at again.
     """
 
     cluster: RayCluster
@@ -55,6 +56,7 @@ class Observed:
     strangers: Sequence[str] = ()
     claim: ClaimView | None = None
     claims_listed: bool = True
+    doubt_until: float | None = None
 
 
 @dataclass(frozen=True)

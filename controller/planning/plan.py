@@ -67,13 +67,15 @@ def make_plan(seen: Observed) -> Plan:
     """The actions that bring what is seen closer to what is wanted."""
     if why := suspension(seen):
         return _suspended(seen, why)
-    names = free_names(seen.cluster, seen.spec, {*(pod.name for pod in seen.pods), *seen.taken})
+    # A name is not used again while Ray lists a node under it: nothing would tell the two apart.
+    living = [n.instance_id for n in seen.ray.state.living if not n.is_head] if seen.ray else []
+    names = free_names(seen.cluster, seen.spec, {*(pod.name for pod in seen.pods), *seen.taken, *living})
     head = plan_head(seen, names)
     workers = plan_workers(seen, names, head.kept)
     service = tuple(_plan_service(seen))
     claim = tuple(plan_claim(seen))
     actions, put_off = portion((*service, *claim, *head.actions, *workers.actions))
-    dues = [head.due, workers.due, next_end(seen.blocks)]
+    dues = [head.due, workers.due, next_end(seen.blocks), seen.doubt_until]
     dues += [seen.now] if any(isinstance(a, CreateClaim) for a in claim) else []
     return Plan(
         actions=actions,

@@ -12,7 +12,7 @@ _SUFFIXES: dict[str, Decimal] = {
     **{s: Decimal(1024) ** n for n, s in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
     **{s: Decimal(1000) ** -n for n, s in enumerate(("m", "u", "n"), start=1)},
 }
-_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([eE][+-]?[0-9]+)|([KMGTPE]i|[kMGTPE]|[mun]))?")
+_QUANTITY = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))(?:([eE][+-]?[0-9]+)|([KMGTPE]i|[kMGTPE]|[mun]))?")
 
 # The longest that makes sense has 20 digits on either side of the point. Longer ones are refused before they are looked
 # at: a pattern that tries every way to split a run of digits takes time in proportion to the square of its length.

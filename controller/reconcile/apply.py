@@ -44,7 +44,7 @@ from controller.planning.blocked_types import LASTING
 from controller.raycluster.model import ClusterSpec, Key, RayCluster
 
 from .claims import Claims
-from .pod_provider import KubernetesNodeProvider, node_of, typed
+from .pod_provider import KubernetesNodeProvider, is_gone, node_of, typed
 
 log = logging.getLogger(__name__)
 
@@ -234,7 +234,7 @@ class Applier:
         try:
             answer = self._client.send(Request("patch", "pods", *pod.key, body=patch, content_type=MERGE_PATCH))
         except ApiError as error:
-            if error.status in (404, 409, 422):
+            if error.status == 404 or (error.status in (409, 422) and is_gone(self._client, pod.key, pod.uid)):
                 return
             raise typed(error) from error
         self._pods.written(PodView.from_object(answer))

@@ -85,11 +85,26 @@ class KubernetesNodeProvider(NodeProvider):
         try:
             self._client.send(Request("delete", "pods", *key, body=body))
         except ApiError as error:
-            # 404, 409: gone, or another incarnation has the name; the one we meant does not exist.
-            if error.status not in (404, 409):
+            if error.status != 404 and not (error.status == 409 and is_gone(self._client, key, node.uid)):
                 raise typed(error) from error
         # Not the answer itself: of a pod that went at once it is an object without a resourceVersion.
         self._pods.removal_asked(key, node.uid)
+
+
+def is_gone(client: Client, pod: Key, uid: str) -> bool:
+    """Whether this incarnation of a pod does not exist, or is going. A conflict alone does not say so: an admission
+    webhook may refuse with any code.
+
+    Raises:
+        ProviderError: the API server does not say.
+    """
+    try:
+        metadata = client.send(Request("get", "pods", *pod))["metadata"]
+    except ApiError as error:
+        if error.status == 404:
+            return True
+        raise typed(error) from error
+    return metadata["uid"] != uid or "deletionTimestamp" in metadata
 
 
 def typed(error: ApiError) -> ProviderError:

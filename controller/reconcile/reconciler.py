@@ -18,7 +18,9 @@ from controller.objects.service import service_name
 from controller.objects.views import PodView
 from controller.planning.actions import CreateClaim, CreatePod, CreateService, DrainPod, RetirePod
 from controller.planning.blocked_types import LaunchHistory, next_end
+from controller.planning.matching import matched
 from controller.planning.observed import Observed, Settings
+from controller.planning.own_times import OwnTimes
 from controller.planning.plan import Plan, make_plan
 from controller.raycluster.model import PLURAL, ClusterSpec, Json, Key, RayCluster, parse_spec
 from controller.raycluster.problem import Problem
@@ -58,6 +60,7 @@ class _Known:
     read: ClusterSpec | tuple[Problem, ...] = ()
     taken: frozenset[str] = frozenset()
     history: LaunchHistory = field(default_factory=LaunchHistory)
+    times: OwnTimes = field(default_factory=OwnTimes)
 
 
 class Reconciler:
@@ -133,8 +136,10 @@ class Reconciler:
         return None
 
     def _act(self, cluster: RayCluster, spec: ClusterSpec, known: _Known, pods: list[PodView]) -> Result:
-        grace = self._settings.unschedulable_grace_seconds
-        known.history = known.history.seen(pods, spec.current_hashes, self._clock(), grace)
+        now, grace = self._clock(), self._settings.unschedulable_grace_seconds
+        known.times = known.times.seen(pods, now)
+        pods = known.times.shown(pods)
+        known.history = known.history.seen(pods, spec.current_hashes, now, grace)
         seen = self._observe(cluster, spec, known, pods)
         plan = self._plan(seen)
         if gives_up_head(seen, plan):
@@ -211,6 +216,7 @@ class Reconciler:
         answer = self._heads.view(cluster.key)
         if spec.suspend:
             known.history = LaunchHistory()
+        ray, doubt_until = (None, None) if answer is None or answer.expired else matched(answer, pods, now)
         return Observed(
             cluster=cluster,
             spec=spec,
@@ -219,7 +225,8 @@ class Reconciler:
             now=now,
             strangers=self._strangers(cluster),
             taken=known.taken,
-            ray=None if answer is None or answer.expired else answer,
+            ray=ray,
+            doubt_until=doubt_until,
             silence=self._heads.silence(cluster.key),
             blocks=known.history.active(now),
             settings=self._settings,

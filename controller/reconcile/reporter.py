@@ -108,7 +108,8 @@ class Reporter:
         try:
             answer = self._client.send(request)
         except ApiError as error:
-            if error.status in (404, 409):
+            # A conflict is most often about the version; a webhook, which may refuse with any code, is tried again.
+            if error.status == 404 or (error.status == 409 and "has been modified" in error.message):
                 return None
             raise
         written = sharing_spec(RayCluster.from_object(answer), self._clusters)
@@ -165,4 +166,10 @@ class Reporter:
 def _without_counts(status: Json) -> dict[str, Any]:
     """The status without what of it changes with every answer of the head."""
     kept = {name: value for name, value in status.items() if name not in DEMAND_FIELDS}
-    return {**kept, "conditions": [c for c in status.get("conditions") or () if c.get("type") != "DemandMet"]}
+    return {**kept, "conditions": _others(status.get("conditions"))}
+
+
+def _others(conditions: object) -> list[object]:
+    # Anyone may have written the status that is compared with.
+    known = conditions if isinstance(conditions, list) else []
+    return [c for c in known if not (isinstance(c, dict) and c.get("type") == "DemandMet")]

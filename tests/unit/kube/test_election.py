@@ -307,3 +307,19 @@ def test_an_answer_that_is_no_lease_does_not_end_the_thread(monkeypatch: pytest.
     monkeypatch.setattr("controller.kube.election.RENEW_SECONDS", 0.0)
     election.run(stop, lambda: None)
     assert len(turns) == 2
+
+
+def test_a_conflict_that_comes_again_and_again_makes_no_hot_loop() -> None:
+    """An admission webhook may refuse with 409 too; a lost race ends with one more look."""
+
+    class Refusing(LeaseApi):
+        def send(self, request: Request) -> Any:
+            if request.method == "PUT":
+                raise ApiError(409, "Conflict", "admission webhook denied the request")
+            return super().send(request)
+
+    api = Refusing()
+    candidate = Candidate(api, "a")
+    pauses = [candidate.election.turn() for _ in range(6)]
+    assert all(pause >= 1 for pause in pauses[2:])
+    assert not candidate.leadership.leads() or pauses[0] > 0

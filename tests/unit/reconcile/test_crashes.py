@@ -37,6 +37,7 @@ def retire_idle(world: World) -> None:
     """The idle timeout of both workers is over, and the minimum does not ask for them."""
     world.user(raw_spec(workers=0))
     world.idle = 301.0
+    world.now += 301
 
 
 def drain_busy(world: World) -> None:

@@ -64,6 +64,7 @@ def test_an_idle_worker_is_drained_first_and_its_pod_deleted_only_if_ray_agrees(
     spec["podTypes"][1]["minWorkers"] = 0
     world.user(spec)
     world.tell()
+    world.now += 600
     world.heads.state = RayState("s", 0.0, (node(1, name, "worker-node", idle=600.0),))
     world.heads.busy = {bytes([1]) * 28}
     before = world.reasons()
