@@ -41,6 +41,7 @@ class Observed:
     ``silence``: for how many seconds the head has been failing to answer. ``blocks``: types that cannot be launched.
     ``claim``: the one of the head's store that the operator makes; None also while claims are not listed.
     ``doubt_until``: then a node that seems to be of an earlier pod is looked at again.
+    ``missing``: uid -> since when a worker's pod is ready and Ray has no node in it.
     """
 
     cluster: RayCluster
@@ -57,6 +58,7 @@ class Observed:
     claim: ClaimView | None = None
     claims_listed: bool = True
     doubt_until: float | None = None
+    missing: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

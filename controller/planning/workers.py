@@ -19,6 +19,7 @@ from .actions import MAX_PER_KIND, Action, CreatePod, DeletePod, HeadAddress, Te
 from .blocked_types import can_start, next_stuck
 from .departure import ScaleDownInputs
 from .interruptions import Interruption, interruption
+from .missing import given_up, next_given_up
 from .observed import Observed, RayView
 from .reasons import NODE_LOST, Label, Reason, reason_of_drain, reason_of_end, reason_to_create
 from .recovery import address_of_head, belongs, rejoins_until, stayed_away
@@ -90,7 +91,7 @@ def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodVi
     going = {a.pod.uid for a in leave.actions}
     actions += _tell_head([p for p in fleet.every if p.uid not in going], address)
     targets = _targets(seen, fleet, slots, scaling, going)
-    due = _due(seen, fleet, slots, leave)
+    due = _due(seen, fleet, slots, leave, ray)
     put_off = scaling.missing - len(launches) + leave.put_off
     return Workers(fleet.every, outdated, tuple(actions), due, targets, scaling.decision, put_off)
 
@@ -105,6 +106,8 @@ def _unfit(seen: Observed, pod: PodView, head: PodView | None, ray: RayView | No
         return STAYED_AWAY
     if pod.phase == "Unknown" or (pod.node_lost and ray and ray.fresh and pod.name not in ray.alive):
         return NODE_LOST
+    if pod.uid in seen.missing and pod.live and ray and ray.fresh:
+        return given_up(pod, seen.missing[pod.uid], ray, seen.now)
     return None
 
 
@@ -195,11 +198,14 @@ def _targets(
     }
 
 
-def _due(seen: Observed, fleet: Fleet, slots: Mapping[str, Slots], leave: Departures) -> float | None:
+def _due(
+    seen: Observed, fleet: Fleet, slots: Mapping[str, Slots], leave: Departures, ray: RayView | None
+) -> float | None:
     dues = [s.due for s in slots.values()]
     dues.append(seen.now + leave.look_again_in if leave.look_again_in is not None else None)
     # A pod that is not gone by then counts no more.
     dues += [pod.delete_by for pod in _terminating(seen)]
+    dues.append(next_given_up(seen.missing, fleet.every, ray, seen.now) if ray else None)
     dues.append(next_stuck(fleet.fit, seen.now, seen.settings.unschedulable_grace_seconds))
     return min((due for due in dues if due is not None), default=None)
 

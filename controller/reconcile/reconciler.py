@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +19,7 @@ from controller.objects.views import PodView
 from controller.planning.actions import CreateClaim, CreatePod, CreateService, DrainPod, RetirePod
 from controller.planning.blocked_types import LaunchHistory, next_end
 from controller.planning.matching import matched
+from controller.planning.missing import missing_since
 from controller.planning.observed import Observed, Settings
 from controller.planning.own_times import OwnTimes
 from controller.planning.plan import Plan, make_plan
@@ -53,12 +54,13 @@ class _Known:
     """What is kept of a cluster from pass to pass: nothing that could not be found out again.
 
     ``raw``, ``read``: the spec it had when it was read last, and what was read. ``taken``: pod names that belong to
-    somebody else.
+    somebody else. ``missing``: see ``planning.missing``.
     """
 
     raw: Json | None = None
     read: ClusterSpec | tuple[Problem, ...] = ()
     taken: frozenset[str] = frozenset()
+    missing: Mapping[str, float] = field(default_factory=dict)
     history: LaunchHistory = field(default_factory=LaunchHistory)
     times: OwnTimes = field(default_factory=OwnTimes)
 
@@ -217,6 +219,7 @@ class Reconciler:
         if spec.suspend:
             known.history = LaunchHistory()
         ray, doubt_until = (None, None) if answer is None or answer.expired else matched(answer, pods, now)
+        known.missing = missing_since(known.missing, pods, ray, now)
         return Observed(
             cluster=cluster,
             spec=spec,
@@ -232,6 +235,7 @@ class Reconciler:
             settings=self._settings,
             claims_listed=self._stores.claims.listed(cluster.namespace),
             claim=self._claim_of(cluster, spec),
+            missing=known.missing,
         )
 
     def _claim_of(self, cluster: RayCluster, spec: ClusterSpec) -> ClaimView | None:
