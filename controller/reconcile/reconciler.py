@@ -24,6 +24,7 @@ from controller.planning.observed import Observed, Settings
 from controller.planning.own_times import OwnTimes
 from controller.planning.plan import Plan, make_plan
 from controller.raycluster.model import PLURAL, ClusterSpec, Json, Key, RayCluster, parse_spec
+from controller.raycluster.notes import notes
 from controller.raycluster.problem import Problem
 from controller.raycluster.validation import problems
 from controller.status.cluster_status import gives_up_head, report_of, status_of, status_of_untried
@@ -53,12 +54,13 @@ DONE = Result()
 class _Known:
     """What is kept of a cluster from pass to pass: nothing that could not be found out again.
 
-    ``raw``, ``read``: the spec it had when it was read last, and what was read. ``taken``: pod names that belong to
-    somebody else. ``missing``: see ``planning.missing``.
+    ``raw``, ``read``: the spec it had when it was read last, and what was read. ``noted``: the generation of which
+    the notes were told. ``taken``: pod names that belong to somebody else. ``missing``: see ``planning.missing``.
     """
 
     raw: Json | None = None
     read: ClusterSpec | tuple[Problem, ...] = ()
+    noted: int = -1
     taken: frozenset[str] = frozenset()
     missing: Mapping[str, float] = field(default_factory=dict)
     history: LaunchHistory = field(default_factory=LaunchHistory)
@@ -155,6 +157,9 @@ class Reconciler:
             return Result(retry=True)
         self._heads.follow(cluster.key, plan.head, spec.gcs_port, busy=_expects_nodes(plan))
         self._reporter.announce_changes(cluster, plan.announcements)
+        if known.noted != cluster.generation:
+            self._reporter.tell_notes(cluster, notes(spec))
+            known.noted = cluster.generation
         applied = self._applier.apply(cluster, spec, plan.actions)
         known.taken |= applied.taken
         known.history = known.history.after(applied, self._clock())

@@ -27,6 +27,8 @@ LOG_SECONDS = 5.0
 DEMAND_FIELDS = ("pendingDemand", "infeasibleDemand")
 # How often a status is written in which nothing but the counts of waiting work differs: they change all the time.
 DEMAND_SECONDS = 5.0
+# Of what there is to note about a spec, so much is told in Events.
+MAX_NOTES = 10
 
 
 class Reporter:
@@ -60,6 +62,15 @@ class Reporter:
         known = ClusterStatus.of(cluster.status).condition("SpecValid").message
         if self.report(cluster, status) and message != known:
             self._events.post(cluster, WARNING, "SpecInvalid", message)
+
+    def tell_notes(self, cluster: RayCluster, notes: Sequence[Problem]) -> None:
+        """What a valid spec makes of itself that its author may not expect: each note once per change of the spec."""
+        for note in notes[:MAX_NOTES]:
+            once = f"{cluster.generation}/{note.path}/{note.message}"
+            self._events.post(cluster, NORMAL, "SpecNote", str(note), once)
+        if len(notes) > MAX_NOTES:
+            more = f"{len(notes) - MAX_NOTES} more notes about the spec; ray-operator validate prints all of them"
+            self._events.post(cluster, NORMAL, "SpecNote", more, f"{cluster.generation}/more")
 
     def tell_ignored(self, cluster: RayCluster, type_name: str, fields: str) -> None:
         """Say which fields of a podConfig have no effect."""

@@ -381,3 +381,17 @@ def test_nothing_is_made_for_a_cluster_that_has_gone_though_nobody_has_told_yet(
     world.api.deliver(world.stores, untold)
     assert world.step() == Result(retry=True)
     assert world.api.writes == []
+
+
+def test_what_a_valid_spec_may_not_be_expected_to_mean_is_told_once_for_each_change_of_it() -> None:
+    """As ray-operator validate tells it beforehand."""
+    spec = raw_spec(0)
+    spec["podTypes"][1]["rayResources"] = {"CPU": 2}
+    spec["workerStartRayCommands"] = ["ray start --address=$RAY_HEAD_IP:6379 --num-cpus=4"]
+    world = World(spec)
+    world.settle()
+    (note,) = [e for e in world.api.events if e["reason"] == "SpecNote"]
+    said = "spec.podTypes[1].rayResources.CPU: 2 counts, and not the 4 of --num-cpus in the start commands"
+    assert (note["type"], note["message"]) == ("Normal", said)
+    world.settle()
+    assert world.reasons()["SpecNote"] == 1
