@@ -35,9 +35,10 @@ class Planner:
         self._conserve = world.request.conserve_gpus
         self.reasons: dict[str, Counter[str]] = {name: Counter() for name in world.types}
         self.needed: set[str] = set()
-        # What waits for the upscaling speed alone: how much of which shape, for which types.
+        # What waits for the upscaling speed alone: how much of which shape, for which types, on how many nodes of each.
         self.slowed: Counter[Shape] = Counter()
         self.slowed_types: dict[Shape, set[str]] = {}
+        self.slowed_nodes: Counter[str] = Counter()
 
     @property
     def limits(self) -> Limits:
@@ -203,6 +204,7 @@ class Planner:
             if pick.nodes > count:
                 # They will be launched as soon as speed allows: nobody else takes their place.
                 self._limits.take(name, pick.nodes - count)
+                self.slowed_nodes[name] += pick.nodes - count
                 for rank, taken in pick.taken:
                     shape = wants.wants[rank].shape
                     held[shape] += taken * (pick.nodes - count)

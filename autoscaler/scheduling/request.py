@@ -76,6 +76,7 @@ class Decision:
     ``needed``: existing workers on which something is to be placed. ``infeasible``: no node and no type, were it
     empty and free to launch, could ever hold it. ``unplaced``: it waits, for the ``causes`` of its shape, or of the
     gang; only the first ones are looked into.
+    ``slowed``: type -> nodes that will be launched once the upscaling speed allows them.
     ``complete``: false when there was too much for one decision; what was not examined is among the unplaced.
     """
 
@@ -89,4 +90,5 @@ class Decision:
     unplaced_gangs: tuple[Gang, ...] = ()
     unplaced_requested: tuple[Demand, ...] = ()
     causes: Mapping[Shape | Gang, tuple[Cause, ...]] = field(default_factory=dict)
+    slowed: Mapping[str, int] = field(default_factory=dict)
     complete: bool = True

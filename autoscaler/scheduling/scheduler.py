@@ -129,6 +129,7 @@ def _decision(world: World, result: _Result, complete: bool) -> Decision:
         unplaced_gangs=_gangs(waiting),
         unplaced_requested=_demands({s: n for s, n in result.requested.items() if s not in infeasible}),
         causes=found.causes(result.demands, result.requested, waiting, complete),
+        slowed=dict(sorted(result.planner.slowed_nodes.items())),
         complete=complete,
     )
 

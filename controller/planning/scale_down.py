@@ -22,6 +22,8 @@ from .reasons import Label, Reason, reason_of_drain
 
 # Workers drained in one pass.
 MAX_DRAINS = 16
+# What a worker that has joined takes over is shown by Ray within seconds.
+SETTLE_SECONDS = 10.0
 OVER_MAXIMUM = Reason(Label.ABOVE_MAXIMUM, "there are more workers than maxWorkers allows")
 
 
@@ -96,9 +98,16 @@ def _finishing(at: ScaleDownInputs) -> Iterator[Choice]:
 
 
 def _stuck(at: ScaleDownInputs) -> Iterator[Choice]:
+    """Those that nothing waits for. Work moves to workers that have just joined before Ray shows it there: until that
+    has settled, a pod may be needed that does not seem so, and would be made again at once.
+    """
     kept = {p.uid for p in at.scaling.kept_stuck}
+    # Of a ready pod, this is when it became ready.
+    settled_in = max((p.unready_since + SETTLE_SECONDS - at.now for p in at.fleet.fit if p.ready), default=0.0)
     for pod in at.fleet.stuck:
-        if pod.uid not in kept:
+        if pod.uid not in kept and settled_in > 0:
+            yield Choice(look_again_in=settled_in)
+        elif pod.uid not in kept:
             reason = Reason(Label.STUCK, f"it cannot start ({pod.stuck}), and nothing waits for it")
             yield Choice(DeletePod(pod, reason))
 

@@ -63,7 +63,7 @@ def status_of(
         "podTypes": [type_status(t.name, plan.targets.get(t.name, 0), plan.workers) for t in spec.worker_types],
         **(kept_demand(before) if unasked else demand_status(seen, plan)),
         **_blocked_status(seen),
-        **last_decision(before, seen.now, done),
+        **last_decision(before, seen.now, done, _held_back(seen, plan)),
         "conditions": conditions(
             seen.cluster,
             seen.now,
@@ -180,6 +180,13 @@ def _updating(plan: Plan) -> str:
     counts = Counter(p.node_type for p in plan.workers if p.uid in plan.outdated)
     parts = [f"{count} of type {name}" for name, count in sorted(counts.items())]
     return f"outdated workers are being replaced: {', '.join(parts)} left" if parts else ""
+
+
+def _held_back(seen: Observed, plan: Plan) -> str:
+    """What holds more launches back, in one sentence; empty when nothing does."""
+    slowed = plan.decision.slowed if plan.decision else {}
+    held = ", ".join(f"{count} {name}" for name, count in slowed.items())
+    return f"{held} more follow as others join: upscalingSpeed is {seen.spec.upscaling_speed:g}" if held else ""
 
 
 def _blocked_status(seen: Observed) -> dict[str, Any]:

@@ -30,9 +30,10 @@ def type_status(name: str, desired: int, workers: Sequence[PodView]) -> dict[str
     return {"name": name, "desired": desired, "pods": len(mine), "ready": sum(p.ready for p in mine)}
 
 
-def last_decision(before: Json, now: float, done: Sequence[Action]) -> dict[str, Any]:
-    """What was decided last about how many workers there are, and why."""
+def last_decision(before: Json, now: float, done: Sequence[Action], held_back: str = "") -> dict[str, Any]:
+    """What was decided last about how many workers there are, and why. ``held_back``: what is still to follow."""
     told = [message for _, message in summarize([a for a in done if isinstance(a, SCALING_ACTIONS)])]
     if told:
+        told += [held_back] if held_back else []
         return {"lastDecision": {"time": timestamp(now), "message": "; ".join(told)}}
     return {"lastDecision": before["lastDecision"]} if "lastDecision" in before else {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autoscaler.model import Demand, RayState, Shape
+from autoscaler.model import QUANTUM, Demand, NodeStatus, RayNode, RayState, Shape
 from autoscaler.provider import ForbiddenError, InvalidNodeError, ProviderError, QuotaExceededError
 from controller.objects.views import PodView
 from controller.planning.actions import CreatePod, DeletePod
@@ -184,6 +184,18 @@ def test_demand_goes_to_the_next_type_and_the_stuck_pod_that_nobody_needs_goes()
     plan = make_plan(seen([head_pod(SPEC), pending()], of, ray=answer(1), blocks={"first": STUCK}))
     assert [a.pod_type.name for a in plan.actions if isinstance(a, CreatePod)] == ["second"]
     assert [a.reason.label for a in plan.actions if isinstance(a, DeletePod)] == [Label.STUCK]
+
+
+def test_a_stuck_pod_is_not_deleted_while_work_moves_to_workers_that_have_just_joined() -> None:
+    """Ray shows for a moment less work than there is: the pod would be made again with the next answer."""
+    other = replace(worker_pod(SPEC, 0, "second"), ready=True, unready_since=NOW - 2)
+    node = RayNode(b"w" * 28, other.name, "second", NodeStatus.RUNNING, {"CPU": QUANTUM}, {})
+    moving = RayView(RayState("s", 0.0, (node,)), "head-uid", 0.0)
+    observed = seen([head_pod(SPEC), pending(), other], cluster(RAW), ray=moving, blocks={"first": STUCK})
+    plan = make_plan(observed)
+    assert (plan.actions, plan.look_again_at) == ((), NOW + 8)
+    settled = make_plan(replace(observed, now=NOW + 8))
+    assert [a.reason.label for a in settled.actions if isinstance(a, DeletePod)] == [Label.STUCK]
 
 
 def test_a_stuck_pod_that_alone_could_serve_is_kept_and_the_status_says_what_it_waits_for() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from autoscaler.model import Demand, RayState, Shape
 from controller.objects.views import PodView
-from controller.planning.observed import Observed
+from controller.planning.observed import Observed, RayView
 from controller.planning.plan import make_plan
 from controller.raycluster.model import RayCluster, parse_spec
 from controller.raycluster.problem import Problem
@@ -184,3 +185,14 @@ def test_an_invalid_spec_is_an_error_that_keeps_the_counts() -> None:
 
 def test_an_invalid_new_cluster_has_no_retries() -> None:
     assert status_of_invalid(cluster(), [Problem("a", "b")], NOW)["autoscalerRetries"] == 0
+
+
+def test_what_holds_launches_back_is_part_of_the_last_decision() -> None:
+    raw = raw_spec(0, maxWorkers=40, podTypes=[raw_type("head-node", "ray-head-"), raw_type("w", maxWorkers=40)])
+    ray = RayView(RayState("s", 0.0, (), (Demand(Shape.of({"CPU": 1}), 40),)), "head-uid", 0.0)
+    observed = seen([head_pod(parse_spec(raw))], cluster(raw), ray=ray)
+    plan = make_plan(observed)
+    said = status_of(observed, plan, done=plan.actions)
+    told = "created 5 pods: 5 w for waiting work; 35 w more follow as others join: upscalingSpeed is 1"
+    assert said["lastDecision"]["message"] == told
+    assert condition(said, "DemandMet")[1] == "Limited"
