@@ -106,7 +106,7 @@ def test_another_program_in_the_background_does_not_keep_the_container(container
 
 
 def test_termination_before_ray_starts_says_nothing(container: Container) -> None:
-    process = container.start(head_script(spec_of(setup=["{ sleep 1; echo busy; } & sleep 600"])))
+    process = container.start(head_script(spec_of(setup=["{ sleep 3; echo busy; } & sleep 600"])))
     wait_for_line(process, "busy")
     process.terminate()
     _, said = process.communicate(timeout=LIMIT)
