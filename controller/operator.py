@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -36,6 +36,7 @@ from .objects.views import PodView, ServiceView
 from .planning.observed import Settings
 from .raycluster.model import PLURAL, Key, RayCluster
 from .reconcile.reconciler import Reconciler
+from .reconcile.turns import FairExecutor
 from .reconcile.worker import ReconcileWorker
 
 log = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ class Operator:
         watchers: Sequence[threading.Thread],
         workers: Sequence[threading.Thread],
         election: Election | None,
-        writers: Executor,
+        writers: FairExecutor,
     ) -> None:
         self.parts = parts
         self._stop = stop
@@ -155,7 +156,7 @@ class Operator:
         if self._election and finished:
             self._election.release()
         self.parts.heads.stop()
-        self._writers.shutdown(wait=False, cancel_futures=True)
+        self._writers.shutdown()
 
     def _elector(self, election: Election) -> threading.Thread:
         loop = self.parts.health.loop("lease", LEASE_LIMIT_SECONDS)
@@ -177,7 +178,7 @@ def compose(
     """
     leadership = Leadership(until=0.0) if lease else Leadership()
     parts = _parts(client, namespaces or ("",), leadership, ray_credentials)
-    stop, writers = threading.Event(), ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="write")
+    stop, writers = threading.Event(), FairExecutor(ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="write"))
     worker = _reconcile_worker(parts, writers, settings)
     return Operator(
         parts,
@@ -247,13 +248,13 @@ def _watchers(parts: Parts, namespace: str, stop: threading.Event) -> list[threa
     ]
 
 
-def _reconcile_worker(parts: Parts, writers: Executor, settings: Settings | None) -> ReconcileWorker:
+def _reconcile_worker(parts: Parts, writers: FairExecutor, settings: Settings | None) -> ReconcileWorker:
     clock = SlewedClock()
     events = Events(parts.writes, clock)
     heads = FencedHeads(parts.heads, parts.leadership)
     hooks = parts.passes
     reconciler = Reconciler(
-        parts.writes, parts.stores, events, heads, writers, hooks=hooks, settings=settings, clock=clock
+        parts.writes, parts.stores, events, heads, writers.of, hooks=hooks, settings=settings, clock=clock
     )
     return ReconcileWorker(
         parts.queue, parts.stores, reconciler, leadership=parts.leadership, events=events, hooks=hooks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -113,37 +113,38 @@ def _is_lasting(result: Carried) -> bool:
 
 
 class Applier:
-    """One for all clusters; safe to use from many threads."""
+    """One for all clusters; safe to use from many threads. ``executor_of``: what runs the requests of a cluster."""
 
-    def __init__(self, client: Client, stores: Stores, heads: Heads, executor: Executor) -> None:
+    def __init__(self, client: Client, stores: Stores, heads: Heads, executor_of: Callable[[Key], Executor]) -> None:
         self._client = client
         self._pods: Store[PodView] = stores.pods
         self._services: Store[ServiceView] = stores.services
         self._claims = Claims(client, stores.claims)
         self._heads = heads
-        self._executor = executor
+        self._executor_of = executor_of
 
     def apply(self, cluster: RayCluster, spec: ClusterSpec, actions: Sequence[Action]) -> Applied:
         """Carry the actions out, what makes room first. One that is refused does not keep others from being tried."""
         creates = {a.name: a for a in actions if isinstance(a, CreatePod)}
-        provider = self._provider(cluster, spec, creates)
+        executor = self._executor_of(cluster.key)
+        provider = self._provider(cluster, spec, creates, executor)
         singles = [a for a in actions if not isinstance(a, CreatePod | RetirePod | DrainPod)]
-        results = list(self._executor.map(lambda a: self._single(cluster, spec, provider, a), singles))
+        results = list(executor.map(lambda a: self._single(cluster, spec, provider, a), singles))
         outcomes = provider.launch([Launch(a.name, a.pod_type.name) for a in creates.values()])
         drains = [a for a in actions if isinstance(a, RetirePod | DrainPod)]
-        results += self._executor.map(lambda a: self._drain(cluster, provider, a), drains)
+        results += executor.map(lambda a: self._drain(cluster, provider, a), drains)
         results += [Carried(creates[o.launch.name], o.node is not None, o.error) for o in outcomes]
         return Applied(tuple(results))
 
     def _provider(
-        self, cluster: RayCluster, spec: ClusterSpec, creates: Mapping[str, CreatePod]
+        self, cluster: RayCluster, spec: ClusterSpec, creates: Mapping[str, CreatePod], executor: Executor
     ) -> KubernetesNodeProvider:
         templates = _templates(cluster, spec, creates.values())
 
         def body_of(launch: Launch) -> bytes:
             return templates[_alike(creates[launch.name])].named(launch.name)
 
-        return KubernetesNodeProvider(self._client, self._pods, cluster, body_of, self._executor)
+        return KubernetesNodeProvider(self._client, self._pods, cluster, body_of, executor)
 
     def _drain(self, cluster: RayCluster, provider: KubernetesNodeProvider, action: RetirePod | DrainPod) -> Carried:
         """Done if Ray agreed. A retired pod whose delete failed then ends with its raylet."""

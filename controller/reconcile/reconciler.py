@@ -76,7 +76,7 @@ class Reconciler:
         stores: Stores,
         events: Events,
         heads: Heads,
-        executor: Executor,
+        executor_of: Callable[[Key], Executor],
         *,
         settings: Settings | None = None,
         hooks: Hooks | None = None,
@@ -85,7 +85,7 @@ class Reconciler:
     ) -> None:
         self._client = client
         self._stores = stores
-        self._applier = Applier(client, stores, heads, executor)
+        self._applier = Applier(client, stores, heads, executor_of)
         self._reporter = Reporter(client, stores.clusters, events, clock)
         self._dry_run = DryRun(client, self._reporter.tell_ignored, clock)
         self._heads = heads

@@ -49,7 +49,7 @@ class World:
         self.told = len(self.api.log)
         events = Events(self.api, lambda: self.now)
         self.reconciler = Reconciler(
-            self.api, self.stores, events, self.heads, InlineExecutor(), clock=lambda: self.now
+            self.api, self.stores, events, self.heads, lambda key: InlineExecutor(), clock=lambda: self.now
         )
 
     @staticmethod

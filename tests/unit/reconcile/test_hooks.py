@@ -41,7 +41,7 @@ def test_a_pass_reports_its_plan_and_time_then_its_actions_and_in_the_end_the_de
         world.stores,
         Events(world.api),
         world.heads,
-        InlineExecutor(),
+        lambda key: InlineExecutor(),
         hooks=hooks,
         clock=lambda: world.now,
         stopwatch=lambda: next(ticks),
