@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from controller.kube.client import JSON_PATCH, ApiError, Request
+from controller.kube.client import JSON_PATCH, METADATA_ONLY, ApiError, Request
 from controller.kube.store import Stores
 from controller.objects.claim import ClaimView
 from controller.objects.views import PodView, ServiceView
@@ -74,7 +74,8 @@ class FakeApi:
             return {}
         key = (resource, request.namespace, request.name)
         if request.verb == "create":
-            return self._create(resource, request.namespace, copy.deepcopy(body))
+            made = self._create(resource, request.namespace, copy.deepcopy(body))
+            return {"metadata": made["metadata"]} if request.accept == METADATA_ONLY else made
         if key not in self.objects:
             raise ApiError(404, "NotFound", f'{resource} "{request.name}" not found')
         if request.verb == "delete":
