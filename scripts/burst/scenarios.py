@@ -84,7 +84,7 @@ def standing(plane: Plane, clusters: int, workers: int, idle_seconds: float) -> 
     plane.make_clusters(name, clusters, workers, workers)
     total = clusters * (workers + 1)
     with operator(plane.environment, name) as running:
-        plane.until(lambda: plane.count(name) == total, every=0.5)
+        plane.until(lambda: plane.count(name) == total, every=2.0)
         _settle(plane, running, name, clusters)
     with operator(plane.environment, name) as running:
         ready = until_ready(running)
@@ -107,23 +107,28 @@ def standing(plane: Plane, clusters: int, workers: int, idle_seconds: float) -> 
 
 
 def _bare(plane: Plane, clusters: Sequence[RayCluster], workers: int) -> Posted:
-    return post(plane.environment, worker_pods(clusters, workers))
+    # Watched as the operator's pods are, so that the API server has the same to do.
+    seen = plane.arrivals(clusters[0].namespace)
+    posted = post(plane.environment, worker_pods(clusters, workers))
+    seen.stop()
+    return posted
 
 
 def _grow(plane: Plane, running: Operated, clusters: Sequence[RayCluster], workers: int) -> dict[str, Any]:
-    namespace, wanted = clusters[0].namespace, len(clusters) * (workers + 1)
+    seen, wanted = plane.arrivals(clusters[0].namespace), len(clusters) * workers
     requests, before = running.requests(), running.usage()
     started = time.monotonic()
     scaling = threading.Thread(target=plane.scale, args=(clusters, workers))
     scaling.start()
-    plane.until(lambda: plane.count(namespace) >= wanted)
+    plane.until(lambda: seen.count >= wanted)
     seconds = time.monotonic() - started
+    seen.stop()
     scaling.join()
     time.sleep(TRAIL_SECONDS)
     after = running.usage()
     return {
         "seconds": round(seconds, 2),
-        "pods_per_second": round(len(clusters) * workers / seconds, 1),
+        "pods_per_second": round(wanted / seconds, 1),
         "cpu_seconds": round(after.cpu - before.cpu, 2),
         "rss_mb": after.rss_mb,
         "peak_mb": after.peak_mb,
@@ -133,7 +138,7 @@ def _grow(plane: Plane, running: Operated, clusters: Sequence[RayCluster], worke
 
 def _settle(plane: Plane, running: Operated, namespace: str, clusters: int) -> None:
     """Wait until every cluster has its head and its first status, and the operator is at rest."""
-    plane.until(lambda: plane.count(namespace) >= clusters, every=0.2)
+    plane.until(lambda: plane.count(namespace) >= clusters, every=1.0)
     plane.until(lambda: all(plane.statuses(namespace)), every=1.0)
     cpu = -1.0
     while (used := running.usage().cpu) - cpu > 0.05:
@@ -147,11 +152,11 @@ def _delete(plane: Plane, namespace: str, bare: Sequence[str]) -> Mapping[str, A
     for space in bare:
         started = time.monotonic()
         plane.delete_pods(space)
-        plane.until(lambda space=space: plane.count(space) == 0)  # type: ignore[misc]
+        plane.until(lambda space=space: plane.count(space) == 0, every=0.5)  # type: ignore[misc]
         own.append(time.monotonic() - started)
     started = time.monotonic()
     plane.delete_clusters(namespace)
-    plane.until(lambda: plane.count(namespace) == 0)
+    plane.until(lambda: plane.count(namespace) == 0, every=0.5)
     seconds = time.monotonic() - started
     limit = statistics.fmean(own)
     return {
