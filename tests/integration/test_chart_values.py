@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.support.chart import CHART, helm, one, pod_spec, pod_type, render
-from tests.support.kube import Kube
+from tests.support.kube import Kube, KubectlError, eventually
 from tests.support.prerequisites import ROOT
 
 LEGACY = sorted((ROOT / "tests/legacy/values").glob("*.yaml"))
@@ -293,3 +293,30 @@ def test_a_release_may_be_suspended(environment: Mapping[str, str]) -> None:
     cluster = one(render(environment, "ray", values={"suspend": True}), "RayCluster")
     assert cluster["spec"]["suspend"] is True
     assert "suspend" not in one(render(environment, "ray"), "RayCluster")["spec"]
+
+
+def test_a_budget_refuses_evictions_of_the_head_where_it_is_asked_for(kube: Kube) -> None:
+    """A real API server refuses the eviction of the only head, and takes that of a worker."""
+    assert not [o for o in render(kube.environment, kube.namespace) if o["kind"] == "PodDisruptionBudget"]
+    budget = one(
+        render(kube.environment, kube.namespace, values={"headPodDisruptionBudget": True}), "PodDisruptionBudget"
+    )
+    kube.apply(budget)
+    labels = {"head": budget["spec"]["selector"]["matchLabels"], "worker": {"ray-node-type": "worker"}}
+    for name, given in labels.items():
+        container = {"name": "ray", "image": "none"}
+        metadata = {"name": name, "labels": given}
+        kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}})
+    kube.run_pods()
+    look = budget["metadata"]["name"]
+    eventually(lambda: kube.get("poddisruptionbudget", look)["status"].get("currentHealthy") == 1)
+    evict(kube, "worker")
+    with pytest.raises(KubectlError, match="disruption budget"):
+        evict(kube, "head")
+
+
+def evict(kube: Kube, name: str) -> None:
+    """Ask for the eviction of a pod, as kubectl drain does."""
+    path = f"/api/v1/namespaces/{kube.namespace}/pods/{name}/eviction"
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": kube.namespace}}
+    kube.run("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
