@@ -16,8 +16,8 @@ from .clock import SlewedClock
 from .heads.credentials import CredentialFolder
 from .heads.fenced import FencedHeads
 from .heads.polled import PolledHeads
-from .kube.client import Client, WatchClient
-from .kube.election import Election
+from .kube.client import WatchClient
+from .kube.election import Election, LeaseAt
 from .kube.events import Events
 from .kube.index import Stored
 from .kube.leadership import FencedClient, Leadership
@@ -53,15 +53,6 @@ LEASE_LIMIT_SECONDS = 120.0
 # A cache whose watch has failed for so long is told as old.
 STALE_SECONDS = 60.0
 HEADS_LIMIT_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class LeaseAt:
-    """Where the lease is, who asks for it, and the connection for it: with short limits, and nobody else's."""
-
-    namespace: str
-    identity: str
-    client: Client
 
 
 class Watches(Protocol):
@@ -229,22 +220,38 @@ def _parts(client: WatchClient, scopes: tuple[str, ...], leadership: Leadership,
 
 def _watchers(parts: Parts, namespace: str, stop: threading.Event) -> list[threading.Thread]:
     def watch(
-        resource: str, store: Store[T], convert: Callable[[dict[str, Any]], T], selector: str = ""
+        resource: str,
+        store: Store[T],
+        convert: Callable[[dict[str, Any]], T],
+        selector: str = "",
+        wanted: Callable[[str], bool] | None = None,
     ) -> threading.Thread:
         name = f"watch-{resource}-{namespace or 'all'}"
         loop = parts.health.loop(name, WATCH_LIMIT_SECONDS)
         timed = parts.connection.for_watch(resource, namespace, loop.turn)
         aside = parts.metrics.set_aside.labels(resource).inc
-        watcher = Watcher(timed, resource, namespace, store, convert, selector=selector, stop=stop, on_set_aside=aside)
-        parts.watches.append(watcher)
+        watcher = Watcher(
+            timed,
+            resource,
+            namespace,
+            store,
+            convert,
+            selector=selector,
+            stop=stop,
+            on_set_aside=aside,
+            wanted=lambda: wanted is None or wanted(namespace),
+        )
+        # What only some clusters need makes the process unready for none of the others.
+        if wanted is None:
+            parts.watches.append(watcher)
         return _thread(name, watcher.run)
 
-    clusters = parts.stores.clusters
+    stores = parts.stores
     return [
-        watch(PLURAL, clusters, lambda obj: sharing_spec(RayCluster.from_object(obj), clusters)),
-        watch("pods", parts.stores.pods, PodView.from_object, CLUSTER_LABEL),
-        watch("services", parts.stores.services, ServiceView.from_object, CLUSTER_LABEL),
-        watch("persistentvolumeclaims", parts.stores.claims, ClaimView.from_object, CLUSTER_LABEL),
+        watch(PLURAL, stores.clusters, lambda obj: sharing_spec(RayCluster.from_object(obj), stores.clusters)),
+        watch("pods", stores.pods, PodView.from_object, CLUSTER_LABEL),
+        watch("services", stores.services, ServiceView.from_object, CLUSTER_LABEL),
+        watch("persistentvolumeclaims", stores.claims, ClaimView.from_object, CLUSTER_LABEL, stores.claims_wanted),
     ]
 
 

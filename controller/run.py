@@ -12,10 +12,11 @@ from importlib.metadata import version
 from uuid import uuid4
 
 from .kube.client import HttpClient
+from .kube.election import LeaseAt
 from .logs import set_up
 from .monitoring.http_server import Server
 from .monitoring.routes import routes
-from .operator import LeaseAt, Operator, compose
+from .operator import Operator, compose
 from .options import Options, parse
 
 log = logging.getLogger("controller")

@@ -55,6 +55,15 @@ class _Record:
         )
 
 
+@dataclass(frozen=True)
+class LeaseAt:
+    """Where the lease is, who asks for it, and the connection for it: with short limits, shared with nothing else."""
+
+    namespace: str
+    identity: str
+    client: Client
+
+
 class Election:
     """One candidate. ``turn`` and ``release`` are called from one thread at a time.
 

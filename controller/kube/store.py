@@ -170,6 +170,10 @@ class Stores:
     services: Store[ServiceView]
     claims: Store[ClaimView] = field(default_factory=_no_claims)
 
+    def claims_wanted(self, scope: str) -> bool:
+        """Whether a cluster of a scope keeps its head's store on a volume: an older role has no right to claims."""
+        return any("headRecovery" in cluster.spec for cluster in self.clusters.all(scope))
+
     def listed(self, namespace: str) -> bool:
         """The picture of a namespace is complete; before that nothing may be decided there."""
         return all(s.listed(namespace) for s in (self.clusters, self.pods, self.services))

@@ -48,6 +48,8 @@ LONGEST_DELAY_SECONDS = 60.0
 MIN_WATCH_SECONDS = 20
 MAX_WATCH_SECONDS = 30
 READ_MARGIN_SECONDS = 10
+# Between looks whether anything needs the resource by now.
+WANTED_SECONDS = 1.0
 
 
 class Backoff:
@@ -68,7 +70,10 @@ class Backoff:
 
 
 class Watcher(Generic[T]):
-    """Keeps ``store`` equal to what the API server has. Runs in a thread of its own until ``stop`` is set."""
+    """Keeps ``store`` equal to what the API server has. Runs in a thread of its own until ``stop`` is set.
+
+    Begins once ``wanted``, which costs no request and no right before.
+    """
 
     def __init__(
         self,
@@ -83,7 +88,9 @@ class Watcher(Generic[T]):
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
         on_set_aside: Callable[[], object] = lambda: None,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._wanted = wanted
         self._on_set_aside = on_set_aside
         self._client = client
         self._resource = resource
@@ -104,6 +111,8 @@ class Watcher(Generic[T]):
 
     def run(self) -> None:
         """List and watch until told to stop."""
+        while not self._stop.is_set() and not self._wanted():
+            self._stop.wait(WANTED_SECONDS)
         while not self._stop.is_set():
             try:
                 self._turn()

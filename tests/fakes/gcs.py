@@ -102,6 +102,7 @@ class FakeGcs:
         status: NodeStatus = NodeStatus.IDLE,
         idle_seconds: float = 0,
         head: bool = False,
+        ip: str = "127.0.0.1",
     ) -> bytes:
         """A node joins, with its own id; returns that. A dead one of the same instance stays in the list, as in Ray."""
         number = next(self._numbers)
@@ -113,7 +114,7 @@ class FakeGcs:
             node_id=node_id,
             instance_id=instance_id,
             ray_node_type_name=node_type,
-            node_ip_address="127.0.0.1",
+            node_ip_address=ip,
             total_resources=total,
             available_resources=total if status is NodeStatus.IDLE else {},
             status=STATUS_NUMBER[status],

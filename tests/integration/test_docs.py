@@ -42,8 +42,12 @@ def documents() -> list[tuple[str, dict[str, Any]]]:
 
 
 MANIFESTS = [(page, d) for page, d in documents() if "kind" in d]
+# Parts of a RayCluster.
+SPECS = [(page, d["spec"]) for page, d in documents() if "kind" not in d and "spec" in d]
 # Values of the chart. A list of pod types is a part of a RayCluster.
-VALUES = [(page, d) for page, d in documents() if "kind" not in d and not isinstance(d.get("podTypes"), list)]
+VALUES = [
+    (page, d) for page, d in documents() if not d.keys() & {"kind", "spec"} and not isinstance(d.get("podTypes"), list)
+]
 
 
 @pytest.mark.parametrize(("page", "manifest"), MANIFESTS, ids=lambda v: v if isinstance(v, str) else v["kind"])
@@ -58,6 +62,15 @@ def test_the_api_server_takes_every_manifest(kube: Kube, page: str, manifest: di
             command, env=dict(kube.environment), input=text, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("page", "spec"), SPECS, ids=lambda v: v if isinstance(v, str) else ",".join(v))
+def test_the_api_server_takes_each_part_of_a_spec(
+    kube: Kube, example: dict[str, Any], page: str, spec: dict[str, Any]
+) -> None:
+    """In the example, which has no such part."""
+    text = json.dumps({**example, "spec": {**example["spec"], **spec}})
+    kube.run("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=text)
 
 
 @pytest.mark.parametrize(("page", "values"), VALUES, ids=lambda v: v if isinstance(v, str) else ",".join(v))
@@ -100,7 +113,7 @@ def test_every_command_could_be_typed(environment: Mapping[str, str], page: str,
 def helm_takes(environment: Mapping[str, str], words: list[str]) -> None:
     """What is installed or upgraded can be rendered; other commands exist."""
     if {"install", "upgrade"} & set(words):
-        dropped = ("--create-namespace", "--reset-then-reuse-values")
+        dropped = ("--install", "--create-namespace", "--reset-then-reuse-values")
         words = ["template" if w in ("install", "upgrade") else w for w in words if w not in dropped]
         done = helm(environment, *words[1:])
     else:

@@ -97,6 +97,8 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("pods", "delete"): end_worker,
     ("pods", "get"): hide_worker,
     ("services", "patch"): edit_service,
+    ("persistentvolumeclaims", "list"): recover,
+    ("persistentvolumeclaims", "watch"): recover,
     ("persistentvolumeclaims", "create"): recover,
     ("persistentvolumeclaims", "get"): recover_an_old_one,
     ("persistentvolumeclaims", "patch"): recover_an_old_one,

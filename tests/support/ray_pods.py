@@ -47,10 +47,11 @@ class RayPods:
         self._workers = {uid: worker for uid, worker in self._workers.items() if uid in live}
         for uid, pod in live.items():
             gcs_of_pod = self._heads.get(_head_of(pod))
-            if gcs_of_pod and uid not in self._workers:
+            address = pod["status"].get("podIP", "")
+            if gcs_of_pod and address and uid not in self._workers:
                 metadata = pod["metadata"]
                 node_type = metadata["labels"]["ray-user-node-type"]
-                gcs_of_pod.add_node(metadata["name"], node_type, {"CPU": 1}, status=NodeStatus.RUNNING)
+                gcs_of_pod.add_node(metadata["name"], node_type, {"CPU": 1}, status=NodeStatus.RUNNING, ip=address)
                 if self.take_work:
                     _take_work(gcs_of_pod)
                 self._workers[uid] = gcs_of_pod, metadata["name"]

@@ -10,11 +10,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.kube.client import ApiError, Request, WatchClient
+from controller.kube.election import LeaseAt
 from controller.kube.watch import Watcher
 from controller.monitoring.health import Health
 from controller.monitoring.http_server import Reply
 from controller.monitoring.routes import routes
-from controller.operator import LeaseAt, compose
+from controller.operator import compose
 from controller.raycluster.model import Key
 from controller.reconcile.reconciler import Reconciler, Result
 from controller.reconcile.worker import ReconcileWorker
@@ -193,6 +194,7 @@ def test_every_part_that_hangs_makes_it_unwell_at_its_own_limit(api: Watched, mo
     monkeypatch.setattr("controller.operator.PolledHeads.late", lambda self: late[0])
     monkeypatch.setattr("controller.operator.Leadership.leads", lambda self: True)
     monkeypatch.setattr("controller.operator.STOP_SECONDS", 0.0)
+    monkeypatch.setattr("controller.operator.Stores.claims_wanted", lambda self, scope: True)
     leases, passes = Hanging(), Hanging()
     api.refuse = passes.hold
     seen = []

@@ -103,7 +103,14 @@ def gone(kind: str) -> Answer:
 class Run:
     """What came of a script."""
 
-    def __init__(self, *answers: Answer, scope: str = "ray", selector: str = "", jitter: float = 0.0) -> None:
+    def __init__(
+        self,
+        *answers: Answer,
+        scope: str = "ray",
+        selector: str = "",
+        jitter: float = 0.0,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.store: Store[PodView] = Store(lambda p: p.cluster, lambda key: None, [scope])
         self.api = Script(*answers)
         Watcher(
@@ -116,6 +123,7 @@ class Run:
             stop=self.api.stop,
             clock=lambda: self.api.now,
             jitter=lambda: jitter,
+            wanted=wanted,
         ).run()
 
     @property
@@ -332,3 +340,10 @@ def test_delays_are_shortened_by_up_to_a_quarter() -> None:
     assert delays(quick) == [0.75, 1.5, 3, 6, 6]
     slow.reset()
     assert slow.delay() == 1
+
+
+def test_what_nothing_needs_yet_is_not_asked_for() -> None:
+    """No request, and so no right, before something needs the resource; then it is listed."""
+    looks = iter([False, False, True])
+    run = Run(page(pod("a")), [], wanted=lambda: next(looks))
+    assert (run.asked, run.names(), run.api.delays) == (["list", "10"], ["a"], [1.0, 1.0])
