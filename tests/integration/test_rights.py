@@ -54,9 +54,9 @@ def end_worker(place: Namespace) -> None:
     place.end_pod(place.pods("worker")[0]["metadata"]["name"], {"phase": "Failed"})
 
 
-def hide_worker(place: Namespace) -> None:
-    """Somebody takes a worker's label away: its name is taken by a pod that the operator cannot see."""
-    name = eventually(lambda: place.pods("worker"))[0]["metadata"]["name"]
+def hide_head(place: Namespace) -> None:
+    """Somebody takes the head's label away: its name is taken by a pod that the operator cannot see."""
+    name = eventually(lambda: place.pods("head"))[0]["metadata"]["name"]
     patch = [{"op": "remove", "path": "/metadata/labels/ray-cluster-name"}]
     place.server.ask("PATCH", place.path("pods", name), patch, "application/json-patch+json")
 
@@ -95,7 +95,7 @@ def recover_an_old_one(place: Namespace) -> None:
 
 NEEDS: Mapping[tuple[str, str], Need] = {
     ("pods", "delete"): end_worker,
-    ("pods", "get"): hide_worker,
+    ("pods", "get"): hide_head,
     ("services", "patch"): edit_service,
     ("persistentvolumeclaims", "list"): recover,
     ("persistentvolumeclaims", "watch"): recover,
