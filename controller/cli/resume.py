@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from .commands import command_parser
-from .kubernetes import Kubernetes, add_place, guarded
-from .suspend import is_suspended
+from .kubernetes import Kubernetes
+from .suspend import for_each, is_suspended, parser_of
 
 DESCRIPTION = """\
 Resumes suspended RayClusters, by your kubeconfig: the head and minWorkers are created. The Service has the same address
@@ -23,21 +22,12 @@ kubectl -n ray wait raycluster/example-cluster --for=condition=Ready --timeout=1
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = command_parser("resume", DESCRIPTION, EXAMPLES)
-    made.add_argument("names", metavar="NAME", nargs="+", help="the name of a RayCluster")
-    add_place(made)
-    return made
+    return parser_of("resume", DESCRIPTION, EXAMPLES)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Resume each. Returns the exit code."""
-
-    def act() -> None:
-        kubernetes: Kubernetes = arguments.connect(arguments.context)
-        for name in arguments.names:
-            _resume(kubernetes, arguments.namespace or kubernetes.namespace, name)
-
-    return guarded("resume", act)
+    return for_each("resume", arguments, _resume)
 
 
 def _resume(kubernetes: Kubernetes, namespace: str, name: str) -> None:

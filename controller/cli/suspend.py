@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from controller.raycluster.model import Json
 
@@ -25,21 +26,31 @@ kubectl -n ray wait raycluster/example-cluster --for=condition=Suspended --timeo
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = command_parser("suspend", DESCRIPTION, EXAMPLES)
+    return parser_of("suspend", DESCRIPTION, EXAMPLES)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Suspend each. Returns the exit code."""
+    return for_each("suspend", arguments, _suspend)
+
+
+def parser_of(command: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """The command line of a command that is about RayClusters by name."""
+    made = command_parser(command, description, examples)
     made.add_argument("names", metavar="NAME", nargs="+", help="the name of a RayCluster")
     add_place(made)
     return made
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Suspend each. Returns the exit code."""
+def for_each(command: str, arguments: argparse.Namespace, act: Callable[[Kubernetes, str, str], None]) -> int:
+    """Call ``act`` with the connection, the namespace and the name of each RayCluster. Returns the exit code."""
 
-    def act() -> None:
+    def all_of_them() -> None:
         kubernetes: Kubernetes = arguments.connect(arguments.context)
         for name in arguments.names:
-            _suspend(kubernetes, arguments.namespace or kubernetes.namespace, name)
+            act(kubernetes, arguments.namespace or kubernetes.namespace, name)
 
-    return guarded("suspend", act)
+    return guarded(command, all_of_them)
 
 
 def _suspend(kubernetes: Kubernetes, namespace: str, name: str) -> None:
