@@ -9,12 +9,13 @@ from typing import Any
 
 from controller.cli.checks import check
 from controller.raycluster.model import API_VERSION, KIND
+from controller.raycluster.problem import Problem
 
 from .cluster import convert_cluster
 from .job import convert_cron_job, convert_job
 from .owner import read_owner
 from .service import convert_service
-from .source import Fields, Mistake, UnusableError
+from .source import Fields, UnusableError
 from .template import relabelled
 from .written import Comment, Tree, add, plain
 
@@ -29,7 +30,7 @@ class Outcome:
 
     name: str
     documents: list[Tree]
-    problems: tuple[Mistake, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def convert_raycluster(document: Fields, _images: Mapping[str, str]) -> list[Tree]:
@@ -69,7 +70,7 @@ def head_images(objects: Iterable[Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for obj in objects:
         if is_kuberay(obj) and obj["kind"] == "RayCluster":
-            ignored: list[Mistake] = []
+            ignored: list[Problem] = []
             fields = Fields("", obj, ignored)
             spec = fields.mapping("spec").mapping("headGroupSpec").mapping("template").mapping("spec")
             image = next((container.text("image") for container in spec.each("containers")), "")
@@ -82,7 +83,7 @@ def convert(obj: Mapping[str, Any], images: Mapping[str, str]) -> Outcome:
 
     ``images``: of the heads of RayClusters beside it, see ``head_images``.
     """
-    problems: list[Mistake] = []
+    problems: list[Problem] = []
     document = Fields("", obj, problems)
     documents: list[Tree] = []
     try:
@@ -92,7 +93,7 @@ def convert(obj: Mapping[str, Any], images: Mapping[str, str]) -> Outcome:
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         if not problems:
             shape = f"does not have the shape of a {obj['kind']} ({error!r}); compare with KubeRay's reference"
-            problems.append(Mistake("spec", shape))
+            problems.append(Problem("spec", shape))
     # Written by the operator; from a file it is not taken.
     document.raw("status")
     document.raw("apiVersion")
@@ -116,7 +117,7 @@ def carried(obj: Mapping[str, Any]) -> tuple[Tree, bool]:
     return tree | changed, changed != obj
 
 
-def _checked(tree: Tree) -> Iterator[Mistake]:
+def _checked(tree: Tree) -> Iterator[Problem]:
     """What is wrong with the RayCluster, fields of pods that Kubernetes does not know left out: it drops them too."""
     for problem in check(plain(tree)):
         found = _UNKNOWN_POD_FIELD.fullmatch(problem.path)
@@ -125,7 +126,7 @@ def _checked(tree: Tree) -> Iterator[Mistake]:
             if _drop(pod_type["podConfig"], found[2]):
                 add(pod_type["podConfig"], Comment(f"{found[2]}: left out, pods have no such field."))
                 continue
-        yield Mistake(problem.path, problem.message)
+        yield problem
 
 
 def _drop(node: Any, path: str) -> bool:

@@ -10,27 +10,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from controller.raycluster.problem import Problem
+
 from .written import Comment
 
 _SHORT = 160
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """One thing wrong with a KubeRay object, or with what came out of it: where, what, and what to do about it."""
-
-    path: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
 
 
 class UnusableError(ValueError):
     """The object has a shape of which nothing can be made. ``problem`` says where and why."""
 
     def __init__(self, path: str, message: str) -> None:
-        self.problem = Mistake(path, message)
+        self.problem = Problem(path, message)
         super().__init__(str(self.problem))
 
 
@@ -43,7 +34,7 @@ class Fields:
 
     path: str
     values: Mapping[str, Any]
-    problems: list[Mistake]
+    problems: list[Problem]
     taken: set[str] = field(default_factory=set)
 
     def __contains__(self, name: str) -> bool:
@@ -55,7 +46,7 @@ class Fields:
 
     def problem(self, name: str, message: str) -> None:
         """Say what is wrong with a field."""
-        self.problems.append(Mistake(self.where(name), message))
+        self.problems.append(Problem(self.where(name), message))
 
     def raw(self, name: str) -> Any:
         """The value of a field, without nulls inside; None where it is absent."""
