@@ -61,7 +61,7 @@ class FakeGcs:
         self.token = token
         self._version = 0
         self._released = threading.Event()
-        self.add_node(name, "head-node", {"CPU": 1}, head=True)
+        self.add_node(name, "head-node", {"CPU": 1}, head=True, ip=host)
         self._pool = ThreadPoolExecutor(8)
         self._server = grpc.server(self._pool, options=(("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)))
         methods = {

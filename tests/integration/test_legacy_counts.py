@@ -21,9 +21,13 @@ from tests.support.raycluster import NAME, on_fake_nodes
 
 
 def cluster(example: dict[str, Any], workers: int) -> dict[str, Any]:
-    """The example with room for a hundred workers. Only they are for the nodes that are there."""
+    """The example with room for a hundred workers. Only they are for the nodes that are there.
+
+    No worker can have been idle for longer than its pod runs: one that says so is the node of an earlier pod. So the
+    idle timeout is short, in place of a long idle time.
+    """
     made = copy.deepcopy(example)
-    made["spec"] |= {"maxWorkers": 100, "idleTimeoutMinutes": 1}
+    made["spec"] |= {"maxWorkers": 100, "idleTimeoutMinutes": 3 / 60}
     on_fake_nodes(made, "worker-node")
     made["spec"]["podTypes"][1] |= {"minWorkers": workers, "maxWorkers": 100}
     return made
@@ -58,7 +62,7 @@ def test_thirty_workers_come_and_go_and_fifteen_actors_bring_fifteen_pods(
     assert (len(first.pods()), len(second.pods())) == (31, 2)
 
     first.edit(NAME, ("podTypes/1/minWorkers", 0))
-    first.finish_work(idle_seconds=61)
+    first.finish_work(idle_seconds=4)
     # What plays the kubelet deletes by name: a later pod of that name must not be there yet.
     eventually(lambda: len(first.server.ask("GET", first.path("pods"))["items"]) == 1)
 
@@ -69,6 +73,6 @@ def test_thirty_workers_come_and_go_and_fifteen_actors_bring_fifteen_pods(
     eventually(lambda: sum(demand.count for demand in head.demands) == 1)
     assert (len(first.pods()), len(second.pods())) == (15, 2)
 
-    first.finish_work(idle_seconds=61)
+    first.finish_work(idle_seconds=4)
     eventually(lambda: len(first.pods()) == 1)
     assert len(second.pods()) == 2
