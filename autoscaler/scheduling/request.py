@@ -34,8 +34,12 @@ class Request:
 
     ``upscaling_speed``: workers of a type that are on their way for tasks and actors number at most
     max(5, speed * running ones). ``requested`` is the size of the whole cluster, whatever runs on it now.
-    ``blocked`` types cannot be launched at the moment, not even for their minimum. ``terminating``: type -> workers
-    whose machines are still paid for; they count against the bounds wherever demand would launch another.
+    ``blocked`` types cannot be launched at the moment, not even for their minimum. ``last_resort``: those of them that
+    are launched all the same, but only for what no other type can serve. ``stuck``: nodes that exist and cannot start;
+    those of a last resort are capacity for it, the others are none. ``reserved``: type -> stuck nodes that keep their
+    place below ``max_workers``. ``terminating``: type -> workers whose machines are still paid for; they count against
+    the bounds wherever demand would launch another.
+    ``expected``: work that does not wait yet. It comes after all that waits, and is never reported as left over.
     """
 
     types: tuple[NodeType, ...]
@@ -48,6 +52,10 @@ class Request:
     blocked: frozenset[str] = frozenset()
     conserve_gpus: bool = True
     terminating: Mapping[str, int] = field(default_factory=dict)
+    last_resort: frozenset[str] = frozenset()
+    stuck: tuple[Existing, ...] = ()
+    reserved: Mapping[str, int] = field(default_factory=dict)
+    expected: tuple[Demand, ...] = ()
 
 
 class Obstacle(Enum):

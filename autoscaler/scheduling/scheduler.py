@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import compress
 from operator import not_
 from typing import NamedTuple
 
-from autoscaler.model import Demand, Gang, Shape, Strategy, in_order
+from autoscaler.model import Demand, Gang, NodeType, Shape, Strategy, in_order
 
 from .causes import Judgement
 from .gangs import Group
@@ -23,6 +24,9 @@ from .packing_pass import MIN_WORKERS, Planner
 from .request import Decision, Existing, Request
 
 __all__ = ["Decision", "Existing", "Request", "removable", "schedule"]
+
+# The reason of launches for expected work, beside those of the packing.
+EXPECTED = "expected"
 
 
 class _Result(NamedTuple):
@@ -51,6 +55,67 @@ class _Result(NamedTuple):
 
 def schedule(request: Request) -> Decision:
     """Decide. Never raises on a well-typed request, whatever its numbers."""
+    decision = _packed(_with_room(request, sum(request.reserved.values())))
+    if request.last_resort:
+        decision = _with_last_resort(request, decision)
+    if request.expected:
+        decision = _with_expected(request, decision)
+    return decision
+
+
+def _with_room(request: Request, reserved: int) -> Request:
+    return replace(request, max_workers=max(0, request.max_workers - reserved))
+
+
+def _with_last_resort(request: Request, first: Decision) -> Decision:
+    """The first decision, and what types of a last resort are to serve beyond it."""
+    more = replace(request, blocked=request.blocked - request.last_resort)
+    second = _packed(_after(more, first, draining=False))
+    reasons = {
+        name: dict(Counter(first.reasons.get(name, {})) + Counter(second.reasons.get(name, {})))
+        for name in sorted(first.reasons.keys() | second.reasons.keys())
+    }
+    return _merged(request, first, reasons, second)
+
+
+def _with_expected(request: Request, first: Decision) -> Decision:
+    """The first decision, and what else is to be launched and kept for work that does not wait yet."""
+    more = replace(request, demands=(*request.demands, *request.expected))
+    second = _packed(_after(more, first, draining=True))
+    reasons = {name: dict(counts) for name, counts in first.reasons.items()}
+    for name, count in second.launches.items():
+        reasons.setdefault(name, {})[EXPECTED] = count
+    return _merged(request, first, dict(sorted(reasons.items())), second)
+
+
+def _after(request: Request, first: Decision, *, draining: bool) -> Request:
+    """The request once the first decision's launches are on their way, so that all bounds hold for both together.
+
+    Nodes of a last resort exist in it. ``draining``: they take nothing, as they may never start.
+    """
+    types = {t.name: t for t in request.types}
+    launched = (_coming(types[name], number) for name, count in first.launches.items() for number in range(count))
+    stuck = (node for node in request.stuck if node.node_type in request.last_resort)
+    coming = [replace(n, draining=draining and n.node_type in request.last_resort) for n in (*launched, *stuck)]
+    others = sum(count for name, count in request.reserved.items() if name not in request.last_resort)
+    return _with_room(replace(request, nodes=(*request.nodes, *coming)), others)
+
+
+def _coming(node_type: NodeType, number: int) -> Existing:
+    """A node that is about to be launched. No node that exists has such a name."""
+    name, resources = f"/{node_type.name}/{number}", node_type.resources
+    return Existing(name, node_type.name, resources, resources, node_type.labels, pending=True)
+
+
+def _merged(request: Request, first: Decision, reasons: Mapping[str, Mapping[str, int]], second: Decision) -> Decision:
+    """These launches, what either decision needs of the nodes that exist, and what the first one leaves over."""
+    launches = {name: sum(counts.values()) for name, counts in reasons.items()}
+    existing = {n.name for n in (*request.nodes, *request.stuck)}
+    return replace(first, launches=launches, reasons=reasons, needed=first.needed | second.needed & existing)
+
+
+def _packed(request: Request) -> Decision:
+    """The best of several packings: more placed, then fewer nodes, then cheaper ones."""
     world = World(request)
     best = _run(world, Manner())
     complete = world.complete

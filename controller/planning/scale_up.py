@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from autoscaler.model import Demand, NodeStatus, NodeType, RayNode
+from autoscaler.model import NodeStatus, NodeType, RayNode
 from autoscaler.scheduling.scheduler import Decision, Existing, Request, schedule
 from controller.objects.views import PodView
 from controller.raycluster.model import ClusterSpec, PodType
@@ -18,9 +18,6 @@ from .actions import MAX_PER_KIND
 from .interruptions import interrupted_work
 from .node_types import as_node_type
 from .observed import RayView
-
-# Why a worker is launched, beside the scheduler's own reasons.
-INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
@@ -89,54 +86,20 @@ def scale(
     known = _known_nodes(ray)
     reserved = _reserved(spec, fleet)
     later = _later(spec, fleet, frozenset(blocked).difference(last_resort))
-    asked = _request(spec, fleet, ray, known, blocked, later=later)
-    request = replace(asked, max_workers=max(0, asked.max_workers - sum(reserved.values())))
+    request = replace(
+        _request(spec, fleet, ray, known, later=later),
+        blocked=frozenset(blocked),
+        last_resort=frozenset(last_resort),
+        reserved=reserved,
+        expected=interrupted_work(spec, (*fleet.going, *fleet.deleting), known),
+    )
     decision = schedule(request)
-    if last_resort:
-        others = sum(count for name, count in reserved.items() if name not in last_resort)
-        asked = replace(asked, max_workers=max(0, asked.max_workers - others))
-        decision = _with_last_resort(asked, decision, fleet, last_resort)
-    decision = _with_interrupted(request, decision, interrupted_work(spec, (*fleet.going, *fleet.deleting), known))
     launched = sum(decision.launches.values()) + sum(later.values())
     unmet = ray is None or decision.unplaced or decision.unplaced_gangs or decision.unplaced_requested
     room = spec.max_workers - sum(fleet.held_back.values()) - len(fleet.fit) - len(fleet.outdated) - len(fleet.going)
     spare = max(0, room - sum(reserved.values()) - launched) if unmet else 0
     kept = _kept(fleet.stuck, reserved, spare, decision.needed, last_resort if ray else ())
     return Scaling(request, decision, kept, known, later)
-
-
-def _with_last_resort(request: Request, first: Decision, fleet: Fleet, last_resort: Collection[str]) -> Decision:
-    """The first decision, and what types that may pass are to serve beyond it. Their stuck pods count as capacity."""
-    types = {t.name: t for t in request.types}
-    stuck = [p for p in fleet.stuck if p.node_type in last_resort]
-    # No pod has such a name.
-    coming = [(name, f"/{name}/{number}") for name, count in first.launches.items() for number in range(count)]
-    coming += [(p.node_type, p.name) for p in stuck]
-    more = [_coming(name, type_name, types[type_name]) for type_name, name in coming if type_name in types]
-    second = schedule(replace(request, nodes=(*request.nodes, *more), blocked=request.blocked - frozenset(last_resort)))
-    reasons = {
-        name: dict(Counter(first.reasons.get(name, {})) + Counter(second.reasons.get(name, {})))
-        for name in sorted(first.reasons.keys() | second.reasons.keys())
-    }
-    launches = {name: sum(counts.values()) for name, counts in reasons.items()}
-    return replace(first, launches=launches, reasons=reasons, needed=first.needed | second.needed)
-
-
-def _with_interrupted(request: Request, first: Decision, work: Sequence[Demand]) -> Decision:
-    """The first decision, and what else is to be launched and kept for the work of nodes that are about to end.
-
-    What waits is the first decision's alone: that work does not wait yet.
-    """
-    if not work:
-        return first
-    second = schedule(replace(request, demands=(*request.demands, *work)))
-    more = Counter(second.launches)
-    more.subtract(first.launches)
-    reasons = {name: dict(counts) for name, counts in first.reasons.items()}
-    for name, count in (+more).items():
-        reasons.setdefault(name, {})[INTERRUPTED] = count
-    launches = {name: sum(counts.values()) for name, counts in sorted(reasons.items())}
-    return replace(first, launches=launches, reasons=reasons, needed=first.needed | second.needed)
 
 
 def _reserved(spec: ClusterSpec, fleet: Fleet) -> Counter[str]:
@@ -186,7 +149,6 @@ def _request(
     fleet: Fleet,
     ray: RayView | None,
     known: Mapping[str, RayNode],
-    blocked: Collection[str],
     *,
     later: Mapping[str, int],
 ) -> Request:
@@ -208,8 +170,8 @@ def _request(
         demands=state.demands if state else (),
         gangs=state.gangs if state else (),
         requested=state.requested if state else (),
-        blocked=frozenset(blocked),
         terminating=fleet.terminating,
+        stuck=tuple(_coming(p.name, p.node_type, types.get(p.node_type)) for p in fleet.stuck),
     )
 
 

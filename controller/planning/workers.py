@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
 
-from autoscaler.scheduling.scheduler import Decision
+from autoscaler.scheduling.scheduler import EXPECTED, Decision
 from controller.objects.labels import WORKER
 from controller.objects.views import PodView
 
@@ -24,7 +24,7 @@ from .observed import Observed, RayView
 from .reasons import NODE_LOST, Label, Reason, reason_of_drain, reason_of_end, reason_to_create
 from .recovery import address_of_head, belongs, rejoins_until, stayed_away
 from .scale_down import Departures, departures
-from .scale_up import INTERRUPTED, Fleet, Scaling, scale
+from .scale_up import Fleet, Scaling, scale
 from .slots import Slots, slots_of
 
 HEAD_LOST = Reason(Label.HEAD_LOST, "its head is gone")
@@ -37,7 +37,7 @@ _WHY = {
     "demand": "waiting work",
     "gang": "a placement group",
     "requested": "request_resources",
-    INTERRUPTED: "work of workers that are about to end",
+    EXPECTED: "work of workers that are about to end",
 }
 
 
