@@ -14,14 +14,14 @@ from operator import attrgetter
 QUANTUM = 10_000
 
 
-class Operator(Enum):
+class LabelOperator(Enum):
     """How a label constraint compares."""
 
     IN = "in"
     NOT_IN = "not in"
 
 
-_IN = Operator.IN.value
+_IN = LabelOperator.IN.value
 # The value of a label that nodes of a type may have, whatever it is; no selector admits it. Ray allows no such value.
 UNKNOWN = "\0"
 # Among the unknown labels of a type: every label that it does not declare.
@@ -41,7 +41,7 @@ class LabelConstraint:
     values: tuple[str, ...]
 
     @classmethod
-    def of(cls, key: str, operator: Operator, values: Iterable[str]) -> LabelConstraint:
+    def of(cls, key: str, operator: LabelOperator, values: Iterable[str]) -> LabelConstraint:
         """Canonical: the order in which Ray sends values says nothing."""
         return cls(key, operator.value, tuple(sorted(set(values))))
 

@@ -20,7 +20,7 @@ from types import FrameType
 
 from ray_schedulers import prepare_v1, prepare_v2
 
-from autoscaler.model import QUANTUM, Demand, Gang, LabelConstraint, NodeType, Operator, Selector, Shape, Strategy
+from autoscaler.model import QUANTUM, Demand, Gang, LabelConstraint, LabelOperator, NodeType, Selector, Shape, Strategy
 from autoscaler.scheduling.scheduler import Existing, Request, schedule
 
 RESULT = Path(__file__).parent.parent / "build" / "bench" / "scheduler.json"
@@ -96,7 +96,7 @@ def distinct() -> Iterator[tuple[int, Demand]]:
 
 def zone(number: int) -> Selector:
     """One of 300 zones."""
-    return Selector((LabelConstraint.of("zone", Operator.IN, [f"z{number % 300}"]),))
+    return Selector((LabelConstraint.of("zone", LabelOperator.IN, [f"z{number % 300}"]),))
 
 
 def request(nodes: tuple[Existing, ...], wanted: tuple[Demand, ...], gangs: tuple[Gang, ...] = ()) -> Request:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from autoscaler.model import GROUP_LABEL, QUANTUM, Demand, Gang, Operator, Shape, Strategy
+from autoscaler.model import GROUP_LABEL, QUANTUM, Demand, Gang, LabelOperator, Shape, Strategy
 from autoscaler.scheduling.scheduler import Request
 
 with warnings.catch_warnings():
@@ -163,7 +163,7 @@ def _selectors(shape: Shape) -> list[LabelSelector]:
     for selector in shape.selectors:
         message = LabelSelector()
         for c in selector.constraints:
-            operator = LABEL_OPERATOR_IN if c.operator == Operator.IN.value else LABEL_OPERATOR_NOT_IN
+            operator = LABEL_OPERATOR_IN if c.operator == LabelOperator.IN.value else LABEL_OPERATOR_NOT_IN
             message.label_constraints.add(label_key=c.key, operator=operator, label_values=c.values)
         found.append(message)
     return found

@@ -20,8 +20,8 @@ from autoscaler.model import (
     Demand,
     Gang,
     LabelConstraint,
+    LabelOperator,
     NodeStatus,
-    Operator,
     RayNode,
     RayState,
     Selector,
@@ -56,7 +56,7 @@ _GANG_DETAILS = re.compile(r"(?P<id>[0-9a-f]+):(?P<strategy>[A-Z_]+)\|")
 # Numbers of ray.rpc.autoscaler.NodeStatus. What we do not know counts as at work: never terminated for being idle.
 _STATUS = {1: NodeStatus.RUNNING, 2: NodeStatus.DEAD, 3: NodeStatus.IDLE, 4: NodeStatus.DRAINING}
 # Numbers of ray.rpc.LabelSelectorOperator.
-_OPERATOR = {1: Operator.IN, 2: Operator.NOT_IN}
+_OPERATOR = {1: LabelOperator.IN, 2: LabelOperator.NOT_IN}
 # Which of two live nodes under one instance id stands for it: the one whose work must not be disturbed.
 _PRECEDENCE = {NodeStatus.RUNNING: 0, NodeStatus.IDLE: 1, NodeStatus.DRAINING: 2, NodeStatus.DEAD: 3}
 
@@ -283,7 +283,7 @@ def _elsewhere(bundle: Any, holding: Collection[tuple[str, str]]) -> tuple[Label
     for constraint in islice(bundle.placement_constraints, 1):
         label = constraint.anti_affinity
         if constraint.HasField("anti_affinity") and (label.label_name, label.label_value) in holding:
-            return (LabelConstraint.of(label.label_name, Operator.NOT_IN, [label.label_value]),)
+            return (LabelConstraint.of(label.label_name, LabelOperator.NOT_IN, [label.label_value]),)
     return ()
 
 

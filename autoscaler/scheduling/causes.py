@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
-from autoscaler.model import NODE_ID_LABEL, Gang, LabelConstraint, NodeType, Operator, Selector, Shape, in_order
+from autoscaler.model import NODE_ID_LABEL, Gang, LabelConstraint, LabelOperator, NodeType, Selector, Shape, in_order
 
 from .gangs import Group
 from .limits import Limits
-from .packing_input import World
+from .packing_input import PackingInput
 from .packing_pass import Planner
 from .request import Cause, Obstacle
 
@@ -21,8 +21,8 @@ STEPS_PER_TYPE = 4
 class Judgement:
     """What becomes of that which a plan leaves over: whether it is infeasible, and if not, why it waits."""
 
-    def __init__(self, world: World, plan: Planner) -> None:
-        self._world = world
+    def __init__(self, given: PackingInput, plan: Planner) -> None:
+        self._given = given
         self._plan = plan
         self._undeclared: dict[Shape, tuple[str, ...] | None] = {}
 
@@ -55,36 +55,36 @@ class Judgement:
         return told
 
     def _is_infeasible(self, shape: Shape) -> bool:
-        return not self._world.possible(shape) and self._names(shape) is None
+        return not self._given.possible(shape) and self._names(shape) is None
 
     def _names(self, shape: Shape) -> tuple[str, ...] | None:
         """See ``undeclared``. Empty where nobody had time to look."""
         if shape not in self._undeclared:
-            types = self._world.types.values()
-            looked = self._world.judging.spend(STEPS_PER_TYPE * len(types))
+            types = self._given.types.values()
+            looked = self._given.judging.spend(STEPS_PER_TYPE * len(types))
             self._undeclared[shape] = undeclared(shape, types) if looked else ()
         return self._undeclared[shape]
 
     def _causes(self, shape: Shape, waiting: int, requested: int, complete: bool) -> tuple[Cause, ...]:
-        if not self._world.possible(shape):
+        if not self._given.possible(shape):
             return self._causes_undeclared([shape])
         if not complete:
             return (Cause(Obstacle.UNEXAMINED),)
         slowed = self._plan.slowed[shape]
         found = {Cause(Obstacle.SPEED, (name,)) for name in self._plan.slowed_types.get(shape, ())}
         if waiting > slowed or requested:
-            found |= obstacles([shape], self._world.types.values(), self._plan.limits)
+            found |= obstacles([shape], self._given.types.values(), self._plan.limits)
         return _sorted(found)
 
     def _causes_of_gang(self, group: Group, complete: bool) -> tuple[Cause, ...]:
         ways = [way for way in group.ways if not any(map(self._is_infeasible, way))]
-        possible = [way for way in ways if all(map(self._world.possible, way))]
+        possible = [way for way in ways if all(map(self._given.possible, way))]
         if not possible:
-            return self._causes_undeclared([shape for shape in ways[0] if not self._world.possible(shape)])
+            return self._causes_undeclared([shape for shape in ways[0] if not self._given.possible(shape)])
         if not complete:
             return (Cause(Obstacle.UNEXAMINED),)
         shapes = (shape for way in possible for shape in way)
-        return _sorted(obstacles(shapes, self._world.types.values(), self._plan.limits))
+        return _sorted(obstacles(shapes, self._given.types.values(), self._plan.limits))
 
     def _causes_undeclared(self, shapes: Iterable[Shape]) -> tuple[Cause, ...]:
         names = {name for shape in shapes for name in self._names(shape) or ()}
@@ -134,7 +134,7 @@ def _is_open(constraint: LabelConstraint, node_type: NodeType) -> bool:
     """
     if constraint.key in node_type.labels or constraint.key == NODE_ID_LABEL:
         return False
-    wanted = constraint.operator == Operator.IN.value
+    wanted = constraint.operator == LabelOperator.IN.value
     return bool(constraint.values) and (wanted or node_type.leaves_open(constraint.key))
 
 

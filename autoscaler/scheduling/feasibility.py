@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import reduce
 from operator import and_, or_
 
-from autoscaler.model import UNKNOWN, LabelConstraint, Operator, Selector, Shape
+from autoscaler.model import UNKNOWN, LabelConstraint, LabelOperator, Selector, Shape
 
 from .budget import Work
 from .capacity import Space
@@ -39,7 +39,7 @@ class LabelSets:
 
     def _satisfying(self, constraint: LabelConstraint) -> int:
         named = reduce(or_, (self._with.get((constraint.key, value), 0) for value in constraint.values), 0)
-        if constraint.operator == Operator.IN.value:
+        if constraint.operator == LabelOperator.IN.value:
             return named
         return self._all & ~named & ~self._with.get((constraint.key, UNKNOWN), 0)
 

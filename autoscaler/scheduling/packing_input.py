@@ -19,7 +19,8 @@ from .request import Existing, Request
 # The order in which nodes are filled. Those on their way come after those that run, and of them first those that the
 # minimum asks for: so the next round finds last round's launches in the order in which it chose them.
 RUNNING, MINIMUM, COMING = 0, 1, 2
-# Shapes and gangs, times nodes (and some), up to which several manners are compared; bigger problems are packed once.
+# Shapes and gangs, times nodes (and some), up to which several heuristics are compared. Bigger problems are packed
+# once.
 COMPARED = 1_000
 # What one decision may cost: to read the request, to plan (some of it in any case), and to tell the impossible from
 # what has to wait.
@@ -31,7 +32,7 @@ JUDGING_STEPS = 60_000
 
 
 @dataclass(frozen=True)
-class Manner:
+class Heuristic:
     """What may be done in more than one way.
 
     ``joint``: nodes that run and nodes on their way are filled together, the best used first. ``spread``: SPREAD
@@ -47,7 +48,7 @@ class Manner:
     scarce: bool = False
 
 
-class World:
+class PackingInput:
     """The request as vectors. Read only: any number of plans start from it."""
 
     def __init__(self, request: Request) -> None:
@@ -68,7 +69,7 @@ class World:
         live = Counter(n.node_type for n in self.workers if not n.draining and not n.pending)
         self._below_minimum = {name: least(t) - live[name] for name, t in self.types.items()}
         self.nodes = [(n, *self._profiles(n)) for n in nodes if not n.draining]
-        # Whether there is time to compare several manners.
+        # Whether there is time to compare several heuristics.
         self.is_small = (len(shapes) + len(self.groups)) * (20 + len(nodes)) <= COMPARED
         leaving = [self._profiles(n)[0] for n in nodes if n.draining]
         here = [whole for _, whole, _ in self.nodes]

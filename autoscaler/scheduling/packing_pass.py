@@ -15,7 +15,7 @@ from .capacity import Pool
 from .demand_index import Choice, Want, Wants
 from .limits import Limits, at_once
 from .packing import Candidate, Pick, Scorer, place
-from .packing_input import COMING, MINIMUM, RUNNING, Manner, World, least
+from .packing_input import COMING, MINIMUM, RUNNING, Heuristic, PackingInput, least
 from .scoring import Utilisation, Volume
 
 MIN_WORKERS, DEMAND, GANG, REQUESTED = "min workers", "demand", "gang", "requested"
@@ -26,14 +26,13 @@ RETRIED_SHAPES = 2_000
 class Planner:
     """A plan in the making: what is launched so far and why, and the room and the bounds that are left."""
 
-    def __init__(self, world: World, manner: Manner) -> None:
-        self._world = world
-        self._manner = manner
-        self._limits = world.limits()
+    def __init__(self, given: PackingInput, heuristic: Heuristic) -> None:
+        self._given = given
+        self._heuristic = heuristic
+        self._limits = given.limits()
         self._pool = Pool()
-        self._gpu = world.space.names.get("GPU")
-        self._conserve = world.request.conserve_gpus
-        self.reasons: dict[str, Counter[str]] = {name: Counter() for name in world.types}
+        self._gpu = given.space.names.get("GPU")
+        self.reasons: dict[str, Counter[str]] = {name: Counter() for name in given.types}
         self.needed: set[str] = set()
         # What waits for the upscaling speed alone: how much of which shape, for which types, on how many nodes of each.
         self.slowed: Counter[Shape] = Counter()
@@ -50,31 +49,31 @@ class Planner:
 
         What is terminating has no place in it: it counts from here on.
         """
-        live = Counter(n.node_type for n in self._world.workers if not n.draining)
-        for node_type in sorted(self._world.types.values(), key=lambda t: (-t.priority, t.position, t.name)):
+        live = Counter(n.node_type for n in self._given.workers if not n.draining)
+        for node_type in sorted(self._given.types.values(), key=lambda t: (-t.priority, t.position, t.name)):
             count = min(least(node_type) - live[node_type.name], self._limits.room(node_type.name))
             if count > 0:
                 self._launch(node_type.name, count, MIN_WORKERS)
-                self._pool.plan(self._world.profiles[node_type.name]._replace(stage=MINIMUM), count)
-        for name, count in self._world.request.terminating.items():
+                self._pool.plan(self._given.profiles[node_type.name]._replace(stage=MINIMUM), count)
+        for name, count in self._given.request.terminating.items():
             self._limits.take(name, count)
 
     def place_requested(self) -> Counter[Shape]:
         """request_resources(): on all that nodes have, in use or not; then nodes that exist join the pool."""
         left: Counter[Shape] = Counter()
-        if self._world.requested:
+        if self._given.requested:
             whole = self._pool.copy()
-            in_use_first = sorted(self._world.nodes, key=lambda n: n[1] == n[2])
+            in_use_first = sorted(self._given.nodes, key=lambda n: n[1] == n[2])
             whole.add([(all_of_it, node.name) for node, all_of_it, _ in in_use_first])
-            left = self._place_each(whole, self._world.requested, REQUESTED)
-        needed_first = sorted(self._world.nodes, key=lambda n: n[0].name not in self.needed)
+            left = self._place_each(whole, self._given.requested, REQUESTED)
+        needed_first = sorted(self._given.nodes, key=lambda n: n[0].name not in self.needed)
         self._pool.add([(free, node.name) for node, _, free in needed_first])
         return left
 
     def place_gangs(self) -> list[tuple[gangs.Group, int]]:
         """Whole gangs or nothing, the hardest first; returns how many of which group found no place."""
         left = []
-        for group in sorted(self._world.groups, key=lambda group: group.order(small_first=self._manner.roomy)):
+        for group in sorted(self._given.groups, key=lambda group: group.order(small_first=self._heuristic.roomy)):
             waiting = len(group.members) - self._place_group(group)
             if waiting:
                 left.append((group, waiting))
@@ -82,14 +81,14 @@ class Planner:
 
     def place_demands(self) -> Counter[Shape]:
         """Tasks and actors: the only ones that upscaling speed slows down."""
-        running = Counter(n.node_type for n in self._world.workers if not n.pending)
-        coming = Counter(n.node_type for n in self._world.workers if n.pending and not n.draining)
-        speed = self._world.request.upscaling_speed
+        running = Counter(n.node_type for n in self._given.workers if not n.pending)
+        coming = Counter(n.node_type for n in self._given.workers if n.pending and not n.draining)
+        speed = self._given.request.upscaling_speed
         allowed = {
             name: at_once(speed, running[name]) - coming[name] - sum(reasons.values())
             for name, reasons in self.reasons.items()
         }
-        return self._place_each(self._pool, self._world.demands, DEMAND, allowed)
+        return self._place_each(self._pool, self._given.demands, DEMAND, allowed)
 
     def _place_group(self, group: gangs.Group) -> int:
         """How many of these equal gangs found a place."""
@@ -97,9 +96,9 @@ class Planner:
         if not group.shapes:
             return count
         left = count
-        for attempt in gangs.attempts(group, self._options, self._manner.spread):
+        for attempt in gangs.attempts(group, self._options, self._heuristic.spread):
             left -= self._place_many(attempt, left)
-            if not left or not self._world.work.spend(0):
+            if not left or not self._given.work.spend(0):
                 break
         return count - left
 
@@ -130,7 +129,7 @@ class Planner:
             else:
                 left[demand.shape] += demand.count
         while waiting:
-            if not self._world.work.spend(0):
+            if not self._given.work.spend(0):
                 left.update({want.shape: want.number for want in waiting})
                 break
             picks, wants = self._best(pool, waiting)
@@ -144,8 +143,8 @@ class Planner:
         return left
 
     def _options(self, shape: Shape) -> tuple[Choice, ...]:
-        options = self._world.options(shape)
-        if self._manner.ordered or len(options) < 2:
+        options = self._given.options(shape)
+        if self._heuristic.ordered or len(options) < 2:
             return options
         anywhere = not all(option.selectors for option in options)
         every = tuple(selector for option in options for selector in option.selectors)
@@ -155,25 +154,25 @@ class Planner:
         self, pool: Pool, waiting: Sequence[Want], limit: int | None = None, launch: bool = True
     ) -> tuple[list[Pick], Wants]:
         """The usual order; when that leaves something over, bounds bind: then nodes that hold more are tried first."""
-        names, work = self._world.space.names, self._world.work
-        wants = Wants(names, waiting, self._manner.scarce, work)
-        picks = self._attempt(pool, wants, Utilisation(self._gpu, self._conserve), limit, launch)
+        names, work = self._given.space.names, self._given.work
+        wants = Wants(names, waiting, self._heuristic.scarce, work)
+        picks = self._attempt(pool, wants, Utilisation(self._gpu), limit, launch)
         if wants.left and len(wants.wants) <= RETRIED_SHAPES:
-            others = Wants(names, waiting, self._manner.scarce, work)
-            volume = Volume.of(others, len(names), self._gpu, self._conserve)
+            others = Wants(names, waiting, self._heuristic.scarce, work)
+            volume = Volume.of(others, len(names), self._gpu)
             other_picks = self._attempt(pool, others, volume, limit, launch)
             if others.left < wants.left:
                 return other_picks, others
         return picks, wants
 
     def _attempt(self, pool: Pool, wants: Wants, score: Scorer, limit: int | None, launch: bool) -> list[Pick]:
-        turn = -1 if self._manner.roomy else 1
+        turn = -1 if self._heuristic.roomy else 1
         picks: list[Pick] = []
         every = (RUNNING, MINIMUM, COMING)
-        for stages in [every] if self._manner.joint else [(stage,) for stage in every]:
+        for stages in [every] if self._heuristic.joint else [(stage,) for stage in every]:
             picks += place(wants, pool.candidates(stages, wants.floor, wants.work, turn), score, limit)
         if launch:
-            types = [Candidate(p, self._limits.room(name), name) for name, p in self._world.profiles.items()]
+            types = [Candidate(p, self._limits.room(name), name) for name, p in self._given.profiles.items()]
             types = sorted(types[::turn], key=lambda c: c.profile.rank) if turn < 0 else types
             picks += place(wants, types, score, limit, cap=max(0, self._limits.workers))
         return picks

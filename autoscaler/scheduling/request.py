@@ -50,7 +50,6 @@ class Request:
     gangs: tuple[Gang, ...] = ()
     requested: tuple[Demand, ...] = ()
     blocked: frozenset[str] = frozenset()
-    conserve_gpus: bool = True
     terminating: Mapping[str, int] = field(default_factory=dict)
     last_resort: frozenset[str] = frozenset()
     stuck: tuple[Existing, ...] = ()

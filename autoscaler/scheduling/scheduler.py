@@ -2,7 +2,7 @@
 
 Nodes on their way are filled after those that run, as Ray itself will do it, and because only then the answer stays
 the same while pods start: the next round finds last round's launches and fills them in the order in which it chose
-them. Packing is greedy, so when something is launched or left over other manners are tried, and a better result
+them. Packing is greedy, so when something is launched or left over other heuristics are tried, and a better result
 wins: more placed, then fewer nodes, then cheaper ones.
 """
 
@@ -19,7 +19,7 @@ from autoscaler.model import Demand, Gang, NodeType, Shape, Strategy, in_order
 
 from .causes import Judgement
 from .gangs import Group
-from .packing_input import Manner, World, least
+from .packing_input import Heuristic, PackingInput, least
 from .packing_pass import MIN_WORKERS, Planner
 from .request import Decision, Existing, Request
 
@@ -40,17 +40,17 @@ class _Result(NamedTuple):
         """How much found no place."""
         return sum([count for _, count in self.gangs]), sum(self.requested.values()), sum(self.demands.values())
 
-    def launched(self, world: World) -> tuple[int, ...]:
+    def launched(self, given: PackingInput) -> tuple[int, ...]:
         """Number of nodes launched, those of the least priority first, and their GPUs, CPUs and memory."""
         counts = {name: sum(reasons.values()) for name, reasons in self.planner.reasons.items()}
         totals = (
-            sum(world.types[name].resources.get(resource, 0) * n for name, n in counts.items())
+            sum(given.types[name].resources.get(resource, 0) * n for name, n in counts.items())
             for resource in ("GPU", "CPU", "memory")
         )
-        nodes = Counter(dict.fromkeys(world.priorities, 0))
+        nodes = Counter(dict.fromkeys(given.priorities, 0))
         for name, count in counts.items():
-            nodes[world.types[name].priority] += count
-        return (*(nodes[priority] for priority in world.priorities), *totals)
+            nodes[given.types[name].priority] += count
+        return (*(nodes[priority] for priority in given.priorities), *totals)
 
 
 def schedule(request: Request) -> Decision:
@@ -116,19 +116,19 @@ def _merged(request: Request, first: Decision, reasons: Mapping[str, Mapping[str
 
 def _packed(request: Request) -> Decision:
     """The best of several packings: more placed, then fewer nodes, then cheaper ones."""
-    world = World(request)
-    best = _run(world, Manner())
-    complete = world.complete
-    for manner in _others(world, best):
-        result = _run(world, manner)
-        if not world.complete:
+    given = PackingInput(request)
+    best = _run(given, Heuristic())
+    complete = given.complete
+    for heuristic in _others(given, best):
+        result = _run(given, heuristic)
+        if not given.complete:
             break
         fewer_left = result.left < best.left
         # The order of selectors is a wish: it is dropped to place more, not to save nodes.
-        same_left = result.left == best.left and manner.ordered
-        if fewer_left or (same_left and result.launched(world) < best.launched(world)):
+        same_left = result.left == best.left and heuristic.ordered
+        if fewer_left or (same_left and result.launched(given) < best.launched(given)):
             best = result
-    return _decision(world, best, complete)
+    return _decision(given, best, complete)
 
 
 def removable(request: Request, decision: Decision, idle: Sequence[str] | None = None) -> frozenset[str]:
@@ -150,36 +150,36 @@ def removable(request: Request, decision: Decision, idle: Sequence[str] | None =
     return frozenset(chosen)
 
 
-def _run(world: World, manner: Manner) -> _Result:
-    planner = Planner(world, manner)
+def _run(given: PackingInput, heuristic: Heuristic) -> _Result:
+    planner = Planner(given, heuristic)
     planner.launch_minimum()
     requested = planner.place_requested()
     return _Result(planner, requested, planner.place_gangs(), planner.place_demands())
 
 
-def _others(world: World, first: _Result) -> Iterator[Manner]:
-    """Manners that could improve on the first one."""
+def _others(given: PackingInput, first: _Result) -> Iterator[Heuristic]:
+    """Heuristics that could improve on the first one."""
     launched = any(reason != MIN_WORKERS for reasons in first.planner.reasons.values() for reason in reasons)
-    if not (launched or any(first.left)) or not world.is_small:
+    if not (launched or any(first.left)) or not given.is_small:
         return
-    spreads = any(g.strategy is Strategy.SPREAD for g in world.request.gangs)
+    spreads = any(g.strategy is Strategy.SPREAD for g in given.request.gangs)
     if spreads:
-        yield Manner(spread=False)
-    yield Manner(spread=False, scarce=True)
-    yield Manner(spread=False, roomy=True)
-    if world.nodes:
-        yield Manner(joint=True)
-        yield Manner(joint=True, spread=False, scarce=True)
-        yield Manner(joint=True, spread=False, roomy=True)
+        yield Heuristic(spread=False)
+    yield Heuristic(spread=False, scarce=True)
+    yield Heuristic(spread=False, roomy=True)
+    if given.nodes:
+        yield Heuristic(joint=True)
+        yield Heuristic(joint=True, spread=False, scarce=True)
+        yield Heuristic(joint=True, spread=False, roomy=True)
         if spreads:
-            yield Manner(joint=True, spread=False)
+            yield Heuristic(joint=True, spread=False)
     if any(first.left):
-        yield Manner(joint=True, spread=False, ordered=False)
+        yield Heuristic(joint=True, spread=False, ordered=False)
 
 
-def _decision(world: World, result: _Result, complete: bool) -> Decision:
+def _decision(given: PackingInput, result: _Result, complete: bool) -> Decision:
     reasons = {name: dict(counts) for name, counts in sorted(result.planner.reasons.items()) if counts}
-    found = Judgement(world, result.planner)
+    found = Judgement(given, result.planner)
     infeasible = found.infeasible([*result.demands, *result.requested])
     hopeless = [found.is_hopeless(group) for group, _ in result.gangs]
     waiting = list(compress(result.gangs, map(not_, hopeless)))

@@ -23,12 +23,11 @@ class Utilisation:
     """
 
     gpu: int | None
-    conserve_gpus: bool
 
     def __call__(self, wants: Wants, profile: Profile, taken: Taken, free: Sequence[int]) -> Score:
         """The score of a node with this profile that took ``taken`` and has ``free`` left."""
         labelled, named = _kinds_of(wants, profile, taken)
-        wasted = self.conserve_gpus and profile.gpu and self.gpu not in named
+        wasted = profile.gpu and self.gpu not in named
         matching = 0
         least = 0.0 if profile.others else float("inf")
         total_use = 0.0
@@ -62,22 +61,21 @@ class Volume:
     """
 
     gpu: int | None
-    conserve_gpus: bool
     weights: tuple[float, ...]
 
     @classmethod
-    def of(cls, wants: Wants, size: int, gpu: int | None, conserve_gpus: bool) -> Volume:
+    def of(cls, wants: Wants, size: int, gpu: int | None) -> Volume:
         """Weights: one over all that waits, per resource."""
         totals = [0] * size
         for rank, kind in enumerate(wants.kind_of):
             for d, (_, amount) in zip(kind.dims, wants.wants[rank].shape.resources, strict=True):
                 totals[d] += amount * wants.counts[rank]
-        return cls(gpu, conserve_gpus, tuple(1 / total if total else 0.0 for total in totals))
+        return cls(gpu, tuple(1 / total if total else 0.0 for total in totals))
 
     def __call__(self, wants: Wants, profile: Profile, taken: Taken, free: Sequence[int]) -> Score:
         """The score of a node with this profile that took ``taken`` and has ``free`` left."""
         labelled, named = _kinds_of(wants, profile, taken)
-        wasted = self.conserve_gpus and profile.gpu and self.gpu not in named
+        wasted = profile.gpu and self.gpu not in named
         volume = sum((profile.free[d] - free[d]) * self.weights[d] for d in sorted(named))
         count = sum(count for _, count in taken)
         return (-float(labelled), float(wasted), float(profile.rank), -volume, -float(count))

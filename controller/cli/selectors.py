@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from autoscaler.model import LabelConstraint, Operator, Selector
+from autoscaler.model import LabelConstraint, LabelOperator, Selector
 
 _VALUE = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 # What Ray takes, as a schema's pattern.
@@ -31,4 +31,4 @@ def _constraint(key: str, value: str) -> LabelConstraint:
     assert parts
     several = parts["several"]
     values = [v.strip() for v in several.split(",")] if several is not None else [parts["one"]]
-    return LabelConstraint.of(key, Operator.NOT_IN if parts["negated"] else Operator.IN, values)
+    return LabelConstraint.of(key, LabelOperator.NOT_IN if parts["negated"] else LabelOperator.IN, values)

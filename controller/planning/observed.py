@@ -36,7 +36,7 @@ class Settings:
 class Observed:
     """What is there: the cluster's own pods, and the Service under the head Service's name, whoever owns it.
 
-    ``strangers``: names of heads of earlier clusters of this name, which the head Service finds as well.
+    ``earlier_heads``: names of heads of earlier clusters of this name, which the head Service finds as well.
     ``taken``: pod names that turned out to belong to somebody else. ``ray``: the newest answer of the head.
     ``silence``: for how many seconds the head has been failing to answer. ``blocks``: types that cannot be launched.
     ``claim``: the one of the head's store that the operator makes; None also while claims are not listed.
@@ -54,7 +54,7 @@ class Observed:
     silence: float = 0.0
     blocks: Mapping[str, Block] = field(default_factory=dict)
     settings: Settings = Settings()
-    strangers: Sequence[str] = ()
+    earlier_heads: Sequence[str] = ()
     claim: ClaimView | None = None
     claims_listed: bool = True
     doubt_until: float | None = None

@@ -213,7 +213,7 @@ class Reconciler:
         pods = (p for p in self._stores.pods.of_cluster(cluster.key) if p.owner_uid == cluster.uid)
         return sorted(pods, key=lambda p: p.name)
 
-    def _strangers(self, cluster: RayCluster) -> list[str]:
+    def _earlier_heads(self, cluster: RayCluster) -> list[str]:
         """Heads that an earlier cluster of this name has left behind, with kubectl delete --cascade=orphan."""
         pods = self._stores.pods.of_cluster(cluster.key)
         return sorted(p.name for p in pods if not p.owner_uid and p.config_hash and p.kind == HEAD and p.live)
@@ -231,7 +231,7 @@ class Reconciler:
             pods=pods,
             service=self._stores.services.get(Key(cluster.namespace, service_name(cluster))),
             now=now,
-            strangers=self._strangers(cluster),
+            earlier_heads=self._earlier_heads(cluster),
             taken=known.taken,
             ray=ray,
             doubt_until=doubt_until,

@@ -88,9 +88,9 @@ def _reason(parts: Sequence[str], updating: str, waits: Sequence[str]) -> str:
 
 def _shared_service(seen: Observed) -> str:
     """Whose connections the head does not get, in one sentence; empty when it gets all."""
-    if not seen.strangers:
+    if not seen.earlier_heads:
         return ""
-    names = ", ".join(seen.strangers)
+    names = ", ".join(seen.earlier_heads)
     return f"the head Service leads to the head of an earlier cluster of this name as well; delete the pod {names}"
 
 

@@ -16,8 +16,8 @@ from autoscaler.model import (
     Demand,
     FailedInstance,
     LabelConstraint,
+    LabelOperator,
     NodeStatus,
-    Operator,
     PendingInstance,
     RayNode,
     RayState,
@@ -128,7 +128,7 @@ class RayHeadContract:
     def test_label_selectors_are_canonical(self, head: RayHead, client: GcsClient) -> None:
         head.tasks(1, {"CPU": 1}, {"zone": "in(b,c)"})
         head.tasks(1, {"CPU": 1}, {"zone": "in(c,b)"})
-        zone = Selector((LabelConstraint.of("zone", Operator.IN, ("b", "c")),))
+        zone = Selector((LabelConstraint.of("zone", LabelOperator.IN, ("b", "c")),))
         eventually(client, lambda state: state.demands == (Demand(Shape.of({"CPU": 1}, [zone]), 2),))
 
     @pytest.mark.parametrize("strategy", Strategy)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from autoscaler.model import LabelConstraint, Operator, Selector, Shape
+from autoscaler.model import LabelConstraint, LabelOperator, Selector, Shape
 
 
 def labelled(shape: Shape, **labels: str) -> Shape:
     """The shape, on nodes that have all of these labels."""
-    constraints = tuple(LabelConstraint.of(key, Operator.IN, [value]) for key, value in sorted(labels.items()))
+    constraints = tuple(LabelConstraint.of(key, LabelOperator.IN, [value]) for key, value in sorted(labels.items()))
     return Shape(shape.resources, (Selector(constraints),))

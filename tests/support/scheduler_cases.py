@@ -11,8 +11,8 @@ from autoscaler.model import (
     Demand,
     Gang,
     LabelConstraint,
+    LabelOperator,
     NodeType,
-    Operator,
     Selector,
     Shape,
     Strategy,
@@ -61,7 +61,7 @@ def partly_placed_request(rng: Random) -> Request:
         for those in holding:
             those[label] = ""
         kept_off = strategy is Strategy.STRICT_SPREAD and holding
-        elsewhere = (LabelConstraint.of(label, Operator.NOT_IN, [""]),) if kept_off else ()
+        elsewhere = (LabelConstraint.of(label, LabelOperator.NOT_IN, [""]),) if kept_off else ()
         bundles = (Demand(Shape.of({"CPU": rng.choice((0.5, 1, 2))}), rng.choice((1, 2, 3))),)
         gangs.append(Gang(bundles, strategy, str(number), elsewhere=elsewhere))
     nodes = [
@@ -105,7 +105,7 @@ def _labelled_demand(rng: Random) -> Demand:
 def _selector_of(rng: Random) -> Selector:
     constraints = {
         LabelConstraint.of(
-            rng.choice(("zone", "tier")), rng.choice(list(Operator)), rng.sample(ZONES, rng.choice((1, 1, 2)))
+            rng.choice(("zone", "tier")), rng.choice(list(LabelOperator)), rng.sample(ZONES, rng.choice((1, 1, 2)))
         )
         for _ in range(rng.choice((1, 1, 2)))
     }
@@ -164,7 +164,7 @@ def _shape(rng: Random, labels: bool) -> Shape:
 
 def _selector(rng: Random) -> Selector:
     values = rng.sample(ZONES, rng.choice((1, 1, 2)))
-    return Selector((LabelConstraint.of("zone", rng.choice(list(Operator)), values),))
+    return Selector((LabelConstraint.of("zone", rng.choice(list(LabelOperator)), values),))
 
 
 def _demand(rng: Random, labels: bool) -> Demand:

@@ -21,8 +21,8 @@ from autoscaler.model import (
     Demand,
     Gang,
     LabelConstraint,
+    LabelOperator,
     NodeStatus,
-    Operator,
     RayNode,
     RayState,
     ReportedState,
@@ -251,7 +251,7 @@ def test_selectors_are_canonical_and_keep_their_order() -> None:
     zone, arch = LabelConstraint("zone", "in", ("b", "c")), LabelConstraint("arch", "not in", ("arm",))
     (found,) = demands(request({"CPU": 1}, first, selector()))
     assert found.shape.selectors == (Selector((arch, zone)), Selector())
-    assert Operator.NOT_IN.value == "not in"
+    assert LabelOperator.NOT_IN.value == "not in"
 
 
 def test_constraints_are_sorted_and_those_of_one_meaning_are_one() -> None:
@@ -305,7 +305,7 @@ def test_what_is_left_of_a_group_keeps_off_the_nodes_that_hold_the_rest(kind: st
     holding = node(1, "a", dynamic_labels={f"_PG_{GROUP}": ""})
     other = node(2, "b", dynamic_labels={"_PG_" + "9" * len(GROUP): ""})
     (found,) = state(node_states=[holding, other], pending_gang_resource_requests=[waiting]).gangs
-    kept_off = (LabelConstraint.of(f"_PG_{GROUP}", Operator.NOT_IN, [""]),)
+    kept_off = (LabelConstraint.of(f"_PG_{GROUP}", LabelOperator.NOT_IN, [""]),)
     assert found.elsewhere == (kept_off if kind == "anti_affinity" else ())
     # Nothing of it is placed: it is a group like any other.
     (whole,) = state(node_states=[other], pending_gang_resource_requests=[waiting]).gangs
@@ -398,7 +398,7 @@ def test_only_the_clocks_are_no_news() -> None:
 
 
 SHAPE = Shape.of(
-    {"CPU": 0.25, "GPU": 1}, [Selector((LabelConstraint.of("zone", Operator.NOT_IN, ("a", "b")),)), Selector()]
+    {"CPU": 0.25, "GPU": 1}, [Selector((LabelConstraint.of("zone", LabelOperator.NOT_IN, ("a", "b")),)), Selector()]
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
-from autoscaler.model import Demand, Gang, LabelConstraint, NodeStatus, Operator, Selector, Shape, Strategy
+from autoscaler.model import Demand, Gang, LabelConstraint, LabelOperator, NodeStatus, Selector, Shape, Strategy
 from tests.conformance.gcs import RayHead, RayHeadContract
 from tests.fakes.gcs import FakeGcs
 
@@ -53,7 +53,7 @@ def selector(labels: Mapping[str, str]) -> Selector:
     """From ``in(a,b)``, as Ray users write it."""
     return Selector(
         tuple(
-            LabelConstraint(key, Operator.IN.value, tuple(value.removeprefix("in(").removesuffix(")").split(",")))
+            LabelConstraint(key, LabelOperator.IN.value, tuple(value.removeprefix("in(").removesuffix(")").split(",")))
             for key, value in labels.items()
         )
     )

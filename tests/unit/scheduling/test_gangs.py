@@ -13,8 +13,8 @@ from autoscaler.model import (
     Demand,
     Gang,
     LabelConstraint,
+    LabelOperator,
     NodeType,
-    Operator,
     Shape,
     Strategy,
 )
@@ -24,7 +24,7 @@ from autoscaler.scheduling.scheduler import Existing, Request, schedule
 FOUR_CPUS = {"CPU": 4 * QUANTUM}
 LABEL = f"{GROUP_LABEL}{'ab' * 18}"
 WORKER = NodeType("w", FOUR_CPUS, 0, 5)
-KEPT_OFF = (LabelConstraint.of(LABEL, Operator.NOT_IN, [""]),)
+KEPT_OFF = (LabelConstraint.of(LABEL, LabelOperator.NOT_IN, [""]),)
 
 
 def node(number: int, holds: bool = True) -> Existing:
@@ -70,7 +70,7 @@ def test_a_type_whose_labels_are_not_known_does_not_start_with_that_of_a_group(u
 
 
 def test_each_group_keeps_off_its_own_nodes_only() -> None:
-    other = LabelConstraint.of(f"{GROUP_LABEL}{'cd' * 18}", Operator.NOT_IN, [""])
+    other = LabelConstraint.of(f"{GROUP_LABEL}{'cd' * 18}", LabelOperator.NOT_IN, [""])
     gangs = (lost(Strategy.STRICT_SPREAD), replace(lost(Strategy.STRICT_SPREAD), name="cd" * 18, elsewhere=(other,)))
     asked = replace(request(gangs[0], node(0), node(1)), gangs=gangs)
     assert schedule(asked).launches == {"w": 1}

@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoscaler.model import ANY_LABEL, Gang, LabelConstraint, NodeType, Operator, Shape
+from autoscaler.model import ANY_LABEL, Gang, LabelConstraint, LabelOperator, NodeType, Shape
 from autoscaler.scheduling.request import Obstacle
 from autoscaler.scheduling.scheduler import Decision, Request, schedule
 from tests.support.scheduler_cases import labelled_request
@@ -42,8 +42,8 @@ def surely(constraint: LabelConstraint, node_type: NodeType) -> bool:
     """Whether every node of the type satisfies it, whatever its open labels are."""
     value = node_type.labels.get(constraint.key)
     if value is not None:
-        return (value in constraint.values) == (constraint.operator == Operator.IN.value)
-    return constraint.operator == Operator.NOT_IN.value and not node_type.leaves_open(constraint.key)
+        return (value in constraint.values) == (constraint.operator == LabelOperator.IN.value)
+    return constraint.operator == LabelOperator.NOT_IN.value and not node_type.leaves_open(constraint.key)
 
 
 def perhaps(constraint: LabelConstraint, node_type: NodeType) -> bool:

@@ -12,8 +12,8 @@ from autoscaler.model import (
     Demand,
     Gang,
     LabelConstraint,
+    LabelOperator,
     NodeType,
-    Operator,
     Selector,
     Shape,
     Strategy,
@@ -21,7 +21,7 @@ from autoscaler.model import (
 from autoscaler.scheduling.request import Cause, Obstacle
 from autoscaler.scheduling.scheduler import Decision, Existing, Request, schedule
 
-IN, NOT_IN = Operator.IN, Operator.NOT_IN
+IN, NOT_IN = LabelOperator.IN, LabelOperator.NOT_IN
 
 
 def node_type(
@@ -30,7 +30,7 @@ def node_type(
     return NodeType(name, {"CPU": int(cpus * QUANTUM)}, 0, most, labels or {}, **more)
 
 
-def where(*constraints: tuple[str, Operator, tuple[str, ...]]) -> Selector:
+def where(*constraints: tuple[str, LabelOperator, tuple[str, ...]]) -> Selector:
     return Selector(tuple(LabelConstraint.of(*constraint) for constraint in constraints))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autoscaler.model import QUANTUM, Demand, Gang, LabelConstraint, NodeType, Operator, Selector, Shape, Strategy
+from autoscaler.model import QUANTUM, Demand, Gang, LabelConstraint, LabelOperator, NodeType, Selector, Shape, Strategy
 from autoscaler.scheduling.demand_index import Choice, Want, Wants
 from autoscaler.scheduling.limits import at_once
 from autoscaler.scheduling.packing import Candidate, Profile, place
@@ -34,7 +34,7 @@ def gang(strategy: Strategy, *bundles: Demand, name: str = "") -> Gang:
     return Gang(bundles, strategy, name)
 
 
-def zone(*values: str, operator: Operator = Operator.IN) -> Selector:
+def zone(*values: str, operator: LabelOperator = LabelOperator.IN) -> Selector:
     return Selector((LabelConstraint.of("zone", operator, values),))
 
 
@@ -71,7 +71,7 @@ A, B = node_type("a", CPU=4, labels={"zone": "a"}), node_type("b", CPU=4, labels
         ([CPU4, CPU16], [demand(5)], {"cpu4": 1}),
         ([CPU4], [Demand(Shape.of({"node:__internal_implicit_resource_a": 0.5}), 4)], {"cpu4": 2}),
         ([A, B], [demand(5, zone("b"), CPU=1)], {"b": 2}),
-        ([A, B], [demand(5, zone("b", operator=Operator.NOT_IN), CPU=1)], {"a": 2}),
+        ([A, B], [demand(5, zone("b", operator=LabelOperator.NOT_IN), CPU=1)], {"a": 2}),
         ([A, B], [demand(1, zone("c"), zone("b"), CPU=1)], {"b": 1}),
         ([A, B], [demand(1, zone("c"), Selector(), CPU=1)], {"a": 1}),
     ],
@@ -271,7 +271,7 @@ def test_many_different_nodes_are_filled_in_order() -> None:
     """With more kinds of nodes than are worth ranking, the fullest that fit are used, and bounds hold."""
     wants = Wants({"A": 0}, [Want(Shape((("A", 2),)), Choice(), 10)])
     pool = [Candidate(Profile(0, True, False, 0, 0, (99,), (i,), ()), 2, str(i)) for i in range(80)]
-    picks = place(wants, pool, Utilisation(None, True), None, cap=3)
+    picks = place(wants, pool, Utilisation(None), None, cap=3)
     assert [(p.candidate.key, p.nodes, p.taken) for p in picks] == [("2", 2, ((0, 1),)), ("3", 1, ((0, 1),))]
     assert wants.left == 7
 

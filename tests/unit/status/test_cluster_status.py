@@ -73,7 +73,7 @@ def test_an_unready_head_says_what_the_kubelet_says() -> None:
 
 def test_a_head_that_an_earlier_cluster_left_behind_is_named() -> None:
     """Clients of the head Service would reach the one or the other."""
-    observed = replace(seen(WELL), strangers=["example-ray-head-old"])
+    observed = replace(seen(WELL), earlier_heads=["example-ray-head-old"])
     found = status_of(observed, make_plan(observed))
     message = (
         "the head Service leads to the head of an earlier cluster of this name as well; "
