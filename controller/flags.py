@@ -101,7 +101,7 @@ def _seconds(text: str) -> float:
 NAMESPACES = Flag(
     "--namespaces",
     _namespaces,
-    "look after these namespaces only; all of them when empty",
+    "manage these namespaces only; all of them when empty",
     "NAME[,NAME...]",
     legacy_variable="RAY_OPERATOR_POD_NAMESPACE",
 )
@@ -152,7 +152,7 @@ UNSCHEDULABLE_GRACE_SECONDS = Flag(
 RAY_CREDENTIALS = Flag(
     "--ray-credentials",
     _folder,
-    "what Ray heads want to be shown, by namespace: FOLDER/NAMESPACE/token (RAY_AUTH_MODE=token) and ca.crt, tls.crt, "
+    "credentials for Ray heads, by namespace: FOLDER/NAMESPACE/token (RAY_AUTH_MODE=token) and ca.crt, tls.crt, "
     "tls.key (RAY_USE_TLS=1), read again when they change",
     "FOLDER",
 )

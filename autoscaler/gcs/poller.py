@@ -171,7 +171,7 @@ class Poller(Generic[K, C]):
         try:
             self._on_change(key)
         except Exception:
-            logger.exception("no receiver took the news from a Ray head")
+            logger.exception("delivering the answer of a Ray head failed")
 
 
 def _patience(wait: float | None, under_way: int) -> float | None:

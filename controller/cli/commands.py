@@ -55,4 +55,4 @@ def command_parser(name: str, description: str, examples: str) -> argparse.Argum
 def overview() -> str:
     """The list of commands, for the help of ``ray-operator`` itself."""
     lines = [f"  {name:10} {does}" for name, does in COMMANDS.items()]
-    return "\n".join(["commands (ray-operator COMMAND --help tells more):", *lines])
+    return "\n".join(["commands (see ray-operator COMMAND --help):", *lines])

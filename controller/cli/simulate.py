@@ -26,7 +26,7 @@ DAY = 86_400.0
 DESCRIPTION = """\
 Shows what the operator would launch and remove for a RayCluster while a program asks for resources, without a
 Kubernetes and without Ray: the planner is the operator's own, pods and work are simulated. Time 0 is when the head
-answers. Use it to choose bounds, idle timeout and pod types before anybody pays for a node.
+answers. Use it to choose bounds, idle timeout and pod types before you pay for a node.
 
 A demand file says what waits when, in seconds. Everything but "at" and "resources" may be left out:
 

@@ -17,7 +17,7 @@ DESCRIPTION = """\
 Shows RayClusters, by your kubeconfig: phase, workers, nodes by state, work that waits, and why a cluster is not ready.
 With one NAME it shows all of that cluster, its conditions and the last decision among it.
 
-Clusters that need somebody come first.
+Clusters that need attention come first.
 """
 EXAMPLES = """\
 ray-operator status

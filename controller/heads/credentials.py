@@ -1,4 +1,4 @@
-"""What Ray heads want to be shown, from files: a folder per namespace, mounted from Secrets.
+"""Credentials for Ray heads, from files: a folder per namespace, mounted from Secrets.
 
 A namespace's token goes to the heads of that namespace and to nobody else: whoever may make a RayCluster in another one
 could read what is sent there.

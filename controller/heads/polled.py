@@ -180,7 +180,7 @@ class PolledHeads:
                 if client and self.view(cluster):
                     client.report(report)
             except GcsError as error:
-                log.debug("%s the head did not take a report: %s", cluster.log_prefix, error)
+                log.debug("%s the head did not accept a report: %s", cluster.log_prefix, error)
 
     def _news(self, key: tuple[Key, str]) -> None:
         snapshot = self._poller.latest(key)
@@ -188,7 +188,7 @@ class PolledHeads:
             log.warning("%s another head, pod %s, answers at the head's address", key[0].log_prefix, theirs)
         if snapshot and snapshot.error and snapshot.error.kind == "unauthenticated":
             log.warning(
-                "%s the head wants other credentials, see --ray-credentials: %s", key[0].log_prefix, snapshot.error
+                "%s the head requires other credentials, see --ray-credentials: %s", key[0].log_prefix, snapshot.error
             )
         self._on_change(key[0])
 

@@ -118,7 +118,7 @@ class Election:
                 pause = self.turn()
             except Exception:
                 # An answer that is no Lease must not end the thread: nobody would lead any more.
-                log.exception("the turn of the lease failed unexpectedly")
+                log.exception("renewing the lease failed unexpectedly")
                 pause = RENEW_SECONDS
             stop.wait(pause)
 
@@ -131,7 +131,7 @@ class Election:
             self._write(self._seen, holder="", seconds=1)
             log.info("released the lease %s", self._where)
         except ApiError as error:
-            log.warning("the lease %s was not released, it ends by itself: %s", self._where, error)
+            log.warning("the lease %s was not released; it expires by itself: %s", self._where, error)
 
     def _turn(self) -> float:
         if not self._mine():
@@ -216,5 +216,5 @@ class Election:
         if leads:
             log.info("%s leads: it holds the lease %s", self._identity, self._where)
         else:
-            log.warning("%s leads no more: it could not keep the lease %s", self._identity, self._where)
+            log.warning("%s lost leadership: it could not keep the lease %s", self._identity, self._where)
         self._on_change(leads)

@@ -61,7 +61,7 @@ class Metrics:
 
     def _build_info(self) -> None:
         labels = ["version", "python_version"]
-        info = Gauge("ray_operator_build_info", "Always 1; the labels tell what runs.", labels, registry=self.registry)
+        info = Gauge("ray_operator_build_info", "Always 1; the labels are versions.", labels, registry=self.registry)
         info.labels(version("ray-kubernetes-operator"), platform.python_version()).set(1)
 
     def _requests(self) -> None:
@@ -87,9 +87,9 @@ class Metrics:
             "Objects that could not be read; each is read again when it changes.",
             ["resource"],
         )
-        self.watch_events = self._counter("watch_events_total", "Changes that watches told of.", ["resource"])
+        self.watch_events = self._counter("watch_events_total", "Changes that watches reported.", ["resource"])
         self.watch_lag_seconds = self._histogram(
-            "watch_lag_seconds", "From the answer to a write of ours until the watch told of it.", ["resource"]
+            "watch_lag_seconds", "From the answer to a write of the operator until the watch reported it.", ["resource"]
         )
 
     def _heads(self) -> None:

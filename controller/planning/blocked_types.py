@@ -220,6 +220,6 @@ def _with_losses(losses: Mapping[str, Pause], lost: Mapping[str, int], now: floa
     for name, count in lost.items():
         attempts = kept[name].attempts + 1 if name in kept else 1
         what = "a pod was deleted" if count == 1 else f"{count} pods were deleted"
-        message = f"{what} by somebody else soon after the start, {attempts} times in a row"
+        message = f"{what} by another client soon after the start, {attempts} times in a row"
         kept[name] = Pause(LOST, message, now, attempts, until=now + backoff_seconds(attempts))
     return kept

@@ -13,7 +13,7 @@ _PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0
 MAX_PREFIX = 253
 # Labels that tell a node, or its type: whoever changed them could not be found any more.
 _RESERVED = {
-    "ray.io/node-id": "is what Ray itself tells nodes apart by; choose another key",
+    "ray.io/node-id": "is the key by which Ray tells nodes apart; choose another key",
     GROUP_LABEL: "is the name of the pod type; choose another key",
 }
 _SYNTAX = "use at most 63 letters, digits and, not at either end, '-', '_' and '.'"

@@ -38,7 +38,7 @@ def _unknown_port(spec: ClusterSpec) -> Problem:
         message = f"{shown!r} names no port; write --port with a number from 1 to 65535, --port=6379 for example"
     else:
         message = (
-            f"{shown!r}: the workers have to know the head's port, and only a running shell can tell it; "
+            f"{shown!r}: the workers have to know the head's port, and only a running shell knows it; "
             "write the number, or set the variable under env in the head's podConfig"
         )
     return Problem(f"{_HEAD}[{max(0, start.command - len(setup))}]", message)

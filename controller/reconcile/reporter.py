@@ -160,7 +160,7 @@ class Reporter:
             message = f"all pods of the cluster are gone: {after.condition('Suspended').message}"
             self._events.post(cluster, NORMAL, "Suspended", message)
         elif before.phase in (SUSPENDED, SUSPENDING) and after.phase not in (SUSPENDED, SUSPENDING):
-            self._events.post(cluster, NORMAL, "Resumed", "the cluster is not suspended any more; its pods are created")
+            self._events.post(cluster, NORMAL, "Resumed", "the cluster is no longer suspended; its pods are created")
 
     def _tell_refusal(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:
         ready = after.condition("Ready")

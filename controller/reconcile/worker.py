@@ -60,7 +60,7 @@ class ReconcileWorker:
                 self._requeue(key, self._pass(key))
             except Exception:
                 # A defect of the loop itself, met by one cluster, must not end the thread that serves all others.
-                log.exception("%s could not be put back", key.log_prefix)
+                log.exception("%s could not be queued again", key.log_prefix)
                 self._queue.retry(key)
             finally:
                 self._queue.done(key)

@@ -161,7 +161,7 @@ def test_a_paused_leader_writes_nothing_more_than_what_was_on_its_way(
     before = len(first.writes())
     first.process.send(signal.SIGCONT)
     hold.released.set()
-    eventually(lambda: "leads no more" in first.process.log())
+    eventually(lambda: "lost leadership" in first.process.log())
     eventually(lambda: len(first.writes()) > before)
     # Once it has read the Lease again it has had every chance to write more.
     reads = first.lease_reads()

@@ -14,8 +14,8 @@
 - apiGroups: [cluster.ray.io]
   resources: [rayclusters/finalizers]
   verbs: [update]
-# Ray nodes. list, watch: those there are. create, delete: scaling. get: whose is a pod whose name is taken? patch: tell
-# a worker its head.
+# Ray nodes. list, watch: those there are. create, delete: scaling. get: the owner of a pod whose name is taken.
+# patch: the head's address on workers.
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, create, patch, delete]

@@ -73,7 +73,7 @@ def serve_service(owner: Owner, given: Fields, kind: str, *, exclude_head: bool)
         said = "It selects the workers. One without a Serve proxy, which has no replica, refuses connections."
     else:
         selector = head_selector(owner)
-        said = "It selects the head, whose proxy reaches every replica; a worker's readiness does not tell of a proxy."
+        said = "It selects the head, whose proxy reaches every replica; a worker's readiness does not cover a proxy."
     add(tree, Comment(f"Requests to Serve. {said}"))
     name = named.text("name") or f"{owner.name}-serve"
     if named.text("name"):

@@ -36,7 +36,7 @@ INSTEAD = {
     ),
     "podTypes.priority": "not carried over; among pod types that can hold the work, the best fitting one is launched.",
     "podTypes.idleTimeoutMinutes": (
-        "not carried over; spec.idleTimeoutMinutes holds for every pod type. Raise it if this group may not go earlier."
+        "not carried over; spec.idleTimeoutMinutes holds for every pod type. Raise it if this group has to stay longer."
     ),
     "podTypes.hosts": (
         "one replica there is this many pods here, each launched and removed on its own; the bounds below count pods. "

@@ -66,7 +66,7 @@ def described() -> Iterator[Described]:
         name = family.name + ("_total" if family.type == "counter" else "")
         yield Described(name, family.type, tuple(getattr(family, "_labelnames", ())), family.documentation)
     yield Described(
-        "ray_operator_build_info", "gauge", ("version", "python_version"), "Always 1; the labels tell what runs."
+        "ray_operator_build_info", "gauge", ("version", "python_version"), "Always 1; the labels are versions."
     )
 
 
