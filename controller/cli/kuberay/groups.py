@@ -16,7 +16,7 @@ from .written import Comment, Tree, add
 # KubeRay's default of maxReplicas, which stands for no bound.
 UNBOUNDED = 2**31 - 1
 _MEMORY = "rayResources: KubeRay gives Ray the whole memory limit; this operator by itself 70 % of the memory."
-_RESOURCES = "rayResources: what KubeRay declares to Ray for such a node, where this operator detects another amount."
+_RESOURCES = "rayResources: what KubeRay declares for such a node, where this operator detects another amount."
 
 
 @dataclass
