@@ -76,7 +76,7 @@ def test_a_head_that_insists_on_a_token_gets_that_of_its_namespace(
         eventually(lambda: heads.view(Key("mine", "example")))
         eventually(lambda: heads.silence(Key("theirs", "example")))
         assert heads.view(Key("theirs", "example")) is None
-        eventually(lambda: "example,theirs: the head wants other credentials" in caplog.text)
+        eventually(lambda: "example,theirs: the head requires other credentials" in caplog.text)
         assert "secret" not in caplog.text
     finally:
         heads.stop()
