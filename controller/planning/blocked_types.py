@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from autoscaler.provider import ForbiddenError, InvalidNodeError, ProviderError, QuotaExceededError
-from controller.objects.views import UNSCHEDULABLE, PodView
+from controller.objects.pod_status import UNSCHEDULABLE
+from controller.objects.views import PodView
 
 from .slots import QUIET_SECONDS, backoff_seconds
 

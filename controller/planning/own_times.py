@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from controller.objects.views import UNSCHEDULABLE, PodView
+from controller.objects.pod_status import UNSCHEDULABLE
+from controller.objects.views import PodView
 
 
 @dataclass(frozen=True)

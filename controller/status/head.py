@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from controller.objects.labels import HEAD
-from controller.objects.views import UNSCHEDULABLE, PodView
+from controller.objects.pod_status import UNSCHEDULABLE
+from controller.objects.views import PodView
 from controller.planning.observed import Observed
 from controller.planning.plan import Plan
 from controller.planning.recovery import pending_claim

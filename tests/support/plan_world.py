@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from autoscaler.model import Demand, NodeStatus, RayNode, RayState, Shape
 from controller.objects.labels import HEAD, WORKER
-from controller.objects.views import UNSCHEDULABLE, PodView, ServiceView
+from controller.objects.pod_status import UNSCHEDULABLE
+from controller.objects.views import PodView, ServiceView
 from controller.planning.actions import (
     Action,
     CreatePod,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from controller.objects import views
+from controller.objects import pod_status
 from controller.planning import blocked_types as blocks
 from controller.status import head
 from controller.status import parts as status
@@ -17,9 +17,9 @@ ROOT = Path(__file__).resolve().parents[3]
 BY_NAME = {
     blocks.LOST,
     *blocks._REFUSALS.values(),
-    views.UNSCHEDULABLE,
-    views.IMAGE_MISSING,
-    views.CONFIG_MISSING,
+    pod_status.UNSCHEDULABLE,
+    pod_status.IMAGE_MISSING,
+    pod_status.CONFIG_MISSING,
     status.REFUSED,
     *head.HEAD_WAITS,
 }

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from controller.objects.views import UNSCHEDULABLE, PodView
+from controller.objects.pod_status import UNSCHEDULABLE
+from controller.objects.views import PodView
 from controller.planning.own_times import OwnTimes
 from controller.raycluster.model import parse_spec, timestamp
 from tests.support.builders import NOW, failed, raw_spec, worker_pod
