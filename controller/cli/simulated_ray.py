@@ -49,6 +49,7 @@ class Wish:
     gang: Gang | None = None
 
 
+# What runs: (node, shape, count) of one batch of tasks, or of one placement group.
 Held = list[tuple[Node, Shape, int]]
 
 
