@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from autoscaler.model import PendingInstance, ReportedState
@@ -20,8 +21,8 @@ from .parts import REFUSED, head_status, last_decision, type_status
 from .read import ERROR, RECOVERY, RUNNING, UPDATING, ClusterStatus
 from .suspended import resumed, status_of_suspended
 
-# Its reason when the API server puts something off, nothing else keeps the cluster from being ready, and nobody need do
-# anything about it.
+# Its reason when the API server puts something off, nothing else keeps the cluster from being ready, and no action of a
+# user is needed.
 WAITING = "Waiting"
 
 
@@ -39,43 +40,60 @@ def status_of(
     """
     if plan.suspension:
         return status_of_suspended(seen, plan, plan.suspension, refusals, done)
-    before, known = seen.cluster.status, ClusterStatus.of(seen.cluster.status)
+    known = ClusterStatus.of(seen.cluster.status)
     lost = _head_lost(seen, plan)
-    head, spec = plan.head, seen.spec
-    short = _shortages(seen, plan)
-    head_problem = head_trouble(seen, plan)
-    updating = _updating(plan)
-    unasked = _is_unasked(seen, plan)
-    unserved = _lacks_service(plan, done)
-    shared = _shared_service(seen)
-    ready = not (head_problem or short or updating or plan.head_change or refusals or unserved or shared)
-    recovering = lost or (known.phase == RECOVERY and not ready)
-    parts = [part for part in (head_problem, *short, updating, shared) if part]
-    message = "; ".join(refusals or [*parts, *(() if ready else waits)])
-    reason = "ClusterReady" if ready else REFUSED if refusals else _reason(parts, updating, waits)
+    found = _Findings.of(seen, plan, refusals, waits, done)
+    recovering = lost or (known.phase == RECOVERY and not found.ready)
+    types = seen.spec.worker_types
     return {
-        "phase": RECOVERY if recovering else RUNNING if ready else UPDATING,
+        "phase": RECOVERY if recovering else RUNNING if found.ready else UPDATING,
         "autoscalerRetries": known.restarts + (1 if lost else 0),
         "observedGeneration": seen.cluster.generation,
-        "head": head_status(seen.cluster, head),
+        "head": head_status(seen.cluster, plan.head),
         "desiredWorkers": sum(plan.targets.values()),
         "readyWorkers": sum(p.ready for p in plan.workers),
-        "podTypes": [type_status(t.name, plan.targets.get(t.name, 0), plan.workers) for t in spec.worker_types],
-        **(kept_demand(before) if unasked else demand_status(seen, plan)),
+        "podTypes": [type_status(t.name, plan.targets.get(t.name, 0), plan.workers) for t in types],
+        **(kept_demand(seen.cluster.status) if _is_unasked(seen, plan) else demand_status(seen, plan)),
         **_blocked_status(seen),
-        **last_decision(before, seen.now, done, _held_back(seen, plan)),
-        "conditions": conditions(
-            seen.cluster,
-            seen.now,
-            {
-                "SpecValid": (True, "Valid", ""),
-                "HeadReady": (not head_problem, head_reason(seen, plan, head_problem), head_problem),
-                "WorkersReady": (not short, "AllReady" if not short else "TooFew", "; ".join(short)),
-                "Ready": (ready, reason, message),
-                **resumed(before),
-                **(kept_conditions(known) if unasked else autoscaling_conditions(seen, plan)),
-            },
-        ),
+        **last_decision(seen.cluster.status, seen.now, done, _held_back(seen, plan)),
+        "conditions": conditions(seen.cluster, seen.now, _conditions(seen, plan, found)),
+    }
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """Whether a cluster is ready, and what keeps it from that. ``head``: a sentence; ``short``: one a worker type."""
+
+    head: str
+    short: Sequence[str]
+    ready: bool
+    reason: str
+    message: str
+
+    @classmethod
+    def of(
+        cls, seen: Observed, plan: Plan, refusals: Sequence[str], waits: Sequence[str], done: Sequence[Action]
+    ) -> _Findings:
+        head, short = head_trouble(seen, plan), _shortages(seen, plan)
+        updating, shared = _updating(plan), _shared_service(seen)
+        parts = [part for part in (head, *short, updating, shared) if part]
+        ready = not (parts or plan.head_change or refusals or _lacks_service(plan, done))
+        message = "; ".join(refusals or [*parts, *(() if ready else waits)])
+        reason = "ClusterReady" if ready else REFUSED if refusals else _reason(parts, updating, waits)
+        return cls(head, short, ready, reason, message)
+
+
+def _conditions(seen: Observed, plan: Plan, found: _Findings) -> dict[str, tuple[bool, str, str]]:
+    """type -> (met, reason, message)."""
+    before = seen.cluster.status
+    known = ClusterStatus.of(before)
+    return {
+        "SpecValid": (True, "Valid", ""),
+        "HeadReady": (not found.head, head_reason(seen, plan, found.head), found.head),
+        "WorkersReady": (not found.short, "TooFew" if found.short else "AllReady", "; ".join(found.short)),
+        "Ready": (found.ready, found.reason, found.message),
+        **resumed(before),
+        **(kept_conditions(known) if _is_unasked(seen, plan) else autoscaling_conditions(seen, plan)),
     }
 
 
@@ -156,7 +174,7 @@ def _is_unasked(seen: Observed, plan: Plan) -> bool:
 
 
 def _head_lost(seen: Observed, plan: Plan) -> bool:
-    """The head this status knows is gone, and nobody's change of the spec is the reason."""
+    """The head this status knows is gone, and no change of the spec is the reason."""
     return gives_up_head(seen, plan) and not plan.head_change and not plan.suspension
 
 

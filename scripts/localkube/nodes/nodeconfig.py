@@ -129,10 +129,24 @@ def _pod_network(node: Node) -> str:
 
 def kubelet(node: Node, endpoint: Endpoint, binary: Binary, resolver: Path) -> Component:
     """A node's agent."""
-    pki = node.layout.pki
     kubeconfig, text = user_kubeconfig(node.layout, endpoint, node.kubelet)
     configuration = node.state / "kubelet.json"
-    settings = {
+    argv = (
+        f"{binary.path}",
+        f"--config={configuration}",
+        f"--kubeconfig={kubeconfig}",
+        f"--hostname-override={node.name}",
+        f"--node-ip={node.address}",
+        f"--root-dir={node.state}/kubelet",
+        f"--cert-dir={node.state}/kubelet/pki",
+    )
+    files = {configuration: json.dumps(_kubelet_settings(node, resolver), indent=2) + "\n", kubeconfig: text}
+    return Component(node.kubelet, argv, binary.version, files)
+
+
+def _kubelet_settings(node: Node, resolver: Path) -> dict[str, object]:
+    pki = node.layout.pki
+    return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "authentication": {
@@ -164,17 +178,6 @@ def kubelet(node: Node, endpoint: Endpoint, binary: Binary, resolver: Path) -> C
         "podLogsDir": f"{node.state}/podlogs",
         "volumePluginDir": f"{node.state}/volume-plugins",
     }
-    argv = (
-        f"{binary.path}",
-        f"--config={configuration}",
-        f"--kubeconfig={kubeconfig}",
-        f"--hostname-override={node.name}",
-        f"--node-ip={node.address}",
-        f"--root-dir={node.state}/kubelet",
-        f"--cert-dir={node.state}/kubelet/pki",
-    )
-    files = {configuration: json.dumps(settings, indent=2) + "\n", kubeconfig: text}
-    return Component(node.kubelet, argv, binary.version, files)
 
 
 def kube_proxy(layout: Layout, spec: Spec, endpoint: Endpoint, binary: Binary, bridged: bool) -> Component:
