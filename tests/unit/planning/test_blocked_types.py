@@ -169,7 +169,7 @@ def test_what_empties_a_machine_is_one_event_however_long_it_takes() -> None:
     assert history.losses["first"].attempts == 1
     together = look(look(LaunchHistory(), *young)).losses["first"]
     assert (together.attempts, together.reason) == (1, LOST)
-    assert together.message.startswith("9 pods were deleted by somebody else")
+    assert together.message.startswith("9 pods were deleted by another client")
 
 
 def answer(waiting: int) -> RayView:
