@@ -15,6 +15,7 @@ from controller.raycluster.ray_resources import ray_resources
 from controller.raycluster.schema import SHAPE_ERRORS, shape_problems
 
 from . import entrypoint, probes
+from .announced import grace_of
 from .labels import (
     ATTEMPT_ANNOTATION,
     CLUSTER_LABEL,
@@ -37,6 +38,9 @@ from .recovery import mount_store, recovery_env
 # The letters that Kubernetes itself uses for generated names: no vowels, no look-alikes.
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH = 5
+# Ray drains its node for so many seconds when it is told to end.
+DRAIN_TIMEOUT = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
+LEAVE_SECONDS = 5.0
 HEAD_VOLUME = "ray-operator-head"
 # Milliseconds. gcs_pull_resource_loads_period_milliseconds in Ray's ray_config_def.h is 1000.
 PULL_PERIOD_SHORTEST, PULL_PERIOD_DEFAULT = 100, 1000
@@ -161,6 +165,8 @@ def _env(spec: ClusterSpec, pod_type: PodType, is_head: bool) -> list[Json]:
     if pod_type.labels:
         # What Ray gives its nodes beside the labels that it finds out itself, and over them.
         added.append({"name": OVERRIDE, "value": json.dumps(dict(pod_type.labels), sort_keys=True)})
+    if not is_head:
+        added.append({"name": DRAIN_TIMEOUT, "value": f"{_finishing_seconds(pod_type):g}"})
     if is_head:
         # Without it request_resources() never reaches the GCS and `ray status` has nothing to say.
         added.append({"name": "RAY_enable_autoscaler_v2", "value": "1"})
@@ -172,6 +178,14 @@ def _merged(given: list[Json], added: list[Json]) -> list[Json]:
     """The user's variables and the operator's; where both set one, the user's stays."""
     taken = {variable.get("name") for variable in given}
     return [variable for variable in added if variable["name"] not in taken] + given
+
+
+def _finishing_seconds(pod_type: PodType) -> float:
+    """How long Ray may let tasks finish when its pod is deleted: to the end of the grace period, but for what Ray needs
+    to leave in good order. Without it a node that was killed would look like one that has crashed.
+    """
+    grace = grace_of(pod_type.pod_config)
+    return grace - min(LEAVE_SECONDS, grace / 2)
 
 
 def _pull_period(spec: ClusterSpec) -> int:

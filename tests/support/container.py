@@ -21,20 +21,37 @@ echo "ray $* [$RAY_HEAD_IP]" >> "$RAY_LOG"
 case "$RAY_DOES" in
   stay) trap 'echo "terminated" >> "$RAY_LOG"; exit 7' TERM; echo up; sleep 600 & wait ;;
   linger) trap 'read -r < gate; echo "terminated" >> "$RAY_LOG"; exit 7' TERM; echo up; sleep 600 & wait ;;
+  ray::*)
+    raylet='trap "echo raylet ended >> $RAY_LOG; kill \\$(jobs -p); exit 0" TERM
+      (exec -a "$RAY_DOES" /bin/sleep 600) & echo $! > "$RAY_LOG.pid"
+      echo up; (exec -a ray::IDLE /bin/sleep 600) >/dev/null & wait'
+    (exec -a /ray/core/raylet/raylet /bin/bash -c "$raylet") &
+    trap 'echo "terminated" >> "$RAY_LOG"' TERM
+    while kill -0 $!; do wait $!; done 2>/dev/null
+    exit 1 ;;
   *) exit "$RAY_DOES" ;;
 esac
+"""
+# A look every half second takes no time, and is counted.
+FAKE_SLEEP = """#!/bin/bash
+[ "$1" = 0.5 ] || exec /bin/sleep "$@"
+echo look >> "$RAY_LOG.looks"
 """
 
 
 class Container:
-    """Where a script runs: a directory, a ``ray`` and a process group of its own."""
+    """Where a script runs: a directory, a ``ray`` and a process group of its own.
+
+    What ``ray`` does: ``stay``, ``linger``, end with a code, or run a raylet with one process of that title, and wait
+    for the raylet's end when it is told to end, as Ray does.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.log = directory / "ray.log"
-        ray = directory / "ray"
-        ray.write_text(FAKE_RAY)
-        ray.chmod(0o755)
+        for name, text in (("ray", FAKE_RAY), ("sleep", FAKE_SLEEP)):
+            (directory / name).write_text(text)
+            (directory / name).chmod(0o755)
         self.processes: list[subprocess.Popen[str]] = []
 
     def environment(self, ray_does: str = "0") -> dict[str, str]:
@@ -70,6 +87,15 @@ class Container:
 
     def asked(self) -> list[str]:
         return self.log.read_text().splitlines() if self.log.exists() else []
+
+    def looks(self) -> int:
+        """How often half a second has passed."""
+        looks = Path(f"{self.log}.looks")
+        return len(looks.read_text().splitlines()) if looks.exists() else 0
+
+    def end_work(self) -> None:
+        """The process that the raylet runs ends."""
+        os.kill(int(Path(f"{self.log}.pid").read_text()), signal.SIGKILL)
 
     def end(self) -> None:
         for process in self.processes:

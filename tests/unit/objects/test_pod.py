@@ -260,3 +260,15 @@ def test_a_pod_config_of_a_wrong_shape_is_a_problem_with_its_place(field: str) -
     raw["podTypes"][1]["podConfig"]["spec"]["containers"][0][field] = "wrong"
     (problem,) = problems("example", raw) or unbuildable(cluster(raw), parse_spec(raw))
     assert str(problem) == f'spec.podTypes[1].podConfig.spec.containers[0].{field}: "wrong" is not a list'
+
+
+@pytest.mark.parametrize(("grace", "seconds"), [(None, "25"), (60, "55"), (5, "2.5"), (0, "0")])
+def test_rays_own_drain_lasts_almost_as_long_as_the_pods_grace_period(grace: int | None, seconds: str) -> None:
+    """A head ends at once: its workers end with it."""
+    raw = raw_spec()
+    for pod_type in raw["podTypes"]:
+        pod_type["podConfig"]["spec"] |= {} if grace is None else {"terminationGracePeriodSeconds": grace}
+    spec = parse_spec(raw)
+    made = [build_pod(cluster(raw), spec, t, "name")["spec"]["containers"][0]["env"] for t in spec.pod_types]
+    told = [{v["name"]: v.get("value") for v in env}.get("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S") for env in made]
+    assert told == [None, seconds]
