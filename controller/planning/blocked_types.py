@@ -145,9 +145,10 @@ class LaunchHistory:
 
     def _lost(self, pods: Sequence[PodView]) -> Counter[str]:
         """Young pods that somebody else has deleted, by type. Those that are older than the loss before are part of it:
-        what empties a machine deletes the pods that are there, one after the other.
+        what empties a machine deletes the pods that are there, one after the other. What Kubernetes announces as a
+        disruption, an eviction for one, is no loss.
         """
-        kept = {p.uid for p in pods if not p.deleting}
+        kept = {p.uid for p in pods if not p.deleting or p.disrupted}
         lost = [pod for uid, pod in self.young.items() if uid not in kept and uid not in self.asked]
         # Pods know the second of their start.
         before = {name: float(int(loss.since)) for name, loss in self.losses.items()}

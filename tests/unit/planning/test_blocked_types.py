@@ -172,6 +172,18 @@ def test_what_empties_a_machine_is_one_event_however_long_it_takes() -> None:
     assert together.message.startswith("9 pods were deleted by another client")
 
 
+def test_an_eviction_is_no_loss_however_often_it_happens() -> None:
+    """kubectl drain evicts pods, young ones as well, and their replacements are made at once."""
+    history, now = LaunchHistory(), NOW
+    for number in range(5):
+        pod = worker_pod(SPEC, number, "first", uid=f"u{number}", started_at=now)
+        history = look(history, pod, now=now)
+        evicted = replace(pod, deleting=True, disrupted="EvictionByEvictionAPI")
+        history = look(look(history, evicted, now=now + 1), now=now + 2)
+        assert (history.losses, history.active(now + 2)) == ({}, {})
+        now += 3
+
+
 def answer(waiting: int) -> RayView:
     return RayView(RayState("s", 0.0, (), (Demand(CPU, waiting),)), "head-uid", 0.0)
 
