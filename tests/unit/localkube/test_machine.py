@@ -36,6 +36,24 @@ def test_each_cluster_has_a_tree_of_its_own() -> None:
     assert cgroups.root_of(layout, "node-1") == "/local-kubernetes-x/node-1"
 
 
+@pytest.mark.parametrize(("version", "file", "share"), [(1, "cpu.shares", 16 * 1024), (2, "cpu.weight", 16 * 100)])
+def test_the_pods_of_a_cluster_get_more_cpu_time_than_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, file: str, share: int
+) -> None:
+    """And divide it among themselves: the group of a node keeps what the kernel gives it."""
+    top, node = tmp_path / "local-kubernetes-x", tmp_path / "local-kubernetes-x" / "node-1"
+    node.mkdir(parents=True)
+    for group in (tmp_path, top, node):
+        (group / file).write_text("as it was")
+        (group / "cgroup.controllers").write_text("cpu")
+        (group / "cgroup.subtree_control").write_text("")
+    options = "rw,cpu" if version == 1 else "rw"
+    found = [cgroups.Hierarchy(tmp_path, 1, "rw,memory")] if version == 1 else []
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: [*found, cgroups.Hierarchy(tmp_path, version, options)])
+    cgroups.create(Layout("x", tmp_path, tmp_path), "node-1")
+    assert [(group / file).read_text() for group in (tmp_path, top, node)] == ["as it was", str(share), "as it was"]
+
+
 @pytest.mark.parametrize(
     ("output", "version"),
     [
