@@ -31,7 +31,7 @@ def in_use(environment: Mapping[str, str]) -> bool:
     # Any RayCluster will do; the kind is not known to a cluster that never had an operator, and nothing is printed.
     taken = {
         "deployments": ("ray-operator",),
-        "namespaces": ("ray", "ray-system", "ray-autoscaling", "ray-suspend"),
+        "namespaces": ("ray", "ray-system", "ray-autoscaling", "ray-suspend", "ray-recovery", "ray-interruptions"),
         "rayclusters": (),
     }
     for kind, names in taken.items():
