@@ -12,7 +12,7 @@ from typing import Any
 from tests.fakes.gcs import FakeGcs
 
 from .apiserver import JSON_PATCH, MERGE, ApiServer
-from .kube import running
+from .kube import eventually, running
 from .ray_pods import RayPods
 
 CLUSTERS = "/apis/cluster.ray.io/v1"
@@ -79,7 +79,8 @@ class Namespace:
         return self._ray.heads()
 
     def finish_work(self, idle_seconds: float) -> None:
-        """All workers have been idle for so long."""
+        """All workers have been idle for so long, once the last of them has joined: who joins later is busy."""
+        eventually(lambda: self._ray.joined() == {p["metadata"]["uid"] for p in self.pods("worker")})
         self._ray.finish(idle_seconds)
 
     def make(self, cluster: dict[str, Any]) -> dict[str, Any]:

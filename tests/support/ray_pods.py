@@ -60,6 +60,10 @@ class RayPods:
         """Those that run."""
         return list(self._heads.values())
 
+    def joined(self) -> set[str]:
+        """The workers that are there, by their pods' uids."""
+        return set(self._workers)
+
     def finish(self, idle_seconds: float) -> None:
         """All work is over, and has been for so long."""
         for gcs, name in list(self._workers.values()):
