@@ -41,7 +41,7 @@ DRAIN_SECONDS = 5.0
 # time.
 MAX_ANSWER_BYTES = 5 * 2**20
 # Larger answers are read on a thread of their own, one after the other, so that nobody else's answer waits for them.
-# One of this size takes at most a tenth of a second.
+# What reading one cost puts the next question off: see pacing.
 LARGE_ANSWER_BYTES = 256 * 2**10
 
 _CHANNEL_OPTIONS = (

@@ -44,6 +44,8 @@ MAX_AMOUNT = 1e18
 MAX_ENTRIES = 256
 # Resource names, constraints and values of all different shapes together: what they are made of, they cost.
 MAX_ALL_ENTRIES = 300_000
+# Different shapes together, those of bundles too: a plan costs what they are many, and bundles of one kind are alike.
+MAX_ALL_SHAPES = 20_000
 MAX_SELECTORS = 32
 MAX_TEXT = 512
 
@@ -169,6 +171,8 @@ class _Shapes:
         """See ``_shape``."""
         wire = request.SerializeToString(deterministic=True)
         if wire not in self._known:
+            if len(self._known) >= MAX_ALL_SHAPES:
+                return None
             self._left -= _entries(request)
             self._known[wire] = _shape(request) if self._left >= 0 else None
         return self._known[wire]

@@ -108,6 +108,7 @@ class Heads(Generic[K, C]):
             failures=head.failures,
             items=size(head.state) if head.state else 0,
             jitter=jitter,
+            cost=head.cost,
         )
         self.ask_at(key, head, on_grid(now + seconds, head.pace.grid))
 

@@ -246,6 +246,13 @@ def test_what_different_shapes_are_made_of_is_bounded(monkeypatch: pytest.Monkey
     assert len(demands(*(request({"CPU": n}) for n in range(1, 9)))) == 4
 
 
+def test_different_shapes_of_all_bundles_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convert, "MAX_ALL_SHAPES", 3)
+    one, two, three, four = (pb.GangResourceRequest(requests=[request({"CPU": n})] * 50) for n in (1, 2, 3, 4))
+    assert len(gangs(one, one, two, three, one)) == 5
+    assert len(gangs(one, two, three, four, one)) == 4
+
+
 def test_selectors_are_canonical_and_keep_their_order() -> None:
     first = selector(("zone", 1, ("c", "b", "b")), ("arch", 2, ("arm",)), ("arch", 2, ("arm",)))
     zone, arch = LabelConstraint("zone", "in", ("b", "c")), LabelConstraint("arch", "not in", ("arm",))

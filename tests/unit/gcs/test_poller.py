@@ -424,6 +424,21 @@ def test_with_threads_and_sockets(gcs: FakeGcs, silent: FakeGcs) -> None:
     assert "poller" not in [thread.name for thread in threading.enumerate()]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [replace(WAITING, cost=3.0), replace(EMPTY, cost=3.0), GcsError("invalid", "10001 nodes", 3.0)],
+    ids=["work waits", "idle", "no answer of a head"],
+)
+def test_a_head_whose_answers_cost_seconds_is_asked_less_often_than_others(
+    world: World, answer: RayState | GcsError
+) -> None:
+    dear, cheap = world.watch("dear"), world.watch("cheap")
+    dear.answer = answer
+    world.run(600)
+    assert dear.asked * 3.0 <= 600 * 0.05 + 3.0
+    assert cheap.asked > 600
+
+
 @pytest.mark.parametrize("failures", [0, 1, 20])
 def test_no_head_takes_more_than_a_twentieth_of_a_core_whatever_it_answers(failures: int) -> None:
     waited = pause(pace=BUSY, heads=1, failures=failures, items=0, jitter=0.0, cost=3.0)
