@@ -102,11 +102,7 @@ class PodView:
         state = ray.get("state") or {}
         reason, since = stuck(status, state, conditions)
         return cls(
-            key=Key(metadata["namespace"], metadata["name"]),
-            uid=metadata["uid"],
-            resource_version=int(metadata["resourceVersion"]),
-            owner_uid=_owner_uid(metadata),
-            cluster=Key(metadata["namespace"], labels.get(CLUSTER_LABEL, "")),
+            **_identity(metadata),
             kind=labels.get(KIND_LABEL, ""),
             node_type=labels.get(TYPE_LABEL, ""),
             phase=phase_of(status, state),
@@ -150,13 +146,8 @@ class ServiceView:
     def from_object(cls, obj: Json) -> ServiceView:
         """Read a Service as the API server answers it."""
         metadata, spec = obj["metadata"], obj.get("spec") or {}
-        labels = metadata.get("labels") or {}
         return cls(
-            key=Key(metadata["namespace"], metadata["name"]),
-            uid=metadata["uid"],
-            resource_version=int(metadata["resourceVersion"]),
-            owner_uid=_owner_uid(metadata),
-            cluster=Key(metadata["namespace"], labels.get(CLUSTER_LABEL, "")),
+            **_identity(metadata),
             ports=tuple(
                 ServicePort(p.get("name", ""), p["port"], p.get("targetPort", p["port"]))
                 for p in spec.get("ports") or ()
@@ -165,6 +156,19 @@ class ServiceView:
             deleting="deletionTimestamp" in metadata,
             ip=spec.get("clusterIP") or "",
         )
+
+
+def _identity(metadata: Json) -> dict[str, Any]:
+    """The fields that say which object it is, and which cluster it belongs to."""
+    namespace, labels = metadata["namespace"], metadata.get("labels") or {}
+    owners = (o for o in metadata.get("ownerReferences") or () if o.get("controller") and o["kind"] == KIND)
+    return {
+        "key": Key(namespace, metadata["name"]),
+        "uid": metadata["uid"],
+        "resource_version": int(metadata["resourceVersion"]),
+        "owner_uid": next((o["uid"] for o in owners), ""),
+        "cluster": Key(namespace, labels.get(CLUSTER_LABEL, "")),
+    }
 
 
 def _announced(obj: Json, conditions: Mapping[str, Json]) -> dict[str, Any]:
@@ -179,11 +183,6 @@ def _announced(obj: Json, conditions: Mapping[str, Json]) -> dict[str, Any]:
         "disrupted_at": seconds(since),
         "grace": grace_of(obj),
     }
-
-
-def _owner_uid(metadata: Json) -> str:
-    owners = (o for o in metadata.get("ownerReferences") or () if o.get("controller") and o["kind"] == KIND)
-    return next((o["uid"] for o in owners), "")
 
 
 def _number(text: str | None) -> int:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.kube.workqueue import NEWS_SECONDS, RETRY_LIMIT_SECONDS, WorkQueue
+from tests.support.queues import drain
 
 
 class Clock:
@@ -29,19 +30,6 @@ def clock() -> Clock:
 @pytest.fixture
 def queue(clock: Clock) -> WorkQueue[str]:
     return WorkQueue(clock)
-
-
-def drain(queue: WorkQueue[str]) -> list[str]:
-    """Everything that can be taken now. A stopper key goes round until nothing comes between, so nothing blocks."""
-    taken: list[str] = []
-    for _ in range(2):
-        queue.add("stop")
-        while (key := queue.take()) != "stop":
-            assert key is not None
-            taken.append(key)
-            queue.done(key)
-        queue.done("stop")
-    return taken
 
 
 def test_keys_come_out_in_the_order_they_went_in_and_once(queue: WorkQueue[str]) -> None:

@@ -15,6 +15,7 @@ from controller.kube.workqueue import (
     RETRY_LIMIT_SECONDS,
     WorkQueue,
 )
+from tests.support.queues import drain
 
 KEYS = st.sampled_from("abcd")
 DELAYS = st.sampled_from([-1.0, 0.0, 0.1, 1.0, 4.9, 5.0, 60.0, 3599.0, 1e12, math.inf, math.nan])
@@ -141,19 +142,7 @@ class Interleavings(RuleBasedStateMachine):
             self.queue.done(key)
         owed = self.model.again | self.model.news | set(self.model.ready) | set(self.model.later)
         self.model.now += 2 * LONGEST_DELAY_SECONDS
-        assert set(_everything(self.queue)) == owed
-
-
-def _everything(queue: WorkQueue[str]) -> list[str]:
-    taken: list[str] = []
-    for _ in range(2):
-        queue.add("stop")
-        while (key := queue.take()) != "stop":
-            assert key is not None
-            taken.append(key)
-            queue.done(key)
-        queue.done("stop")
-    return taken
+        assert set(drain(self.queue)) == owed
 
 
 TestInterleavings = Interleavings.TestCase

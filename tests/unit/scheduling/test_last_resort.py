@@ -10,22 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoscaler.model import QUANTUM, Demand, NodeType, Shape
-from autoscaler.scheduling.scheduler import Decision, Existing, Request, schedule
+from autoscaler.model import Demand
+from autoscaler.scheduling.scheduler import Decision, Request, schedule
+from tests.support.scheduler_builders import demand, node, node_type
 
 QUICK = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def node_type(name: str, least: int = 0, most: int = 100, **amounts: float) -> NodeType:
-    return NodeType(name, {n: int(a * QUANTUM) for n, a in amounts.items()}, least, most)
-
-
-def demand(count: int, **amounts: float) -> Demand:
-    return Demand(Shape.of(amounts), count)
-
-
-def node(name: str, kind: NodeType, **more: Any) -> Existing:
-    return Existing(name, kind.name, kind.resources, kind.resources, kind.labels, **more)
 
 
 SMALL, BIG, GPU = node_type("small", CPU=4), node_type("big", CPU=16), node_type("gpu", CPU=4, GPU=1)

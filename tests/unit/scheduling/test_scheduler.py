@@ -13,21 +13,7 @@ from autoscaler.scheduling.limits import at_once
 from autoscaler.scheduling.packing import Candidate, Profile, place
 from autoscaler.scheduling.scheduler import Decision, Existing, Request, removable, schedule
 from autoscaler.scheduling.scoring import Utilisation
-
-
-def node_type(
-    name: str, least: int = 0, most: int = 100, labels: dict[str, str] | None = None, **amounts: float
-) -> NodeType:
-    return NodeType(name, {n: int(a * QUANTUM) for n, a in amounts.items()}, least, most, labels or {})
-
-
-def node(name: str, kind: NodeType, free: float = 1.0, **more: Any) -> Existing:
-    left = {n: int(a * free) for n, a in kind.resources.items()}
-    return Existing(name, kind.name, kind.resources, left, kind.labels, **more)
-
-
-def demand(count: int, *selectors: Selector, **amounts: float) -> Demand:
-    return Demand(Shape.of(amounts, selectors), count)
+from tests.support.scheduler_builders import demand, node, node_type
 
 
 def gang(strategy: Strategy, *bundles: Demand, name: str = "") -> Gang:
