@@ -1,7 +1,7 @@
 """How the log looks: for people or as JSON, every line with its cluster, nothing again and again, no secrets.
 
 A message about a cluster begins with the cluster's prefix, ``<cluster>,<namespace>:``, given as its first argument.
-Levels: DEBUG for what only a developer asks for, INFO for a decision and its reason, WARNING for what somebody may
+Levels: DEBUG for what only a developer asks for, INFO for a decision and its reason, WARNING for what a person may
 have to look at, ERROR for a defect.
 """
 

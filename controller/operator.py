@@ -50,7 +50,7 @@ STOP_SECONDS = 20.0
 WATCH_LIMIT_SECONDS = 300.0
 PASS_LIMIT_SECONDS = 900.0
 LEASE_LIMIT_SECONDS = 120.0
-# A cache whose watch has failed for so long is told as old.
+# A cache whose watch has failed for so long is reported as old.
 STALE_SECONDS = 60.0
 HEADS_LIMIT_SECONDS = 120.0
 

@@ -37,7 +37,7 @@ def serve(arguments: Sequence[str]) -> int:
         client = HttpClient.from_environment(options.context)
         lease = _lease(options)
     except Exception as error:
-        # A kubeconfig is anybody's file: reading it may fail in any way.
+        # A kubeconfig may hold anything: reading it may fail in any way.
         reason = " ".join(str(error).split()).rstrip(".")
         print(f"ray-operator: no usable Kubernetes configuration: {reason}; set KUBECONFIG", file=sys.stderr)
         return 1
@@ -59,7 +59,7 @@ def serve(arguments: Sequence[str]) -> int:
 
 
 def _lease(options: Options) -> LeaseAt | None:
-    """A candidate's connection is its own: a renewal waits for nobody, and not for long."""
+    """A candidate's connection is its own: a renewal waits for no other request, and not for long."""
     if options.lease_namespace is None:
         return None
     # The pod's name, and something that its next container will not share.

@@ -28,7 +28,7 @@ def kubectl(environment: Mapping[str, str], namespace: str, *arguments: str, std
 
 @contextmanager
 def operated(environment: Mapping[str, str], namespace: str) -> Iterator[None]:
-    """An operator that looks after this namespace alone; afterwards the namespace is gone, with all that is in it."""
+    """An operator that manages this namespace alone; afterwards the namespace is gone, with all that is in it."""
     settings = ["--set", "namespacedOperator=true", "--set", "operatorOnly=true"]
     install = ["helm", "-n", namespace, "install", "ray-operator", str(CHART), "--create-namespace", *settings]
     try:

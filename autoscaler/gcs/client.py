@@ -1,4 +1,4 @@
-"""Talking to the GCS of one Ray head: what it wants, what we tell it, and draining a node.
+"""Talking to the GCS of one Ray head: its demand, our reports, and draining a node.
 
 Raw gRPC on service ``ray.rpc.autoscaler.AutoscalerStateService``, for heads of Ray 2.9 and later. A GCS checks some of
 its input by aborting, so three inputs must never be sent, and no method here can send them: a last-seen state version
@@ -40,8 +40,8 @@ DRAIN_SECONDS = 5.0
 # 10,000 nodes are 4.4 MiB. A message of empty messages takes 24 times its size in memory: 120 MiB, for one answer at a
 # time.
 MAX_ANSWER_BYTES = 5 * 2**20
-# Larger answers are read on a thread of their own, one after the other, so that nobody else's answer waits for them.
-# What reading one cost puts the next question off: see pacing.
+# Larger answers are read on a thread of their own, one after the other, so that no other answer waits for them.
+# The cost of reading one puts the next question off: see pacing.
 LARGE_ANSWER_BYTES = 256 * 2**10
 
 _CHANNEL_OPTIONS = (
@@ -137,7 +137,7 @@ class GcsClient:
         _submit(self._state()).add_done_callback(lambda future: done(_outcome(future)))
 
     def report(self, report: ReportedState) -> None:
-        """Tell the head what ``ray status`` and the dashboard show of the autoscaler.
+        """Send the head what ``ray status`` and the dashboard show of the autoscaler.
 
         Versions are the time, because a head drops those lower than it has seen, from whichever process they came.
 
@@ -154,7 +154,7 @@ class GcsClient:
     def drain(self, node_id: bytes, *, reason: DrainReason, message: str, deadline: float = 0) -> DrainAnswer:
         """Ask the head to let nothing new start on a node, and to end it once nothing runs there.
 
-        ``deadline``: Unix seconds by which the node is going to be gone; Ray tells workers and does not enforce it.
+        ``deadline``: Unix seconds by which the node will be gone; Ray passes it to workers and does not enforce it.
 
         Raises:
             ValueError: an input that would end Ray processes, or that Ray refuses.
@@ -199,7 +199,7 @@ class GcsClient:
             answer: bytes = await call(request, timeout=seconds, metadata=self._metadata())
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and self._channel is channel:
-                # The peer may be gone without a word: the next call gets a new connection, others finish on this one.
+                # The peer may be gone silently: the next call gets a new connection, others finish on this one.
                 self._channel = None
                 self._end(channel, grace=DRAIN_SECONDS)
             raise GcsError.of(error) from None

@@ -269,7 +269,7 @@ def _bundles(requests: Any, shapes: _Shapes) -> tuple[Demand, ...]:
 
 
 def _strategy(bundle: Any, details: re.Match[str] | None) -> Strategy:
-    """The strict ones are constraints, the same on every bundle; of the others only the details tell."""
+    """The strict ones are constraints, the same on every bundle; the others are in the details only."""
     for constraint in islice(bundle.placement_constraints, 1):
         if constraint.HasField("anti_affinity"):
             return Strategy.STRICT_SPREAD

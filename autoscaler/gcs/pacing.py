@@ -70,7 +70,7 @@ def on_grid(due: float, grid: float) -> float:
 
 
 def is_waiting(state: RayState) -> bool:
-    """Whether somebody waits for nodes there."""
+    """Whether work waits for nodes there."""
     return bool(state.demands or state.gangs)
 
 

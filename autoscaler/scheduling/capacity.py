@@ -40,7 +40,7 @@ class Space:
     def of(
         cls, shapes: Iterable[Shape], types: Iterable[Mapping[str, int]], nodes: Iterable[Mapping[str, int]]
     ) -> Space:
-        """Resources that nobody offers are left out: shapes that name them fit nowhere. Those of types go first."""
+        """Resources that no node offers are left out: shapes that name them fit nowhere. Those of types go first."""
         shapes = list(shapes)
         launched = set().union(*types)
         present = launched.union(*nodes)

@@ -41,7 +41,7 @@ class Judgement:
         gangs: Sequence[tuple[Group, int]],
         complete: bool,
     ) -> dict[Shape | Gang, tuple[Cause, ...]]:
-        """Why what is not infeasible waits. For the first ones only, and in one word where not all was examined."""
+        """Why what is not infeasible waits. For the first ones only, and with one cause where not all was examined."""
         waiting = sorted({shape for shape in (*demands, *requested) if not self._is_infeasible(shape)}, key=in_order)
         told: dict[Shape | Gang, tuple[Cause, ...]] = {}
         for shape in waiting[:MAX_EXPLAINED]:
@@ -58,7 +58,7 @@ class Judgement:
         return not self._given.possible(shape) and self._names(shape) is None
 
     def _names(self, shape: Shape) -> tuple[str, ...] | None:
-        """See ``undeclared``. Empty where nobody had time to look."""
+        """See ``undeclared``. Empty where the budget was spent."""
         if shape not in self._undeclared:
             types = self._given.types.values()
             looked = self._given.judging.spend(STEPS_PER_TYPE * len(types))

@@ -47,7 +47,7 @@ class LabelSets:
 class Places:
     """Kinds of nodes, empty: what a shape could be placed on if all work went away.
 
-    ``counting``: how many they are is told of every shape, not only of those with selectors.
+    ``counting``: how many they are is counted for every shape, not only of those with selectors.
     """
 
     def __init__(self, space: Space, profiles: Iterable[Profile], work: Work, counting: bool = False) -> None:
@@ -65,12 +65,12 @@ class Places:
         self._known: dict[Shape, tuple[Choice, ...] | None] = {}
 
     def possible(self, shape: Shape) -> bool:
-        """Whether any of the places could hold it, by any of its selectors; true as well if nobody had time to look."""
+        """Whether any of the places could hold it, by any of its selectors; true as well if the budget is spent."""
         options = self._cached(shape)
         return options is None or bool(options)
 
     def options(self, shape: Shape) -> tuple[Choice, ...]:
-        """Those of the shape's selectors that some place satisfies, in order; none if nobody had time to look."""
+        """Those of the shape's selectors that some place satisfies, in order; none if the budget is spent."""
         return self._cached(shape) or ()
 
     def _cached(self, shape: Shape) -> tuple[Choice, ...] | None:
@@ -92,7 +92,7 @@ class Places:
         return tuple([Choice((s,) if s.constraints else (), places) for s, places in counted if places])
 
     def _needs(self, shape: Shape) -> list[tuple[int, int]] | None:
-        """By the resources' places in vectors; None if nobody offers one of them, or so much of it."""
+        """By the resources' places in vectors; None if no node offers one of them, or so much of it."""
         try:
             needs = [(self._names[name], amount) for name, amount in shape.resources]
         except KeyError:

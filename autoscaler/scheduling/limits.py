@@ -15,7 +15,7 @@ UPSCALING_FLOOR = 5
 
 
 class Limits:
-    """The bounds that are left while launches are decided on. Nothing here is ever exceeded, whoever asks.
+    """The bounds that are left while launches are decided on. Nothing here is ever exceeded, for any demand.
 
     ``present`` are the workers that exist, per type: running, on their way and draining alike.
     """

@@ -22,8 +22,8 @@ RUNNING, MINIMUM, COMING = 0, 1, 2
 # Shapes and gangs, times nodes (and some), up to which several heuristics are compared. Bigger problems are packed
 # once.
 COMPARED = 1_000
-# What one decision may cost: to read the request, to plan (some of it in any case), and to tell the impossible from
-# what has to wait.
+# What one decision may cost: to read the request, to plan (some of it in any case), and to separate the infeasible
+# from what has to wait.
 PLANNING_STEPS = 1_000_000
 PLANNING_STEPS_AT_LEAST = 200_000
 STEPS_PER_NODE = 40
@@ -85,7 +85,7 @@ class PackingInput:
         return not (self.work.cut_short or self.space.unexamined)
 
     def possible(self, shape: Shape) -> bool:
-        """Whether anything could hold it, were it empty; true as well where nobody had time to look."""
+        """Whether anything could hold it, were it empty; true as well where the budget was spent."""
         examined = self.space.unexamined.isdisjoint([name for name, _ in shape.resources])
         return not examined or self._every_place.possible(shape)
 

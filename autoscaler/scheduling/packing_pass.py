@@ -201,7 +201,7 @@ class Planner:
             if allowed is not None:
                 allowed[name] -= count
             if pick.nodes > count:
-                # They will be launched as soon as speed allows: nobody else takes their place.
+                # They will be launched as soon as speed allows: nothing else takes their place.
                 self._limits.take(name, pick.nodes - count)
                 self.slowed_nodes[name] += pick.nodes - count
                 for rank, taken in pick.taken:

@@ -19,7 +19,7 @@ class Utilisation:
 
     ``gpu`` is the GPU's place in vectors, None when no demand names it. A resource's use is its amount times the
     cube of the used share, so that big nodes win when they fill up and small ones when they would not. A resource
-    that the node has and nobody asks for counts as unused: it keeps nodes with special resources for who needs them.
+    of the node that no work asks for counts as unused: nodes with special resources are kept for work that needs them.
     """
 
     gpu: int | None

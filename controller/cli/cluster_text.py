@@ -1,4 +1,4 @@
-"""RayClusters as text for a terminal. Pure. Names and messages come from anybody: control characters are replaced."""
+"""RayClusters as text for a terminal. Pure. Names and messages are untrusted: control characters are replaced."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def run_command(name: str, arguments: Sequence[str], **connections: Any) -> int:
 
 
 def command_parser(name: str, description: str, examples: str) -> argparse.ArgumentParser:
-    """A parser whose help tells what the command does, how it is used, and what its exit codes mean."""
+    """A parser whose help says what the command does, how it is used, and what its exit codes mean."""
     return argparse.ArgumentParser(
         prog=f"ray-operator {name}",
         description=description,

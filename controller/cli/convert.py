@@ -98,7 +98,7 @@ def _read_cluster(arguments: argparse.Namespace, read: Reader, found: _Found) ->
     try:
         objects = read(arguments.context, "" if arguments.all_namespaces else arguments.namespace)
     except Exception as error:
-        # A kubeconfig is anybody's file: reading it, and reaching what it names, may fail in any way.
+        # A kubeconfig may hold anything: reading it, and reaching what it names, may fail in any way.
         found.problems.append(f"cluster: {' '.join(str(error).split())}")
         return
     _convert_all("cluster", [obj for obj in objects if not _owned(obj)], found)

@@ -13,7 +13,7 @@ from .commands import FINE, WRONG_INPUT
 
 
 class Kubernetes(Protocol):
-    """RayClusters, asked for with a user's rights. Each method raises an exception whose text tells the user why.
+    """RayClusters, asked for with a user's rights. Each method raises an exception whose text gives the reason.
 
     ``namespace``: the one of the kubeconfig's context.
     """

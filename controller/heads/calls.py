@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 0.3
 # Threads for all heads together, and how many of them one head can hold.
 THREADS = 32
 PER_HEAD = 8
-# An outcome that nobody has asked for in so long says nothing about now.
+# An outcome that was not asked for in so long says nothing about now.
 OUTCOME_SECONDS = 10.0
 
 

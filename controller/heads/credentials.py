@@ -1,6 +1,6 @@
 """Credentials for Ray heads, from files: a folder per namespace, mounted from Secrets.
 
-A namespace's token goes to the heads of that namespace and to nobody else: whoever may make a RayCluster in another one
+A namespace's token goes to the heads of that namespace only: a user who may make a RayCluster in another one
 could read what is sent there.
 """
 

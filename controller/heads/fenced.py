@@ -12,7 +12,7 @@ from .polled import Heads
 
 
 class FencedHeads:
-    """``heads`` that are told nothing while this process does not lead."""
+    """``heads`` that get no requests which change anything while this process does not lead."""
 
     def __init__(self, heads: Heads, leadership: Leadership) -> None:
         self._heads = heads

@@ -1,4 +1,4 @@
-"""The Ray heads of all clusters: their newest answers, and what is told to them."""
+"""The Ray heads of all clusters: their newest answers, and the requests to them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Heads(Protocol):
     """What a reconciler needs of Ray heads."""
 
     def follow(self, cluster: Key, head: PodView | None, port: int, *, busy: bool) -> None:
-        """Ask this head from now on, often while ``busy``; with no head, or one without an address, ask nobody."""
+        """Ask this head from now on, often while ``busy``; with no head, or one without an address, ask none."""
 
     def view(self, cluster: Key) -> RayView | None:
         """The newest answer of the cluster's head."""
@@ -45,11 +45,11 @@ class Heads(Protocol):
         """
 
     def report(self, cluster: Key, report: ReportedState) -> None:
-        """Tell the head what ``ray status`` and the dashboard show of the autoscaler. Does not wait for the head."""
+        """Send the head what ``ray status`` and the dashboard show of the autoscaler. Does not wait for the head."""
 
 
 class PolledHeads:
-    """Heads asked by one poller. ``on_change`` is told the cluster whose head has news.
+    """Heads asked by one poller. ``on_change`` gets the cluster whose head has news.
 
     ``credentials``: what the heads of a namespace are shown.
     """
@@ -79,7 +79,7 @@ class PolledHeads:
         self._poller.start()
 
     def stop(self) -> None:
-        """Ask nobody any more."""
+        """Stop asking."""
         self._poller.stop()
         self._calls.stop()
 

@@ -1,6 +1,6 @@
-"""What is told per cluster: read from the stores when Prometheus asks, so that it costs nothing in between.
+"""Metrics per cluster: read from the stores when Prometheus asks, so that it costs nothing in between.
 
-A series lives as long as its cluster. Only the leader tells, so that sums over replicas are right. The labels are
+A series lives as long as its cluster. Only the leader has them, so that sums over replicas are right. The labels are
 ``raycluster`` and ``raycluster_namespace``: Prometheus itself, or a federation, often has a ``namespace`` and a
 ``cluster`` of its own.
 """
@@ -24,7 +24,7 @@ from controller.status.read import PHASES, ClusterStatus
 
 from .health import Health
 
-# A cluster may have any number of types; what is beyond these is told as one.
+# A cluster may have any number of types; those beyond these are exported as one.
 MAX_TYPES = 50
 OTHER = "other"
 

@@ -47,7 +47,7 @@ class Health:
         return loop
 
     def watch(self, name: str, limit: float, late: Callable[[], float]) -> None:
-        """A loop that cannot tell by itself, but of which somebody knows by how many seconds its work is ``late``."""
+        """A loop that does not report by itself. ``late``: by how many seconds its work is late."""
         self._late[name] = (limit, late)
 
     def keep_alive(self, threads: Iterable[threading.Thread]) -> None:

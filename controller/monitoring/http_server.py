@@ -1,6 +1,6 @@
 """What the operator serves: metrics, health and a status page. Nothing here accepts anything but GET and HEAD.
 
-Anybody who reaches the port may connect, so everything is bounded: connections at a time, the seconds that one may
+Any client that reaches the port may connect, so everything is bounded: connections at a time, the seconds that one may
 last, the size of a request. Nothing a client sends is more than looked up. When all connections are taken, the oldest
 of those that have not finished their request makes room: clients that connect and stay silent never keep probes out.
 """
@@ -71,7 +71,7 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer nobody any more."""
+        """Stop answering."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -140,7 +140,7 @@ class _BoundedServer(ThreadingHTTPServer):
             _hang_up(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # Clients go away, or speak no TLS: nothing that anybody could do something about.
+        # Clients go away, or speak no TLS: nothing that needs attention.
         log.debug("a connection to the metrics port failed", exc_info=True)
 
 

@@ -15,7 +15,7 @@ from controller.kube.client import ApiError, Client, Request, WatchClient
 
 from .metrics import Metrics
 
-# Writes of which the watch has not told yet; older ones are forgotten.
+# Writes that the watch has not reported yet; older ones are forgotten.
 MAX_UNSEEN = 1000
 
 
@@ -90,9 +90,9 @@ class MeasuredWatchClient(MeasuredClient):
 
 
 class Lag:
-    """How far one watch is behind: it tells of objects in the order of their resourceVersions, our writes among them.
+    """How far one watch is behind: it reports objects in the order of their resourceVersions, our writes among them.
 
-    ``_unseen``: version and time of writes that it has not told of, a heap: each is looked at once.
+    ``_unseen``: version and time of writes that it has not reported, a heap: each is looked at once.
     """
 
     def __init__(self, observe: Callable[[float], None]) -> None:
@@ -112,7 +112,7 @@ class Lag:
         self._observe(0.0)
 
     def told(self, version: int, now: float) -> None:
-        """The watch has told of everything up to this version."""
+        """The watch has reported everything up to this version."""
         with self._lock:
             self._told = max(self._told, version)
             seen = []
@@ -162,7 +162,7 @@ class _WatchersClient:
             self._ended(reason)
 
     def _saw(self, event: Mapping[str, Any]) -> str:
-        """Why the watch has ended if this is the last that it tells."""
+        """Why the watch has ended if this is the last that it reports."""
         obj = event.get("object")
         if event.get("type") == "ERROR" or not isinstance(obj, dict):
             return "gone" if isinstance(obj, dict) and obj.get("code") == 410 else "error"

@@ -1,7 +1,7 @@
 """What the operator counts and times: names, labels and buckets of everything that is pushed while it works.
 
 Names and units follow https://prometheus.io/docs/practices/naming/. No label here grows with the number of clusters:
-what is told per cluster is read from the stores when it is asked for, see ``collector``.
+metrics per cluster are read from the stores when it is asked for, see ``collector``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Metrics:
             "refused), failed (an error).",
             ["outcome"],
         )
-        # What has not happened yet is told as 0, here and with every other label that is known beforehand.
+        # What has not happened yet is exported as 0, here and with every other label that is known beforehand.
         for outcome in ("done", "again", "retry", "failed"):
             self.reconcile_seconds.labels(outcome)
         self.plan_seconds = self._histogram(

@@ -72,7 +72,7 @@ class PassMetrics(Hooks):
         self._lock = threading.Lock()
         self._waits: dict[Key, _Waits] = {}
         self._decisions: deque[DecisionMade] = deque(maxlen=MAX_DECISIONS)
-        # The first time is told as a step from 0, and a rate of what never happened is 0.
+        # The first time is a step from 0, and a rate of what never happened is 0.
         for counter, labels in (
             (metrics.launches, [label.value for label in LAUNCHES]),
             (metrics.terminations, [label.value for label in TERMINATIONS]),

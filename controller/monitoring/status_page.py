@@ -1,6 +1,6 @@
 """The status page: what the operator knows and did last, as one read-only HTML page without scripts. Pure.
 
-Everything that is shown may have been chosen by somebody hostile, so everything goes through ``_text``.
+Everything that is shown may have been chosen by an attacker, so everything goes through ``_text``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-# More rows make a page that nobody reads; those that need somebody come first.
+# More rows make a page that is not read; those that need attention come first.
 MAX_CLUSTERS = 200
 MAX_TEXT = 300
 

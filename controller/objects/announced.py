@@ -8,7 +8,7 @@ from controller.raycluster.model import Json
 
 # What Kubernetes gives a pod that does not say otherwise.
 GRACE_SECONDS = 30.0
-# The reason of a condition comes from whoever may write a pod's status.
+# The reason of a condition comes from any client that may write a pod's status.
 _LONGEST_REASON = 100
 
 

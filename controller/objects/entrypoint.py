@@ -96,13 +96,13 @@ def _program() -> str:
 
 
 def output_files(start: Sequence[str]) -> list[str]:
-    """The files that ``ray start`` is told to write its output to."""
+    """The files to which ``ray start`` writes its output."""
     found = [file for command in start if RAY_START.search(command) for file in _OUTPUT_FILE.findall(command)]
     return list(dict.fromkeys(found))
 
 
 def store_options(spec: ClusterSpec) -> str:
-    """What ``ray start`` on the head is told of its store beside the environment."""
+    """The options of ``ray start`` on the head about its store, beside the environment."""
     redis = spec.recovery.redis if spec.recovery else None
     if redis is None or not redis.secret:
         return ""

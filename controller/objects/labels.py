@@ -17,7 +17,7 @@ TYPE_LABEL = "ray-user-node-type"
 NODE_NAME_LABEL = "ray-node-name"
 COMPONENT_LABEL = "cluster.ray.io/component"
 HEAD, WORKER = "head", "worker"
-# Set in every Ray container, see pod.py; what tells it from the others.
+# Set in every Ray container, see pod.py; it distinguishes Ray's from the others.
 INSTANCE_VARIABLE = "RAY_CLOUD_INSTANCE_ID"
 
 

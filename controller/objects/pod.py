@@ -80,7 +80,7 @@ def build_pod(
     head_ip: str = "",
     head_uid: str = "",
 ) -> dict[str, Any]:
-    """The pod to create. With ``head_ip`` a worker knows its head from the start, else it waits to be told."""
+    """The pod to create. With ``head_ip`` a worker knows its head from the start, else it waits for the address."""
     is_head = pod_type.is_head
     config = without_nulls(pod_type.pod_config)
     given = config.get("metadata") or {}

@@ -104,7 +104,7 @@ def stuck(status: Json, ray: Json, conditions: Mapping[str, Json]) -> tuple[str,
 
 
 def problem_of(status: Json, ray: Json, conditions: Mapping[str, Json]) -> str:
-    """What keeps the pod from being ready, in the words of whoever said so; empty when nothing is said."""
+    """What keeps the pod from being ready, as the component reported it; empty when nothing is said."""
     if status.get("phase") in ENDED and status.get("reason"):
         return _sentence(status["reason"], status.get("message"))
     if status.get("phase", "Pending") == "Pending" and _is(conditions, "PodScheduled", "False"):

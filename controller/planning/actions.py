@@ -1,4 +1,4 @@
-"""What can be done about a RayCluster: the words of a plan, and how they are told to people."""
+"""What can be done about a RayCluster: the vocabulary of a plan, and its messages for people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_PER_KIND = 100
 
 @dataclass(frozen=True)
 class HeadAddress:
-    """Where workers find their head, and what tells it from another one: a pod's uid, or of what outlives the pod."""
+    """Where workers find their head, and how it differs from another one: a pod's uid, or of what outlives the pod."""
 
     ip: str
     uid: str
@@ -63,7 +63,7 @@ class CreatePod:
 
 @dataclass(frozen=True)
 class DeletePod:
-    """Delete this incarnation of a pod, and tell why."""
+    """Delete this incarnation of a pod, for a reason."""
 
     pod: PodView
     reason: Reason
@@ -79,7 +79,7 @@ class TellHead:
 
 @dataclass(frozen=True)
 class RetirePod:
-    """Drain a worker that nobody needs, and delete its pod if Ray agrees that it is idle."""
+    """Drain a worker that is not needed, and delete its pod if Ray agrees that it is idle."""
 
     pod: PodView
     node_id: bytes

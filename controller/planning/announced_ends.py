@@ -34,7 +34,7 @@ def _interrupted(at: ScaleDownInputs) -> Iterator[Choice]:
 
 
 def _deleted(at: ScaleDownInputs) -> Iterator[Choice]:
-    """Those that are being deleted by whomever, and that Ray still counts on: Ray is told how long they last."""
+    """Those that are being deleted, by any client, and that Ray still counts on: Ray gets their deadline."""
     for pod in at.fleet.deleting:
         node, end = at.node(pod), at.ends[pod.uid]
         if node is None or 0 < pod.drain_by <= at.now:

@@ -1,7 +1,7 @@
 """Pod types that cannot be launched for the time being, and why: set aside, so that another type may serve. Pure.
 
 A type is blocked while a pod of it cannot start (no room, no image), for a growing time after the API server refused
-one (quota, policy), and for a growing time while each new pod is deleted soon after its start by somebody else. What is
+one (quota, policy), and for a growing time while another client deletes each new pod soon after its start. What is
 remembered only protects: a new process that has forgotten it makes one try more, and no pod is lost.
 """
 
@@ -41,7 +41,7 @@ class Block:
     """Why a type is set aside, and since when (seconds since the epoch).
 
     ``attempts``: how often in a row it came to this. ``config``: the hash of the configuration that it is about;
-    whoever changes that starts afresh.
+    a change of it starts afresh.
     """
 
     reason: str
@@ -144,7 +144,7 @@ class LaunchHistory:
         return replace(self, blocks=blocks, asked=self.asked.union(applied.removed))
 
     def _lost(self, pods: Sequence[PodView]) -> Counter[str]:
-        """Young pods that somebody else has deleted, by type. Those that are older than the loss before are part of it:
+        """Young pods that other clients deleted, by type. Those that are older than the loss before are part of it:
         what empties a machine deletes the pods that are there, one after the other. What Kubernetes announces as a
         disruption, an eviction for one, is no loss.
         """

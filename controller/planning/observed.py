@@ -1,4 +1,4 @@
-"""What a plan is made from: one cluster as it is wanted, as Kubernetes shows it, as its head tells it."""
+"""What a plan is made from: one cluster as it is wanted, as Kubernetes shows it, as its head reports it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Observed:
     """What is there: the cluster's own pods, and the Service under the head Service's name, whoever owns it.
 
     ``earlier_heads``: names of heads of earlier clusters of this name, which the head Service finds as well.
-    ``taken``: pod names that turned out to belong to somebody else. ``ray``: the newest answer of the head.
+    ``taken``: pod names that turned out to belong to other owners. ``ray``: the newest answer of the head.
     ``silence``: for how many seconds the head has been failing to answer. ``blocks``: types that cannot be launched.
     ``claim``: the one of the head's store that the operator makes; None also while claims are not listed.
     ``doubt_until``: then a node that seems to be of an earlier pod is looked at again.

@@ -3,7 +3,7 @@
 Invariants, whatever the state it is shown:
 
 * at most one live head is kept, and one is created only when there is none;
-* a worker belongs to the head it was told about: with another head, or none, it is replaced, unless what the head
+* a worker belongs to the head in its annotation: with another head, or none, it is replaced, unless what the head
   knows outlives it, see recovery;
 * a pod of another owner is never touched, whatever its labels;
 * planning again after some, all or none of the actions were carried out leads to the same end.
@@ -33,7 +33,7 @@ from .workers import plan_workers
 
 @dataclass(frozen=True)
 class Announcement:
-    """What a change of the spec leads to, told before it happens. ``about``: told once per generation and this."""
+    """What a change of the spec leads to, reported before it happens, once per generation and ``about``."""
 
     reason: str
     about: str
@@ -67,7 +67,7 @@ def make_plan(seen: Observed) -> Plan:
     """The actions that bring what is seen closer to what is wanted."""
     if why := suspension(seen):
         return _suspended(seen, why)
-    # A name is not used again while Ray lists a node under it: nothing would tell the two apart.
+    # A name is not used again while Ray lists a node under it: nothing would distinguish the two.
     living = [n.instance_id for n in seen.ray.state.living if not n.is_head] if seen.ray else []
     names = free_names(seen.cluster, seen.spec, {*(pod.name for pod in seen.pods), *seen.taken, *living})
     head = plan_head(seen, names)
@@ -93,7 +93,7 @@ def make_plan(seen: Observed) -> Plan:
 
 
 def _suspended(seen: Observed, why: Suspension) -> Plan:
-    """The Service stays: whoever knows its address finds the cluster there when it is back."""
+    """The Service stays: clients that know its address find the cluster there when it is back."""
     ending = plan_ending(seen)
     # A claim that is to stay when the cluster is deleted must not depend on its running.
     claim = [a for a in plan_claim(seen) if isinstance(a, PatchClaim)]
@@ -114,7 +114,7 @@ def _suspended(seen: Observed, why: Suspension) -> Plan:
 def _plan_service(seen: Observed) -> Iterator[Action]:
     service = seen.service
     if service is None or service.owner_uid != seen.cluster.uid:
-        # Somebody else's Service is not touched: that creating ours is refused tells the user.
+        # A foreign Service is not touched: the refusal to create ours is reported to the user.
         yield CreateService(address_to_keep(seen))
     elif not service.deleting and not is_current(service, seen.cluster, seen.spec):
         yield PatchService(service)

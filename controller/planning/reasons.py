@@ -55,7 +55,7 @@ def reason_to_create(text: str, attempt: int) -> Reason:
 
 
 def reason_of_drain(pod: PodView) -> Reason:
-    """Why a leaving pod was told to go, read back from its annotations, in which anyone may have written."""
+    """Why a leaving pod is drained, read back from its annotations, in which anyone may have written."""
     known = next((label for label in TERMINATIONS if label.value == pod.drain_label), Label.OTHER)
     return Reason(known, pod.drain_reason)
 

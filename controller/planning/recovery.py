@@ -66,7 +66,7 @@ def lacks_claim(seen: Observed) -> bool:
 
 
 def pending_claim(seen: Observed) -> str:
-    """That the claim has no volume yet, for a head that waits for one; empty when that keeps nobody."""
+    """That the claim has no volume yet, for a head that waits for one; empty when that holds up nothing."""
     storage = seen.spec.recovery.storage if seen.spec.recovery else None
     if storage is None or (seen.claim and seen.claim.bound):
         return ""
@@ -99,7 +99,7 @@ def address_of_head(seen: Observed, head: PodView | None) -> PodView | HeadAddre
 
 
 def belongs(seen: Observed, pod: PodView, head: PodView | None) -> bool:
-    """Whether a worker that was told of a head was told of this one, or of the address that outlives it.
+    """Whether a worker whose annotation names a head names this one, or of the address that outlives it.
 
     While the Service is not there, its address may come back.
     """

@@ -2,7 +2,7 @@
 
 A worker that Ray knows is drained before its pod is deleted: an idle one with Ray's consent, a busy one with time to
 finish. Nothing of this is decided on an old answer of the head. The one exception is a change that a user asked for,
-while the head has been silent for so long that nobody is going to be asked.
+while the head has been silent for so long that no question is going to be sent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OVER_MAXIMUM = Reason(Label.ABOVE_MAXIMUM, "there are more workers than maxWorke
 
 @dataclass(frozen=True)
 class Departures:
-    """Who goes now, in how many seconds somebody's time is over, and how many drains are left for the next pass."""
+    """Workers that go now, seconds until the next deadline is over, and how many drains are left for the next pass."""
 
     actions: tuple[Departure, ...]
     look_again_in: float | None = None
@@ -53,7 +53,7 @@ def departures(at: ScaleDownInputs) -> Departures:
             chosen.setdefault(choice.action.pod.uid, choice.action)
     waits = (c.look_again_in for c in choices if c.look_again_in is not None)
     kept = tuple(bounded(chosen.values()))
-    # Those that were noted before have been told, or their head does not listen.
+    # Those that were noted before have been drained, or their head does not answer.
     put_off = len({a.pod.uid for a in chosen.values() if _announces(a)} - {a.pod.uid for a in kept})
     return Departures(kept, min(waits, default=None), put_off)
 
@@ -70,19 +70,19 @@ def bounded(departures: Iterable[Departure]) -> Iterator[Departure]:
 
 
 def _announces(departure: Departure) -> bool:
-    """It tells Ray of an end that Kubernetes has announced, for the first time."""
+    """It drains for an end that Kubernetes has announced, for the first time."""
     new = isinstance(departure, DrainPod) and not departure.pod.drain_by
     return new and departure.reason.label is Label.INTERRUPTED
 
 
 def _undecided(at: ScaleDownInputs) -> Iterator[Choice]:
-    """Some would have to go, and the head's answer is too old to tell how."""
+    """Some would have to go, and the head's answer is too old to decide how."""
     if not at.fresh and (at.fleet.outdated or at.fleet.going or _excess(at)):
         yield Choice(look_again_in=ASK_AGAIN_SECONDS)
 
 
 def _finishing(at: ScaleDownInputs) -> Iterator[Choice]:
-    """Those told to leave: gone from Ray, out of time, or Ray has not heard of it."""
+    """Those that are leaving: gone from Ray, out of time, or not drained in Ray yet."""
     for pod in at.fleet.leaving:
         node, reason = at.node(pod), reason_of_drain(pod)
         if at.now >= pod.drain_by:

@@ -25,8 +25,8 @@ class Fleet:
     """The live workers of a cluster, each in one place.
 
     ``fit``: as they should be, running or on their way. ``stuck``: they would be, but cannot start. ``outdated``: their
-    type has changed or is no more; they work on until they are replaced. ``leaving``: told to finish and go.
-    ``interrupted``: their end is announced, and they have not been told. ``deleting``: are being deleted, the grace
+    type has changed or is no more; they work on until they are replaced. ``leaving``: draining.
+    ``interrupted``: their end is announced, and they are not draining yet. ``deleting``: are being deleted, the grace
     period has not passed; no capacity.
     ``held_back``: type -> slots of crashed pods that wait for their next try. ``terminating``: type -> pods that are
     being deleted and whose grace period has not passed.
@@ -81,7 +81,7 @@ def scale(
     """How many workers there should be.
 
     ``blocked``: types that cannot be launched for the time being. ``last_resort``: those of them of which pods are made
-    all the same, but only for what no other type can serve: whoever adds machines must see every pod that waits.
+    all the same, but only for what no other type can serve: an autoscaler of machines must see every pod that waits.
     """
     known = _known_nodes(ray)
     reserved = _reserved(spec, fleet)
@@ -185,7 +185,7 @@ def _node_type(
     """
     mine = [p for p in fleet.fit if p.node_type == pod_type.name]
     held_back = fleet.held_back.get(pod_type.name, 0)
-    # Those who are there already count for the minimum, whoever else has crashed.
+    # Those that are there already count for the minimum, whichever others have crashed.
     least = min(pod_type.min_workers, max(len(mine), pod_type.min_workers - held_back)) - later
     return replace(
         as_node_type(spec, pod_type, [known[p.name] for p in mine if p.name in known]),

@@ -74,7 +74,7 @@ def _reason_of_loss(pod: PodView) -> Reason:
 
 @dataclass(frozen=True)
 class _Leaving:
-    """How workers leave. ``ray``: the answer of the head that is there; ``deaf``: it answers nobody."""
+    """How workers leave. ``ray``: the answer of the head that is there; ``deaf``: it does not answer."""
 
     seen: Observed
     head: PodView | None

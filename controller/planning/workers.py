@@ -1,6 +1,6 @@
 """What to do about the workers of one RayCluster: who stays, who is made, who goes. Pure.
 
-Invariant: a worker belongs to the head it was told about; with another head, or none, it is replaced. Where what the
+Invariant: a worker belongs to the head in its annotation; with another head, or none, it is replaced. Where what the
 head knows outlives it, a worker belongs to the head Service's address, see recovery.
 """
 
@@ -31,7 +31,7 @@ HEAD_LOST = Reason(Label.HEAD_LOST, "its head is gone")
 RESTARTED = Reason(Label.SPEC_CHANGED, "headRecovery or the head's version of Ray changed")
 STAYED_AWAY = Reason(Label.HEAD_LOST, "it did not come back to its head")
 
-# The scheduler's reasons, as people are told.
+# The scheduler's reasons, as messages show them.
 _WHY = {
     "min workers": "minWorkers",
     "demand": "waiting work",
@@ -43,7 +43,7 @@ _WHY = {
 
 @dataclass(frozen=True)
 class Workers:
-    """The workers that are there, what to do about them, when to look again, and the scheduler's word.
+    """The workers that are there, what to do about them, when to look again, and the scheduler's decision.
 
     ``outdated``: uid -> why it is to be replaced. ``targets``: type -> how many there should be.
     ``put_off``: workers that are missing as well, and are too many for one pass.

@@ -102,7 +102,7 @@ class Applied:
 
     @property
     def taken(self) -> frozenset[str]:
-        """Pod names that belong to somebody else."""
+        """Pod names that belong to other owners."""
         conflicts = (r.action for r in self.results if isinstance(r.error, ConflictError))
         return frozenset(a.name for a in conflicts if isinstance(a, CreatePod))
 
@@ -205,7 +205,7 @@ class Applier:
         self._services.written(ServiceView.from_object(answer))
 
     def _service_taken(self, cluster: RayCluster) -> ProviderError:
-        """Whose the Service is that has the name. That it goes is told by the watch, and brings the next pass."""
+        """The owner of the Service that has the name. The watch reports its deletion, which brings the next pass."""
         name = service_name(cluster)
         found = self._services.get(Key(cluster.namespace, name))
         if found and found.deleting:
@@ -241,7 +241,7 @@ class Applier:
         self._pods.written(PodView.from_object(answer))
 
 
-# What the pods of a cluster may differ in beside their names: type, head or worker, attempt, the head they are told.
+# What the pods of a cluster may differ in beside their names: type, head or worker, attempt, the address of the head.
 _Alike = tuple[str, bool, int, str, str]
 
 

@@ -46,7 +46,7 @@ class Claims:
             self._claims.written(ClaimView.from_object(answer))
 
     def _adopt(self, cluster: RayCluster, storage: Storage, name: str) -> None:
-        """The name exists: left by an earlier cluster, made by a person, or of somebody else."""
+        """The name exists: left by an earlier cluster, made by a person, or of another owner."""
         found = ClaimView.from_object(self._client.send(Request("get", RESOURCE, cluster.namespace, name)))
         if refusal := _refusal(found, cluster):
             raise refusal

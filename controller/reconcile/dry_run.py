@@ -17,7 +17,7 @@ from controller.status.read import ClusterStatus
 
 # Policies change without a change of the spec.
 TRY_AGAIN_SECONDS = 60.0
-# Refusals that say nothing about the pod: they are met, and told, when one is made.
+# Refusals that say nothing about the pod: they are met, and reported, when one is made.
 _NO_VERDICT = (
     "exceeded quota",
     "cannot create resource",
@@ -27,7 +27,7 @@ _NO_VERDICT = (
 )
 # How an answer begins. The name in it was given to this trial alone.
 _PREAMBLE = re.compile(r'(Pod|pods) "[^"]*" is (invalid|forbidden): ')
-# What comes before the fields that the API server would leave out without a word, were it not asked to be strict.
+# What comes before the fields that the API server would leave out silently, were it not asked to be strict.
 _STRICT = "strict decoding error: "
 
 
@@ -99,7 +99,7 @@ class DryRun:
         return kept if uid == cluster.uid else {}
 
     def _try(self, cluster: RayCluster, spec: ClusterSpec, pod_type: PodType) -> Trial:
-        """A field that the API server does not know keeps no pod from being made. It is told, and tried without."""
+        """A field that the API server does not know keeps no pod from being made. It is reported, and tried without."""
         body = trial_pod(cluster, spec, pod_type)
         for unknown_fields in ("Strict", "Ignore"):
             query = {"dryRun": "All", "fieldValidation": unknown_fields}
@@ -115,7 +115,7 @@ class DryRun:
 
 
 def trial_pod(cluster: RayCluster, spec: ClusterSpec, pod_type: PodType) -> dict[str, Any]:
-    """A pod of the type as it would be made, without a name of its own: it takes nobody's."""
+    """A pod of the type as it would be made, without a name of its own: it takes none that is in use."""
     pod = build_pod(cluster, spec, pod_type, "")
     del pod["metadata"]["name"]
     pod["metadata"]["generateName"] = f"{cluster.name}-{name_prefix(pod_type)}"

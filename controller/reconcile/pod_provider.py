@@ -66,7 +66,7 @@ class KubernetesNodeProvider(NodeProvider):
         return Outcome(launch, node=node_of(pod))
 
     def _adopt(self, launch: Launch) -> Outcome:
-        """The name exists: from an earlier try of ours, whose answer was lost, or from somebody else."""
+        """The name exists: from an earlier try of ours, whose answer was lost, or from another client."""
         try:
             found = self._client.send(Request("get", "pods", self._cluster.namespace, launch.name))
         except ApiError as error:

@@ -55,7 +55,7 @@ class _Known:
     """What is kept of a cluster from pass to pass: nothing that could not be found out again.
 
     ``raw``, ``read``: the spec it had when it was read last, and what was read. ``noted``: the generation of which
-    the notes were told. ``taken``: pod names that belong to somebody else. ``missing``: see ``planning.missing``.
+    the notes were told. ``taken``: pod names that belong to other owners. ``missing``: see ``planning.missing``.
     """
 
     raw: Json | None = None
@@ -129,7 +129,7 @@ class Reconciler:
         return known
 
     def _hindered(self, cluster: RayCluster, findings: Findings) -> Result | None:
-        """Why this pass ends before anything is touched, told in the status; None when it goes on."""
+        """Why this pass ends before anything is touched, as the status says it; None when it goes on."""
         if findings.refused:
             self._reporter.reject(cluster, findings.refused, "PodRejected")
             return Result(look_again_in=TRY_AGAIN_SECONDS)
@@ -175,7 +175,7 @@ class Reconciler:
         return plan
 
     def _still_there(self, cluster: RayCluster) -> bool:
-        """Asked before anything is made: that its pods go may be told before it is told that the cluster has gone."""
+        """Asked before anything is made: the watch may report the deletion of pods before that of the cluster."""
         try:
             now = RayCluster.from_object(self._client.send(Request("get", PLURAL, *cluster.key)))
         except ApiError as error:
@@ -191,7 +191,7 @@ class Reconciler:
         put_off = self._reporter.report_soon(seen.cluster, status)
         self._reporter.log_autoscaling(seen, plan)
         # A type that cannot be launched is looked at when its block is over; the queue sees to all else.
-        # What is due all the same is not put off by the retries' backoff: somebody's idle time, a drain's deadline.
+        # What is due all the same is not put off by the retries' backoff: an idle timeout, a drain's deadline.
         retry = bool(applied.errors)
         return Result(self._look_again_in(seen, plan, put_off, retry=retry), retry)
 

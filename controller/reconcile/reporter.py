@@ -1,4 +1,4 @@
-"""Tells users about their clusters: the status, and Events for what changes in it."""
+"""Reports to users about their clusters: the status, and Events for what changes in it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOG_SECONDS = 5.0
 DEMAND_FIELDS = ("pendingDemand", "infeasibleDemand")
 # How often a status is written in which nothing but the counts of waiting work differs: they change all the time.
 DEMAND_SECONDS = 5.0
-# Of what there is to note about a spec, so much is told in Events.
+# Of what there is to note about a spec, so much is posted as Events.
 MAX_NOTES = 10
 
 
@@ -93,7 +93,7 @@ class Reporter:
     def log_autoscaling(self, seen: Observed, plan: Plan) -> None:
         """The block that starts with "Autoscaler status", when it says something new, every few seconds at most.
 
-        It begins with the head's first answer: what happens before, the other lines tell.
+        It begins with the head's first answer: the other lines cover what happens before.
         """
         now = self._clock()
         before, when = self._logged.get(seen.cluster.key, ((), 0.0))
@@ -146,7 +146,7 @@ class Reporter:
         self._tell_waiting(cluster, before, after)
 
     def _tell_waiting(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:
-        """What keeps a head from being made, which somebody may have to end."""
+        """What keeps a head from being made, which a user may have to end."""
         head = after.condition("HeadReady")
         if head.reason in HEAD_WAITS and head.message != before.condition("HeadReady").message:
             kind = WARNING if head.reason == CLAIM else NORMAL

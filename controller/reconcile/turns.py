@@ -45,7 +45,7 @@ class Turns(Generic[K, T]):
 
 
 class FairExecutor:
-    """Runs what it is given in ``threads``, an executor that nobody else uses. Safe to use from many threads."""
+    """Runs what it is given in ``threads``, an executor that has no other user. Safe to use from many threads."""
 
     def __init__(self, threads: Executor) -> None:
         self._threads = threads

@@ -70,7 +70,7 @@ class ReconcileWorker:
         if not self._stores.listed(key.namespace):
             return DONE
         if not self._leadership.leads():
-            # Whoever leads next looks at every cluster.
+            # The next leader looks at every cluster.
             self._reconciler.let_go(key)
             return DONE
         started = self._stopwatch()

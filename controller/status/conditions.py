@@ -13,12 +13,12 @@ from controller.raycluster.model import RayCluster, timestamp
 from .obstacles import demand_met
 from .read import ClusterStatus
 
-# Characters of a message. Kubernetes' own limit for a condition is 32,768 bytes; nobody reads as many.
+# Characters of a message. Kubernetes' own limit for a condition is 32,768 bytes, more than a reader wants.
 MAX_MESSAGE = 4_096
 
 
 def cut(message: str, limit: int = MAX_MESSAGE) -> str:
-    """The message, of bounded length: names and values in it come from anybody."""
+    """The message, of bounded length: names and values in it come from untrusted sources."""
     return message if len(message) <= limit else f"{message[:limit]} … ({len(message) - limit} more characters)"
 
 

@@ -13,7 +13,7 @@ from controller.raycluster.model import Json
 
 # Of waiting demand, the status shows this many shapes.
 MAX_SHAPES = 10
-# Of each shape, this many resources, and of each name this many characters: a status of a megabyte helps nobody.
+# Of each shape, this many resources, and of each name this many characters: a status of a megabyte is of no use.
 MAX_RESOURCES = 16
 MAX_NAME = 100
 

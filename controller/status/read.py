@@ -35,7 +35,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """What a status says. Whoever may can write one: what has not its form counts as absent.
+    """What a status says. Any client with the right can write one: what is malformed counts as absent.
 
     ``phase``: one of the known, else empty. ``restarts``: how often the head was lost. ``pending``, ``infeasible``: how
     many tasks, actors and bundles wait. ``blocked``: name and reason of the types that cannot be launched.

@@ -1,6 +1,6 @@
 """Reads the fields of a KubeRay object, and knows which were not read.
 
-Whoever reads a field says what becomes of it. A field that nothing reads is one that this version does not know.
+The reader of a field says what becomes of it. A field that nothing reads is one that this version does not know.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def label_flag(labels: Mapping[str, str]) -> str:
 
 
 def default_resources(pod_spec: Json) -> dict[str, int]:
-    """What KubeRay tells Ray about a node of this pod: the limits of its first container; of the CPU, else the request.
+    """What KubeRay declares for a node of this pod: the limits of its first container; of the CPU, else the request.
 
     Raises:
         QuantityError: one of them is not a quantity.
