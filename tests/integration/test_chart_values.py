@@ -277,7 +277,7 @@ def test_every_value_is_known_to_the_schema_and_has_a_default(environment: Mappi
         ("operatorOnly=true", ("rollout status deployment/ray-operator", "helm -n ray test", "clusterOnly=true")),
     ],
 )
-def test_the_notes_tell_the_next_three_commands(
+def test_the_notes_show_the_next_three_commands(
     environment: Mapping[str, str], assignment: str, commands: tuple[str, ...]
 ) -> None:
     """What somebody types after helm install, whichever mode it was."""

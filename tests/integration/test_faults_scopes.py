@@ -58,7 +58,9 @@ def named(cluster: dict[str, Any], name: str) -> dict[str, Any]:
     return other
 
 
-def test_a_cluster_whose_every_pass_fails_is_told_so_and_bothers_nobody(stage: Stage, example: dict[str, Any]) -> None:
+def test_a_cluster_whose_every_pass_fails_gets_an_event_and_affects_no_other(
+    stage: Stage, example: dict[str, Any]
+) -> None:
     with stage, stage.proxy.fault(Poison()):
         stage.operator.start()
         stage.space.make(named(example, POISON))
@@ -97,7 +99,7 @@ def grant(stage: Stage, *namespaces: str) -> None:
         stage.space.server.ask("POST", f"{base}/{obj['kind'].lower()}s", obj)
 
 
-def test_one_forbidden_namespace_is_named_and_the_others_are_looked_after(
+def test_one_forbidden_namespace_is_named_and_the_others_are_managed(
     environment: Mapping[str, str], tmp_path: Path, example: dict[str, Any]
 ) -> None:
     """The operator may work in one of its two namespaces; later in both. It never asks for anything cluster-wide."""

@@ -196,7 +196,7 @@ def replaced_worker(stage: Stage) -> tuple[dict[str, Any], Replay]:
 
 
 @pytest.mark.parametrize("replay", ["events", "lists", "lists to a new process"])
-def test_the_past_told_again_does_not_touch_the_present(stage: Stage, example: dict[str, Any], replay: str) -> None:
+def test_a_replay_of_the_past_does_not_touch_the_present(stage: Stage, example: dict[str, Any], replay: str) -> None:
     """A stale server says that a worker is terminating whose name belongs to a new one."""
     with stage:
         up(stage, example)
@@ -223,7 +223,7 @@ def test_the_past_told_again_does_not_touch_the_present(stage: Stage, example: d
         assert stage.proxy.changes() - before == Counter({("create", "pods"): 1})
 
 
-def test_peers_that_are_gone_without_a_word_are_noticed_within_a_minute(stage: Stage, example: dict[str, Any]) -> None:
+def test_peers_that_are_gone_silently_are_noticed_within_a_minute(stage: Stage, example: dict[str, Any]) -> None:
     """Every open connection stays open and silent, as behind a load balancer whose backend is gone."""
     with stage:
         up(stage, example)

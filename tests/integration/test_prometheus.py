@@ -106,7 +106,7 @@ def test_what_each_alert_looks_at_is_there(scene: Scene, alert: str) -> None:
     assert eventually(lambda: scene.numbers(compared))
 
 
-def test_the_alerts_are_evaluated_and_what_is_amiss_is_about_to_be_told(scene: Scene) -> None:
+def test_the_alerts_are_evaluated_and_one_that_applies_is_pending(scene: Scene) -> None:
     """Work that no node could hold waits, but an operator is there and leads."""
     eventually(lambda: all(rule["health"] == "ok" for rule in scene.prometheus.rules()))
     eventually(lambda: "RayClusterDemandImpossible" in amiss(scene.prometheus))

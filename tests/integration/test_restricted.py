@@ -38,7 +38,9 @@ def test_a_cluster_for_restricted_namespaces_gets_its_pods(restricted: Kube, ope
     eventually(lambda: len(restricted.list("pods", "ray-cluster-name")) == 3)
 
 
-def test_a_cluster_that_is_not_for_them_is_told_what_its_pods_lack(restricted: Kube, operator: OperatorProcess) -> None:
+def test_the_status_of_a_cluster_that_is_not_for_them_says_what_its_pods_lack(
+    restricted: Kube, operator: OperatorProcess
+) -> None:
     """The API server's words are in the status, and no pod was tried in vain."""
     restricted.apply(*render(restricted.environment, restricted.namespace, "clusterOnly=true"))
     eventually(lambda: 'violates PodSecurity "restricted' in condition(restricted, "SpecValid").get("message", ""))

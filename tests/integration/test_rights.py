@@ -234,7 +234,7 @@ def renewed(environment: Mapping[str, str]) -> str:
 
 
 @pytest.mark.parametrize("verb", ["create", "get", "update"])
-def test_without_a_right_to_the_lease_nobody_leads_and_the_log_says_why(
+def test_without_a_right_to_the_lease_no_process_leads_and_the_log_says_why(
     environment: Mapping[str, str], account: dict[str, str], rules: dict[str, list[dict[str, Any]]], verb: str
 ) -> None:
     """It goes on asking, and leads once it may."""

@@ -173,7 +173,7 @@ def test_the_log_is_set_up_as_asked_for() -> None:
 
 
 @pytest.mark.usefixtures("loggers")
-def test_what_only_developers_of_other_packages_understand_is_never_told() -> None:
+def test_debug_lines_of_other_packages_are_never_logged() -> None:
     """asyncio and grpc tell of their event loops at DEBUG, which is not what somebody asks for who debugs Ray."""
     others = [("asyncio", logging.DEBUG, "Using selector"), ("grpc._cython.cygrpc", logging.INFO, "Loaded loop")]
     own = [("controller.x", logging.DEBUG, "asked"), ("autoscaler.x", logging.DEBUG, "answered")]

@@ -104,7 +104,7 @@ def test_a_cluster_is_run_and_everything_about_it_is_served(api: Watched) -> Non
         assert len(list(text_string_to_metric_families(metrics.body.decode()))) > 25
 
 
-def test_a_cluster_whose_pass_fails_is_told_so_and_the_others_are_looked_after(
+def test_a_cluster_whose_pass_fails_gets_an_event_and_the_others_are_managed(
     api: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def reconcile(self: Reconciler, key: Key) -> Result:

@@ -12,7 +12,7 @@ from controller.options import Options, parse
 from controller.planning.observed import Settings
 
 
-def test_by_default_all_namespaces_are_looked_after() -> None:
+def test_by_default_all_namespaces_are_managed() -> None:
     assert parse([], {}) == Options((), None, 4, "info", settings=Settings(600.0, 30.0))
 
 

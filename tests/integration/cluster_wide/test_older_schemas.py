@@ -18,7 +18,7 @@ from tests.support.raycluster import WORKER, launched
 CRD = ROOT / "charts/ray/crds/raycluster.yaml"
 
 
-def test_what_an_older_schema_took_can_still_be_told_about(
+def test_a_spec_that_an_older_schema_took_still_gets_a_status(
     kube: Kube, operator: OperatorProcess, lax: None, example: dict[str, Any]
 ) -> None:
     """A cluster stored before the schema refused it gets its status: Error, with the reason."""

@@ -26,14 +26,14 @@ def test_good_clusters_are_fine() -> None:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_told_once_with_its_place_and_its_remedy(mistake: Mistake) -> None:
+def test_a_mistake_is_reported_once_with_its_place_and_its_remedy(mistake: Mistake) -> None:
     (found,) = check(mistake.made_in(raw_cluster()))
     assert found.path == mistake.path
     assert mistake.words in found.message
 
 
 @pytest.mark.parametrize("mistake", POD_MISTAKES.values(), ids=POD_MISTAKES)
-def test_what_only_pods_would_be_refused_for_is_told_too(mistake: Mistake) -> None:
+def test_what_only_pods_would_be_refused_for_is_reported_too(mistake: Mistake) -> None:
     """Once, with its place, beside nothing else."""
     (found,) = check(mistake.made_in(raw_cluster()))
     assert found.path == mistake.path
@@ -103,7 +103,7 @@ def test_every_field_of_a_modern_pod_is_known() -> None:
         ({**raw_cluster(), "spec": []}, "spec"),
     ],
 )
-def test_an_object_out_of_shape_is_told_not_raised(manifest: dict[str, Any], path: str) -> None:
+def test_an_object_out_of_shape_is_reported_not_raised(manifest: dict[str, Any], path: str) -> None:
     assert path in [p.path for p in check(manifest)]
 
 

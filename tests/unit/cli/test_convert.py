@@ -129,7 +129,7 @@ def test_the_corpus_has_the_field(field: str) -> None:
 
 
 @pytest.mark.parametrize("obj", corpus(), ids=lambda o: o["metadata"].get("name", "generated"))
-def test_no_field_is_lost_without_a_word(obj: dict[str, Any]) -> None:
+def test_no_field_is_lost_silently(obj: dict[str, Any]) -> None:
     """Taking any field away, in templates too, changes the manifests or a comment in them."""
     subject = copy.deepcopy(obj)
     whole = text(subject)

@@ -27,7 +27,7 @@ def test_the_good_one_is_good() -> None:
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda p: p.stem)
-def test_each_has_one_mistake_which_is_told(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_has_one_mistake_which_is_reported(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     matcher = difflib.SequenceMatcher(None, lines(GOOD), lines(path), autojunk=False)
     changes = [code for code in matcher.get_opcodes() if code[0] != "equal"]
     assert len(changes) == (0 if path.stem == "name-too-long" else 1)

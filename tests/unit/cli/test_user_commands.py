@@ -104,7 +104,7 @@ class Played:
             raise RuntimeError(self._failure)
 
 
-def test_the_table_has_a_line_for_each_cluster_and_those_that_need_somebody_first() -> None:
+def test_the_table_has_a_line_for_each_cluster_and_those_that_need_attention_first() -> None:
     pods = [pod("head", "well", "head-node"), pod("a", "well"), pod("b", "well"), pod("alone", "gone")]
     shown = table(
         [cluster("well", WELL), cluster("asleep", ASLEEP), cluster("busy", BUSY), cluster("fresh")],
@@ -144,7 +144,7 @@ def test_a_user_who_may_not_list_pods_sees_the_rest() -> None:
 
 
 @pytest.mark.parametrize("status", [{"head": 7, "lastDecision": [], "blockedTypes": {}, "pendingDemand": [1]}, BUSY])
-def test_what_anybody_wrote_into_a_status_is_shown_without_control_characters(status: dict[str, Any]) -> None:
+def test_a_status_is_shown_without_control_characters(status: dict[str, Any]) -> None:
     odd = {**status, "conditions": [condition("Ready", "False", "Odd", "red \x1b[31m and\nmore")]}
     for shown in (details(cluster("odd", odd), (), NOW), table([cluster("odd", odd)], (), NOW, with_namespace=False)):
         assert "\x1b" not in shown

@@ -123,7 +123,7 @@ def test_a_head_that_is_too_small_is_a_warning(tmp_path: Path, capsys: pytest.Ca
     assert [w["path"] for w in json.loads(capsys.readouterr().out)["warnings"]] == [where]
 
 
-def test_several_missing_fields_are_each_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_missing_fields_are_each_reported_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As of a RayCluster that has the fields of another operator's."""
     foreign = raw_cluster({"rayVersion": "2.60.0", "headGroupSpec": {}, "workerGroupSpecs": []})
     assert main(["validate", write(tmp_path, foreign)]) == 1

@@ -241,7 +241,7 @@ def test_report_versions_only_grow_even_where_the_clock_goes_back(head: FakeGcs)
     client.close()
 
 
-def test_a_report_says_infeasible_only_what_it_is_told(head: FakeGcs, client: GcsClient) -> None:
+def test_a_report_says_infeasible_only_of_what_it_is_given(head: FakeGcs, client: GcsClient) -> None:
     client.report(ReportedState(launching=("a",)))
     assert not head.reported.infeasible_resource_requests
     client.report(ReportedState(infeasible=(Shape.of({"CPU": 99}),)))

@@ -420,7 +420,7 @@ def test_what_is_written_is_read_back() -> None:
         assert gangs(filled) == (gang,)
 
 
-def test_a_report_has_one_entry_per_instance_and_says_infeasible_only_of_what_it_is_told() -> None:
+def test_a_report_has_one_entry_per_instance_and_says_infeasible_only_of_what_it_is_given() -> None:
     message = pb.AutoscalingState()
     fill_report(message, ReportedState(launching=("gpu", "gpu")), version=5)
     assert [(r.ray_node_type_name, r.count) for r in message.pending_instance_requests] == [("gpu", 1)] * 2

@@ -259,7 +259,7 @@ def test_the_heads_own_idleness_is_no_news(world: World) -> None:
     assert world.taken() == ["a"]
 
 
-def test_a_head_that_fails_is_asked_less_and_less_and_its_last_answer_kept(world: World) -> None:
+def test_a_head_that_fails_is_asked_with_backoff_and_its_last_answer_kept(world: World) -> None:
     head = world.watch()
     world.run(0.3)
     world.taken()

@@ -116,7 +116,7 @@ FAULTS: dict[str, tuple[Callable[[Scene], None], Callable[[Scene], None]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_nobody_is_removed_without_a_good_answer(scene: Scene, fault: str) -> None:
+def test_no_worker_is_removed_without_a_good_answer(scene: Scene, fault: str) -> None:
     """The idle worker would go; it stays while the fault lasts, however long, and goes afterwards."""
     begin, end = FAULTS[fault]
     eventually(lambda: scene.actions() == {RetirePod})

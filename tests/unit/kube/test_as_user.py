@@ -28,7 +28,7 @@ class Refusing:
         (ApiError(0, "NoAnswer", "https://x does not answer"), "https://x does not answer"),
     ],
 )
-def test_each_refusal_is_told_with_a_remedy(error: ApiError, told: str) -> None:
+def test_each_refusal_is_reported_with_a_remedy(error: ApiError, told: str) -> None:
     with pytest.raises(UserError) as failed:
         AsUser(Refusing(error), "ray").cluster("ray", "a")
     assert told in str(failed.value)

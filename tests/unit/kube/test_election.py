@@ -176,7 +176,7 @@ def test_a_leader_that_was_paused_does_not_write_when_it_goes_on(api: LeaseApi) 
     assert api.spec["holderIdentity"] == "b"
 
 
-def test_nobody_leads_twice_at_a_time_whatever_pauses(api: LeaseApi) -> None:
+def test_at_most_one_process_leads_at_a_time_whatever_pauses(api: LeaseApi) -> None:
     """Two candidates, each stopped now and then for up to 20 seconds: their times of leading never overlap."""
     first, second = Candidate(api, "a"), Candidate(api, "b")
     pauses = {first: [(7, 27), (50, 58), (90, 110)], second: [(30, 45), (70, 85)]}
@@ -233,7 +233,7 @@ def test_a_short_outage_costs_nothing_and_a_long_one_the_lead_until_it_is_over(
     assert complaints == ["cannot hold the lease ops/ray-operator: nobody there"] * 2
 
 
-def test_a_lapse_that_nobody_saw_is_told_when_it_is_over(api: LeaseApi) -> None:
+def test_a_lapse_that_was_not_seen_is_reported_when_it_is_over(api: LeaseApi) -> None:
     """What was let go in it has to be taken up again."""
     first = Candidate(api, "a")
     first.run(4)
@@ -278,7 +278,7 @@ def test_a_namespace_that_is_not_there_is_said_and_not_asked_for_in_a_loop(
     assert len(api.requests) == 2 * (1 + 10 / RENEW_SECONDS)
 
 
-def test_reads_are_never_fenced_and_heads_are_told_nothing_without_the_lead(api: LeaseApi) -> None:
+def test_reads_are_never_fenced_and_heads_get_no_changes_without_the_lead(api: LeaseApi) -> None:
     first = Candidate(api, "a")
     first.run(0)
     first.now = 11

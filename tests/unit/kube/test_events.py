@@ -123,7 +123,7 @@ def test_a_message_is_as_long_as_the_api_server_takes(said: Said) -> None:
 
 
 @pytest.mark.parametrize(("status", "posts"), [(500, 2), (0, 2), (403, 1), (409, 1)])
-def test_what_is_said_once_is_said_again_when_nobody_heard_it(said: Said, status: int, posts: int) -> None:
+def test_an_event_that_is_posted_once_is_posted_again_when_it_was_lost(said: Said, status: int, posts: int) -> None:
     """Not where it may not be said at all, or was said by an earlier process."""
     said.api.error = ApiError(status, "AlreadyExists" if status == 409 else "", "no")
     for _ in range(3):

@@ -38,7 +38,7 @@ def at(version: int, **fields: object) -> PodView:
     return replace(POD, resource_version=version, **fields)  # type: ignore[arg-type]
 
 
-def test_a_watched_pod_is_there_and_its_cluster_is_told(store: Store[PodView], told: Told) -> None:
+def test_a_watched_pod_is_there_and_its_cluster_is_notified(store: Store[PodView], told: Told) -> None:
     store.watched(POD, "")
     assert (store.get(POD.key), store.of_cluster(CLUSTER), told) == (POD, [POD], [CLUSTER])
 
@@ -183,7 +183,7 @@ def test_without_the_resource_there_are_no_objects_until_it_is_back(store: Store
     assert store.get(POD.key) == POD
 
 
-def test_a_deleted_pod_is_gone_and_its_cluster_is_told(store: Store[PodView], told: Told) -> None:
+def test_a_deleted_pod_is_gone_and_its_cluster_is_notified(store: Store[PodView], told: Told) -> None:
     store.watched(POD, "")
     told.since()
     store.deleted(at(11), "")
@@ -224,7 +224,7 @@ def test_asking_an_earlier_incarnation_to_go_leaves_the_new_one(store: Store[Pod
     assert store.get(POD.key) == POD
 
 
-def test_a_relabelled_pod_moves_and_both_clusters_are_told(store: Store[PodView], told: Told) -> None:
+def test_a_relabelled_pod_moves_and_both_clusters_are_notified(store: Store[PodView], told: Told) -> None:
     store.watched(POD, "")
     told.since()
     other = Key("ray", "other")

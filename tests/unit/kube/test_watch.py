@@ -239,13 +239,13 @@ def test_garbage_leads_to_a_new_list_after_a_delay(garbage: Any) -> None:
 
 
 @pytest.mark.parametrize("bad", [{}, {"metadata": {}}, page(version="x")])  # type: ignore[arg-type]
-def test_a_list_that_makes_no_sense_is_asked_for_again_and_kills_nobody(bad: Any) -> None:
+def test_a_list_that_makes_no_sense_is_asked_for_again_and_deletes_nothing(bad: Any) -> None:
     run = Run(bad, page(pod("a")), [])
     assert run.names() == ["a"]
     assert run.api.delays == [1]
 
 
-def test_an_object_that_cannot_be_read_is_set_aside_and_costs_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_object_that_cannot_be_read_is_set_aside_and_affects_no_other(caplog: pytest.LogCaptureFixture) -> None:
     """In a list and as an event; it is read again when it changes, and the watch goes on where it is."""
     bad = {"metadata": {"name": "c", "namespace": "ray", "resourceVersion": "12"}}
     readable = pod("c", 14)
@@ -293,7 +293,7 @@ def test_the_clusters_go_with_their_definition_and_come_back_with_it() -> None:
         assert (store.get(key) is not None) is known
 
 
-def test_a_watch_ends_within_a_minute_even_if_nobody_says_so() -> None:
+def test_a_watch_ends_within_a_minute_even_if_no_peer_ends_it() -> None:
     """A server that is gone behind a proxy that is not: only the time it takes tells."""
     for jitter in (0.0, 1.0):
         run = Run(page(), [], jitter=jitter)
@@ -318,7 +318,7 @@ def test_a_short_stream_with_an_event_is_fine() -> None:
         (ApiError(0, "NoAnswer", "https://x does not answer"), "cannot watch pods in namespace ray"),
     ],
 )
-def test_a_standing_problem_is_told_once_and_so_is_its_end(
+def test_a_standing_problem_is_reported_once_and_so_is_its_end(
     error: ApiError, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):

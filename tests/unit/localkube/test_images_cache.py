@@ -136,7 +136,7 @@ def test_only_root_can_build(tmp_path: Path, project: Path, monkeypatch: pytest.
         build.ensure_operator(tmp_path, project)
 
 
-def test_a_failed_program_is_told_by_its_last_line(tmp_path: Path) -> None:
+def test_a_failed_program_is_reported_with_its_last_line(tmp_path: Path) -> None:
     with pytest.raises(rootfs.ImageError, match=r"^boiling failed: no water \(all of it: .*/log\)$"):
         rootfs.run("boiling", ["sh", "-c", "echo kettle; echo no water >&2; exit 3"], tmp_path / "log")
 

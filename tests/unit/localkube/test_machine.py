@@ -167,7 +167,7 @@ def test_a_certificate_is_kept_until_it_has_to_say_something_else(tmp_path: Path
 
 
 @pytest.mark.parametrize("arguments", [["up", "--nodes", "0"], ["up", "--name", "No"], ["fly"], []])
-def test_wrong_usage_is_told_from_failure(arguments: list[str]) -> None:
+def test_wrong_usage_and_failure_have_different_exit_codes(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2

@@ -30,7 +30,7 @@ def test_this_process_is_alive() -> None:
     assert process.uptime() >= 0
 
 
-def test_a_recycled_pid_is_somebody_else() -> None:
+def test_a_recycled_pid_is_another_process() -> None:
     process = this_boot(os.getpid())
     assert process is not None
     assert not replace(process, start=process.start + 1).alive()

@@ -119,7 +119,7 @@ def test_pods_with_endless_types_make_no_endless_series(scrape: Scrape) -> None:
         {},
     ],
 )
-def test_a_status_that_somebody_else_wrote_breaks_nothing(scrape: Scrape, status: dict[str, Any]) -> None:
+def test_a_status_that_another_client_wrote_breaks_nothing(scrape: Scrape, status: dict[str, Any]) -> None:
     scrape.stores.clusters.watched(cluster(status=status), "")
     assert scrape.value("cluster_phase", **LABELS, phase="") == 1
     assert scrape.value("pending_demand", **LABELS) == 0
@@ -138,7 +138,7 @@ def test_states_of_pods() -> None:
     assert {state: state_of(replace(pod, **fields)) for state, fields in changes.items()} == {s: s for s in changes}
 
 
-def test_the_process_tells_of_its_caches_queue_loops_and_lead() -> None:
+def test_the_process_reports_its_caches_queue_loops_and_lead() -> None:
     stores = Stores(*(Store(_cluster_of, lambda _: None) for _ in range(3)))
     queue: WorkQueue[Key] = WorkQueue()
     health = Health(lambda: 10.0)

@@ -129,7 +129,7 @@ def test_a_watcher_turns_with_each_request_and_event(measured: Measured) -> None
     assert measured.value("watch_events_total", resource="pods") == 2
 
 
-def test_a_watch_lags_from_the_answer_to_a_write_until_it_tells_of_it(measured: Measured) -> None:
+def test_a_watch_lags_from_the_answer_to_a_write_until_it_reports_it(measured: Measured) -> None:
     watch = measured.client.for_watch("pods", "ray", lambda: None)
     measured.inner.answer = version(7)["object"]
     measured.client.send(Request("create", "pods", "ray"))

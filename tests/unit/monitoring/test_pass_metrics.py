@@ -129,7 +129,7 @@ def test_refusals_have_few_labels() -> None:
     assert [refusal(e) for e in (ForbiddenError("x"), TransientError("y"))] == ["forbidden", "no_answer"]
 
 
-def test_the_last_decisions_are_kept_the_newest_first_and_not_for_ever(recorded: Recorded) -> None:
+def test_the_last_decisions_are_kept_the_newest_first_up_to_a_limit(recorded: Recorded) -> None:
     for number in range(MAX_DECISIONS + 5):
         recorded.now = float(number)
         recorded.make("w1")

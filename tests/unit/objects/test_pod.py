@@ -140,7 +140,7 @@ def test_of_a_pod_with_every_field_only_what_starts_ray_is_changed() -> None:
     assert {**built, "containers": [], "volumes": []} == {**given["spec"], "containers": [], "volumes": []}
 
 
-def test_ray_is_told_what_kind_of_node_it_is() -> None:
+def test_ray_gets_the_kind_of_node_it_is() -> None:
     found = env(worker_of(pod_config(cpu="1500m", memory="512Mi")))
     assert found["RAY_NODE_TYPE_NAME"] == "worker-node"
     assert found["RAY_CLOUD_INSTANCE_ID"] == {"fieldRef": {"fieldPath": "metadata.name"}}

@@ -109,7 +109,7 @@ def test_a_pod_ended_when_its_last_container_did() -> None:
 @pytest.mark.parametrize(
     ("text", "attempt"), [("3", 3), ("", 0), ("-1", 0), ("x", 0), ("9" * 5000, 0), ("²", 0), ("1e9", 0)]
 )
-def test_an_attempt_that_somebody_has_scribbled_into_is_no_attempt(text: str, attempt: int) -> None:
+def test_an_attempt_that_is_no_number_is_no_attempt(text: str, attempt: int) -> None:
     assert view(annotations={"cluster.ray.io/attempt": text}).attempt == attempt
 
 

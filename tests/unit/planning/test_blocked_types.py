@@ -123,7 +123,7 @@ def test_a_success_forgives_earlier_refusals_and_a_refusal_beside_it_counts() ->
     assert history.after(Applied(["first"], refused), NOW).active(NOW)["first"].attempts == 1
 
 
-def test_whoever_changes_the_type_does_not_wait_for_the_block_of_the_broken_one() -> None:
+def test_a_changed_type_does_not_wait_for_the_block_of_the_broken_one() -> None:
     history = look(LaunchHistory(), pending())
     changed = {**HASHES, "first": {"another"}}
     assert history.seen([], changed, NOW, GRACE).active(NOW) == {}
@@ -191,7 +191,7 @@ def answer(waiting: int) -> RayView:
 STUCK = Stuck("Unschedulable", "no room", NOW)
 
 
-def test_demand_goes_to_the_next_type_and_the_stuck_pod_that_nobody_needs_goes() -> None:
+def test_demand_goes_to_the_next_type_and_the_stuck_pod_that_is_not_needed_goes() -> None:
     of = cluster(RAW)
     plan = make_plan(seen([head_pod(SPEC), pending()], of, ray=answer(1), blocks={"first": STUCK}))
     assert [a.pod_type.name for a in plan.actions if isinstance(a, CreatePod)] == ["second"]

@@ -129,7 +129,7 @@ def test_the_order_of_the_list_decides_between_types_that_are_alike() -> None:
     assert created(make_plan(shown(spec_of(raw_type("a"), raw_type("z")), waiting=1))) == ["a"]
 
 
-def test_running_nodes_tell_what_the_pod_leaves_open() -> None:
+def test_running_nodes_show_what_the_pod_leaves_open() -> None:
     """Labels on which all of them agree, and what their accelerator is."""
     spec = spec_of(raw_type("worker-node", maxWorkers=9, startRayCommands=["python start.py"]))
     pods = [worker_pod(parse_spec(spec), n) for n in range(2)]

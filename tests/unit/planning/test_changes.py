@@ -219,7 +219,7 @@ def test_a_worker_that_never_joined_is_replaced_without_ceremony() -> None:
 
 
 @pytest.mark.parametrize(("silence", "deleted"), [(0.0, 0), (29.0, 0), (31.0, 1)])
-def test_a_head_that_is_silent_for_long_does_not_stop_a_change_for_ever(silence: float, deleted: int) -> None:
+def test_a_head_that_is_silent_for_long_does_not_stop_a_change(silence: float, deleted: int) -> None:
     """Workers that were ready are replaced a few at a time; those that were not, at once."""
     tight = changed_pod(1)
     tight["maxWorkers"] = tight["podTypes"][1]["maxWorkers"] = 2

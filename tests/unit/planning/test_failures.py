@@ -116,7 +116,7 @@ def test_a_head_whose_node_falls_silent_is_looked_at_again_though_nothing_happen
     assert make_plan(shown(lost(HEAD), silence=12.0)).look_again_at == NOW + 8
 
 
-def test_an_old_answer_calls_nobody_dead() -> None:
+def test_an_old_answer_calls_no_node_dead() -> None:
     assert outcome(make_plan(shown(HEAD, lost(W0), W1, nodes=(DEAD, IDLE), age=10.0))) == WELL_KEPT
 
 
@@ -142,9 +142,7 @@ DRAINING = replace(AT_WORK, status=NodeStatus.DRAINING)
         pytest.param(failed(LEAVING, attempt=9), (), 0.0, DeletePod, id="it has ended"),
     ],
 )
-def test_a_worker_that_was_told_to_leave(
-    pod: PodView, nodes: tuple[RayNode, ...], age: float, expected: type | None
-) -> None:
+def test_a_worker_that_is_draining(pod: PodView, nodes: tuple[RayNode, ...], age: float, expected: type | None) -> None:
     """It is drained again if need be, and goes when it has finished or its time is over. No minimum asks for it."""
     observed = replace(shown(HEAD, pod, nodes=nodes, age=age), spec=seen(of=cluster(raw_spec(0))).spec)
     plan = make_plan(observed)
@@ -165,7 +163,7 @@ def test_a_drain_noted_without_a_label_keeps_its_text(label: str) -> None:
     assert gone.reason.text.startswith("there are too many")
 
 
-def test_nobody_is_drained_twice_at_a_time_nor_all_at_once() -> None:
+def test_no_worker_is_drained_twice_at_a_time_nor_all_at_once() -> None:
     """The deadline that was set first stays."""
     observed = replace(shown(HEAD, LEAVING, nodes=(AT_WORK,)), spec=seen(of=cluster(raw_spec(0))).spec)
     (again,) = make_plan(observed).actions

@@ -136,7 +136,7 @@ def test_a_worker_that_is_there_takes_the_work_over_and_is_kept_for_it() -> None
     assert made(make_plan(shown(deleted(W0), coming))) == 0
 
 
-def test_neither_status_nor_ray_is_told_that_such_work_waits() -> None:
+def test_neither_the_status_nor_the_report_to_ray_says_that_such_work_waits() -> None:
     """Ray may cancel what cannot be placed."""
     observed = shown(deleted(W0), maxWorkers=1)
     plan = make_plan(observed)
@@ -152,7 +152,7 @@ def test_a_worker_that_the_operator_ends_for_a_reason_of_its_own_gets_no_replace
         assert made(make_plan(shown(leaving, nodes=(DRAINING,)))) == 0
 
 
-def test_many_ends_at_once_are_told_as_fast_as_passes_go() -> None:
+def test_many_ends_at_once_are_reported_as_fast_as_passes_go() -> None:
     """Each is told once; a head that does not listen is not asked in a loop."""
     pods = [disrupted(worker_pod(SPEC, n)) for n in range(40)]
     nodes = tuple(node(n + 1, pod.name, "worker-node", free=0) for n, pod in enumerate(pods))

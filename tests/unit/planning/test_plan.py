@@ -147,12 +147,12 @@ def test_bounds_and_ray_resources_restart_nothing(spec: dict[str, Any]) -> None:
     assert make_plan(seen(WELL, cluster(spec))).actions == ()
 
 
-def test_a_worker_made_before_the_head_had_an_address_is_told_once() -> None:
+def test_a_worker_made_before_the_head_had_an_address_gets_it_once() -> None:
     untold = worker_pod(SPEC, 0, head_ip="", head_uid="")
     assert make_plan(seen([HEAD, untold, W1])).actions == (TellHead(untold, HEAD),)
 
 
-def test_nobody_is_told_of_a_head_without_an_address() -> None:
+def test_no_worker_gets_a_head_without_an_address() -> None:
     untold = [worker_pod(SPEC, n, head_ip="", head_uid="") for n in range(2)]
     assert make_plan(seen([replace(HEAD, ip=""), *untold])).actions == ()
 
@@ -197,7 +197,7 @@ def test_planning_is_deterministic() -> None:
     assert make_plan(seen()) == make_plan(seen())
 
 
-def test_what_is_done_is_told_once_per_kind_with_numbers() -> None:
+def test_actions_are_reported_once_per_kind_with_numbers() -> None:
     plan = make_plan(seen([W0, W1], with_spec(workers=3)))
     assert summarize(plan.actions) == [
         ("DeletedPods", "deleted 2 pods of type worker-node: its head is gone"),
@@ -227,7 +227,7 @@ def test_deletes_are_bounded_per_pass_and_the_rest_is_counted() -> None:
     assert plan.put_off == 400
 
 
-def test_workers_are_told_of_their_head_in_portions() -> None:
+def test_workers_get_their_head_in_portions() -> None:
     of = big(300)
     spec = parse_spec(of.spec)
     workers = [worker_pod(spec, n, head_ip="", head_uid="") for n in range(300)]

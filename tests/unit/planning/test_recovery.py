@@ -256,7 +256,7 @@ def test_a_service_made_again_gets_the_address_that_workers_know() -> None:
     assert set(deleted(moved)) == {w.name for w in WORKERS}
 
 
-def test_workers_that_know_no_address_are_told_the_services() -> None:
+def test_workers_that_know_no_address_get_the_services() -> None:
     untold = worker(0, head_ip="", head_uid="")
     plan = make_plan(shown(head(), untold, worker(1)))
     (told,) = plan.actions

@@ -146,7 +146,7 @@ def test_a_draining_node_takes_no_work_and_is_not_drained_twice() -> None:
     assert created(of) == ["worker-node"] and retired(of) == []
 
 
-def test_work_that_no_node_can_ever_hold_is_told_in_status_and_to_ray() -> None:
+def test_infeasible_work_is_reported_in_the_status_and_to_ray() -> None:
     """A GPU task on a cluster without GPUs: nothing is launched, both say so."""
     of = shown(demand=2, shape=GPU)
     plan = make_plan(of)
@@ -156,7 +156,7 @@ def test_work_that_no_node_can_ever_hold_is_told_in_status_and_to_ray() -> None:
     assert report_of(of.ray, plan).infeasible == (GPU,)
 
 
-def test_pods_that_are_no_ray_nodes_yet_are_told_to_ray_as_pending() -> None:
+def test_pods_that_are_no_ray_nodes_yet_are_reported_to_ray_as_pending() -> None:
     """One entry for each."""
     of = shown(2, 0, node(1, names(1)[0], "worker-node"))
     assert of.ray is not None
@@ -203,7 +203,7 @@ def test_a_worker_that_does_not_join_is_looked_at_though_nothing_happens() -> No
     assert make_plan(of).look_again_at == NOW + 50
 
 
-def test_a_crash_beyond_the_minimum_costs_nobody_of_the_minimum_the_place() -> None:
+def test_a_crash_beyond_the_minimum_costs_no_worker_of_the_minimum_its_place() -> None:
     """Two idle ones are the minimum; a third waits for its next try."""
     idle = [node(n, name, "worker-node", idle=IDLE_LONG) for n, name in enumerate(names(2))]
     of = shown(2, 2, *idle)

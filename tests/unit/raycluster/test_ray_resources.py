@@ -149,7 +149,7 @@ def requests(**given: Any) -> dict[str, Any]:
         ({"limits": {"example.com/disk": 1}}, {"CPU": 0, "GPU": 0}),
     ],
 )
-def test_ray_is_told_the_smaller_of_request_and_limit(resources: dict[str, Any], expected: dict[str, int]) -> None:
+def test_ray_gets_the_smaller_of_request_and_limit(resources: dict[str, Any], expected: dict[str, int]) -> None:
     assert detect_resources(resources) == expected
 
 

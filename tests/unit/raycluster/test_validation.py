@@ -38,7 +38,7 @@ def test_a_resource_that_is_no_whole_number_is_refused(value: object) -> None:
     assert found.startswith(f"spec.podTypes[1].rayResources.a: {value!r} is not a whole number")
 
 
-def test_more_than_ray_takes_is_fine_where_ray_is_told_something_else() -> None:
+def test_more_than_ray_takes_is_fine_where_rayresources_say_something_else() -> None:
     endless = {"limits": {"memory": "8Ei"}}
     spec = raw_spec()
     spec["podTypes"][1]["podConfig"]["spec"]["containers"][0]["resources"] = endless

@@ -126,7 +126,7 @@ def test_an_edited_service_is_put_right_completely() -> None:
     assert world.api.writes == [("PATCH", "services")]
 
 
-def test_a_service_that_became_somebody_elses_in_the_meantime_is_not_edited() -> None:
+def test_a_service_that_got_another_owner_in_the_meantime_is_not_edited() -> None:
     world = well()
     name = f"{NAME}-ray-head"
     edited = copy.deepcopy(world.api.objects["services", NAMESPACE, name])
@@ -139,7 +139,7 @@ def test_a_service_that_became_somebody_elses_in_the_meantime_is_not_edited() ->
     assert world.api.objects["services", NAMESPACE, name] == foreign
 
 
-def test_a_pod_of_somebody_else_under_a_slots_name_is_gone_round() -> None:
+def test_a_foreign_pod_under_the_name_of_a_slot_is_avoided() -> None:
     world = well()
     name = world.pod(WORKER)["metadata"]["name"]
     world.api.remove("pods", NAMESPACE, name)
@@ -180,7 +180,7 @@ def test_a_head_left_behind_by_an_earlier_cluster_keeps_the_new_one_from_being_r
     assert ("DELETE", "pods") not in world.api.writes
 
 
-def test_each_loss_of_a_head_is_told_with_what_it_ended_with() -> None:
+def test_each_loss_of_a_head_is_reported_with_what_it_ended_with() -> None:
     """Also of one that never became ready again."""
     world = well()
     for restart in (1, 2):
@@ -344,7 +344,7 @@ def test_an_edit_made_during_a_pass_is_not_lost() -> None:
     assert len(world.api.names("pods")) == 5
 
 
-def test_a_status_that_somebody_has_scribbled_into_is_put_right() -> None:
+def test_a_status_that_was_edited_is_put_right() -> None:
     world = well()
     obj = copy.deepcopy(world.api.objects["rayclusters", NAMESPACE, NAME])
     obj["status"] = {"phase": "Running", "conditions": [{}, {"type": "Ready", "status": "True"}]}
@@ -369,7 +369,7 @@ def test_events_that_cannot_be_posted_hold_nothing_up() -> None:
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_nothing_is_made_for_a_cluster_that_has_gone_though_nobody_has_told_yet(again: bool) -> None:
+def test_nothing_is_made_for_a_cluster_that_has_gone_before_the_watch_reports_it(again: bool) -> None:
     """The garbage collector's deletes are told by other watches than the cluster's, in any order."""
     world = well()
     world.api.remove("rayclusters", NAMESPACE, NAME)
@@ -383,7 +383,7 @@ def test_nothing_is_made_for_a_cluster_that_has_gone_though_nobody_has_told_yet(
     assert world.api.writes == []
 
 
-def test_what_a_valid_spec_may_not_be_expected_to_mean_is_told_once_for_each_change_of_it() -> None:
+def test_notes_about_a_valid_spec_are_posted_once_for_each_change_of_it() -> None:
     """As ray-operator validate tells it beforehand."""
     spec = raw_spec(0)
     spec["podTypes"][1]["rayResources"] = {"CPU": 2}

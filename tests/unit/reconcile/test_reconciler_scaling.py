@@ -30,7 +30,7 @@ def test_counts_of_waiting_work_are_written_every_few_seconds_only() -> None:
     assert [wait(4), wait(0)] == [1, 0]
 
 
-def test_a_head_that_falls_silent_is_said_to_after_a_minute_and_its_last_wishes_launch_nobody() -> None:
+def test_a_head_that_falls_silent_is_reported_after_a_minute_and_its_last_demand_launches_nothing() -> None:
     """Nothing else need happen: the pass before says when the next one is due."""
     world = World(raw_spec(0))
     world.joins = False

@@ -131,7 +131,7 @@ def test_switching_back_and_forth_ends_where_the_spec_says() -> None:
 
 
 @pytest.mark.parametrize("resumes", [False, True])
-def test_pods_that_the_api_server_does_not_delete_are_told_of(resumes: bool) -> None:
+def test_pods_that_the_api_server_does_not_delete_are_reported(resumes: bool) -> None:
     world = well()
     world.api.refuse = lambda method, resource, name: (
         ApiError(403, "Forbidden", "no deletes today") if (method, resource) == ("DELETE", "pods") else None

@@ -20,7 +20,7 @@ def test_the_heading_is_the_one_that_people_search_for() -> None:
     assert heading(NOW) == "======== Autoscaler status: 2023-11-14 22:13:20.000000 ========"
 
 
-def test_before_the_head_has_answered_the_pods_are_told() -> None:
+def test_before_the_head_has_answered_the_pods_are_reported() -> None:
     head = head_pod(SPEC, ready=False, phase="Pending", problem="ErrImagePull: no such image")
     observed = seen([head, worker_pod(SPEC, head_uid="", phase="Pending", ready=False)])
     lines = overview(observed, make_plan(observed))
@@ -30,7 +30,7 @@ def test_before_the_head_has_answered_the_pods_are_told() -> None:
     assert lines[at + 2].endswith(": worker-node, Pending")
 
 
-def test_nodes_usage_and_demand_are_told_as_ray_sees_them() -> None:
+def test_nodes_usage_and_demand_are_logged_as_ray_sees_them() -> None:
     busy, leaving = worker_pod(SPEC), worker_pod(SPEC, 1, drain_by=NOW + 60, drain_reason="it is outdated")
     crashed = failed(worker_pod(SPEC, 2), seconds_ago=1)
     nodes = (

@@ -98,7 +98,7 @@ def with_limit(memory: str) -> RayCluster:
         ("1Gi", ""),
     ],
 )
-def test_a_head_that_ended_for_want_of_memory_is_told_to_have_more(memory: str, hint: str) -> None:
+def test_the_message_about_a_head_that_ran_out_of_memory_asks_for_more(memory: str, hint: str) -> None:
     """Legacy manifests gave it 512Mi. Ray's own words are in the log, and the pod says exit code 1 or OOMKilled."""
     found = status(failed(HEAD), of=with_limit(memory))
     message = f"no head is running (the last one: Error, exit code 1{hint})"
