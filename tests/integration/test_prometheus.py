@@ -10,7 +10,7 @@ from typing import Any
 from urllib.request import urlopen
 from uuid import uuid4
 
-import dashboard
+import dashboard_panels
 import pytest
 import yaml
 
@@ -23,7 +23,7 @@ from tests.support.prerequisites import ROOT
 from tests.support.prometheus import Prometheus, promtool
 
 ALERTS = ROOT / "charts/ray/monitoring/alerts.yaml"
-QUERIES = {f"{panel.title}: {query}": query for panel in dashboard.panels() for query, _ in panel.queries}
+QUERIES = {f"{panel.title}: {query}": query for panel in dashboard_panels.panels() for query, _ in panel.queries}
 RULES = {
     rule["alert"]: rule["expr"] for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dashboard
+import dashboard_panels
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/observability.md").read_text()
 ALERTS = yaml.safe_load((ROOT / "charts/ray/monitoring/alerts.yaml").read_text())
 RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
-PANELS = list(dashboard.panels())
+PANELS = list(dashboard_panels.panels())
 # What the queries may ask for beside the operator's own: the process, as every Python program tells it.
 PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
 
@@ -90,7 +91,7 @@ def test_the_pages_table_has_no_other_metrics() -> None:
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda p: p.title)
-def test_the_dashboard_asks_for_metrics_that_there_are(panel: dashboard.Panel) -> None:
+def test_the_dashboard_asks_for_metrics_that_there_are(panel: dashboard_panels.Panel) -> None:
     names = {name for metric in METRICS for name in metric.series()} | PROCESS
     assert panel.queries
     for query, _ in panel.queries:
