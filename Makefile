@@ -11,6 +11,9 @@ STAMP := $(VENV)/.installed
 JOBS ?= 2
 PYTEST := $(BIN)/pytest --dist loadgroup --durations 20
 
+# How long `make fuzz` looks for inputs.
+SECONDS ?= 600
+
 # local: a Kubernetes of our own on this machine. current: the one that KUBECONFIG points to.
 CLUSTER ?= local
 # The operator's image, for `make deploy`.
@@ -87,6 +90,11 @@ test-unit: $(STAMP) ## Pure parts, in seconds
 .PHONY: test-integration
 test-integration: $(STAMP) ## Against a real kube-apiserver without nodes
 	$(PYTEST) tests/integration -v -n $(JOBS)
+
+.PHONY: fuzz
+fuzz: $(STAMP) ## Inputs that are nearly right, new ones for SECONDS=600: RayClusters, pods, heads' answers, watch streams
+	@end=$$(($$(date +%s) + $(SECONDS))); while [ "$$(date +%s)" -lt "$$end" ]; do \
+	  HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/unit/fuzz -q --hypothesis-show-statistics || exit 1; done
 
 .PHONY: test-e2e
 test-e2e: $(STAMP) ## On real nodes with real Ray: the guide's commands, one by one

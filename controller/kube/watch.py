@@ -30,6 +30,7 @@ from controller.raycluster.model import PLURAL
 from .client import ApiError, Request, WatchClient
 from .index import Stored
 from .store import Store
+from .well_formed import well_formed
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +202,7 @@ class Watcher(Generic[T]):
     def _read(self, obj: Any) -> T | None:
         """The object, or None when it makes no sense: it is set aside until it changes, and costs nobody else."""
         try:
-            return self._convert(obj)
+            return well_formed(self._convert(obj))
         except Exception as error:
             metadata = obj.get("metadata") if isinstance(obj, dict) else None
             about = metadata if isinstance(metadata, dict) else {}

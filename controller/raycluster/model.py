@@ -219,7 +219,7 @@ class RayCluster:
 
 def parse_spec(spec: Json) -> ClusterSpec:
     """Fill in defaults. Call only with a spec that ``validation.problems`` found nothing wrong with."""
-    max_workers = _given(spec, "maxWorkers", DEFAULT_MAX_WORKERS)
+    max_workers = int(_given(spec, "maxWorkers", DEFAULT_MAX_WORKERS))
     head_name = spec["headPodType"]
     head_start = tuple(spec.get("headStartRayCommands") or DEFAULT_HEAD_START)
     head = next(t for t in spec["podTypes"] if t["name"] == head_name)
@@ -249,8 +249,8 @@ def _pod_type(
 ) -> PodType:
     """``head_start``: None for a type that is not the head's."""
     is_head = head_start is not None
-    least = raw.get("minWorkers") or 0
-    most = _given(raw, "maxWorkers", 0 if is_head else max(cluster_max, least))
+    least = int(raw.get("minWorkers") or 0)
+    most = int(_given(raw, "maxWorkers", 0 if is_head else max(cluster_max, least)))
     setup, own = _setup(raw), tuple(raw.get("startRayCommands") or ())
     return PodType(
         name=raw["name"],

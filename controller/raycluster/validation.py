@@ -208,9 +208,9 @@ def _count(value: Any) -> Any:
     """A number of workers. True and False are numbers to Python; here they are of a wrong type, as a string is.
 
     Raises:
-        TypeError: it is true or false.
+        TypeError: it is true, false or a fraction.
     """
-    if isinstance(value, bool):
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
         raise TypeError(f"{value} is not a whole number")
     return value
 

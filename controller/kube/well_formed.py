@@ -1,0 +1,43 @@
+"""Whether what was read of an object has the types that its fields promise.
+
+An API server checks that. What stands between need not, and an older CustomResourceDefinition knows fewer fields. A
+list in place of a name would fail far from here, in a pass over a whole cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from functools import cache
+from typing import Any, TypeVar, get_origin, get_type_hints
+
+from controller.raycluster.model import Key
+
+T = TypeVar("T")
+_PLAIN: Mapping[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (float, int), bool: (bool,)}
+
+
+def well_formed(obj: T) -> T:
+    """The object, a dataclass.
+
+    Raises:
+        TypeError: a field of it is of another type than it should be.
+    """
+    for name, kinds in _fields(type(obj)):
+        value = getattr(obj, name)
+        if not isinstance(value, kinds) or (
+            isinstance(value, Key) and not all(isinstance(part, str) for part in value)
+        ):
+            raise TypeError(f"its {name} is of the type {type(value).__name__}")
+    return obj
+
+
+@cache
+def _fields(cls: Hashable) -> tuple[tuple[str, tuple[type, ...]], ...]:
+    return tuple((name, kinds) for name, hint in get_type_hints(cls).items() if (kinds := _kinds(hint)))
+
+
+def _kinds(hint: Any) -> tuple[type, ...]:
+    """The types that a field may have; empty for those that are not looked at."""
+    if hint is Key:
+        return (Key,)
+    return (Mapping,) if get_origin(hint) is Mapping else _PLAIN.get(hint, ())
