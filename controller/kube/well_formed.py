@@ -6,7 +6,7 @@ list in place of a name would fail far from here, in a pass over a whole cluster
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeVar, get_origin, get_type_hints
 
@@ -22,7 +22,8 @@ def well_formed(obj: T) -> T:
     Raises:
         TypeError: a field of it is of another type than it should be.
     """
-    for name, kinds in _fields(type(obj)):
+    cls: Any = type(obj)
+    for name, kinds in _fields(cls):
         value = getattr(obj, name)
         if not isinstance(value, kinds) or (
             isinstance(value, Key) and not all(isinstance(part, str) for part in value)
@@ -32,7 +33,7 @@ def well_formed(obj: T) -> T:
 
 
 @cache
-def _fields(cls: Hashable) -> tuple[tuple[str, tuple[type, ...]], ...]:
+def _fields(cls: type) -> tuple[tuple[str, tuple[type, ...]], ...]:
     return tuple((name, kinds) for name, hint in get_type_hints(cls).items() if (kinds := _kinds(hint)))
 
 
