@@ -75,7 +75,8 @@ class PodType:
     """A kind of Ray node: its pod, its bounds, what Ray is told about it. ``is_head``: the head is meant, no worker.
 
     ``start``: what its start commands tell Ray. ``start_commands``: its own; empty where the cluster's count, as where
-    ``idle_timeout_minutes`` is None.
+    ``idle_timeout_minutes`` is None. ``admitted``: the ``resources`` that the API server gives Ray's container, None
+    while that is not known.
     """
 
     name: str
@@ -90,6 +91,7 @@ class PodType:
     priority: int = 0
     idle_timeout_minutes: float | None = None
     start_commands: tuple[str, ...] = ()
+    admitted: Json | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .model import ClusterSpec, PodType
 from .problem import Problem
-from .ray_resources import node_resources, passed_on, ray_resources
+from .ray_resources import passed_on, ray_resources, resources_of
 from .start_commands import RAY_START
 
 _HEAD, _WORKER = "spec.headStartRayCommands", "spec.workerStartRayCommands"
@@ -26,12 +26,19 @@ def notes(spec: ClusterSpec) -> tuple[Problem, ...]:
 
 
 def _of_type(path: str, pod_type: PodType) -> Iterator[Problem]:
-    names = passed_on(node_resources(pod_type.pod_config["spec"]))
+    resources, where = resources_of(pod_type), f"{path}.podConfig.spec.containers[0].resources"
+    names = passed_on(resources)
     if names:
         yield Problem(
-            f"{path}.podConfig.spec.containers[0].resources",
+            where,
             f"Kubernetes is asked for {', '.join(names)}, and Ray does not know of it; "
             "set rayResources for what tasks should ask for",
+        )
+    if not (pod_type.is_head or ray_resources(pod_type)["CPU"] or "CPU" in pod_type.ray_resources):
+        yield Problem(
+            where,
+            "name no cpu, and Ray counts 0 CPU unless a LimitRange of the namespace gives the container one; "
+            "set requests.cpu, or rayResources.CPU",
         )
     for name, given in pod_type.start.resources.items():
         decided = pod_type.ray_resources.get(name, given)

@@ -6,6 +6,7 @@ Quantity grammar: https://kubernetes.io/docs/reference/kubernetes-api/common-def
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from types import MappingProxyType
 from typing import Any
@@ -158,5 +159,37 @@ def ray_resources(pod_type: PodType) -> dict[str, Any]:
     """What Ray is told about a node of this type: detected from the pod, unless its start commands say otherwise, and
     ``rayResources`` over both.
     """
-    decided = {**pod_type.start.resources, **pod_type.ray_resources}
-    return {**detect_resources(node_resources(pod_type.pod_config["spec"]), decided), **decided}
+    decided = _decided(pod_type)
+    return {**detect_resources(resources_of(pod_type), decided), **decided}
+
+
+def resources_of(pod_type: PodType) -> Json:
+    """The ``resources`` of Ray's container as the podConfig names them, and of the others those that admission gives.
+
+    Of these the limit counts where there is one: it is what the container may use. A request that is a namespace's
+    default is the least for any pod, and nobody chose it for Ray.
+    """
+    named = node_resources(pod_type.pod_config["spec"])
+    given, known = pod_type.admitted or NOTHING, _names(named)
+    limits = {n: a for n, a in (given.get("limits") or {}).items() if n not in known}
+    requests = {n: a for n, a in (given.get("requests") or {}).items() if n not in known and n not in limits}
+    return {"requests": {**requests, **named["requests"]}, "limits": {**limits, **named["limits"]}}
+
+
+def leaves_open(pod_type: PodType) -> bool:
+    """Nothing says how much CPU or memory a node of this type has: a LimitRange or a webhook may decide."""
+    named, decided = _names(node_resources(pod_type.pod_config["spec"])), _decided(pod_type)
+    return any(n not in named and kind not in decided for n, kind in (("cpu", "CPU"), ("memory", "memory")))
+
+
+def with_admitted(pod_type: PodType, resources: Json | None) -> PodType:
+    """The type with what the API server gives its Ray container; as it was where Ray cannot be told of that."""
+    sized = replace(pod_type, admitted=resources)
+    try:
+        return sized if max(ray_resources(sized).values(), default=0) <= MAX_RESOURCE else pod_type
+    except QuantityError:
+        return pod_type
+
+
+def _decided(pod_type: PodType) -> dict[str, Any]:
+    return {**pod_type.start.resources, **pod_type.ray_resources}

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 from controller.kube.client import ApiError, Client, Request
 from controller.objects.pod import build_pod, name_prefix
+from controller.objects.pod_status import ray_container
 from controller.objects.views import PodView
-from controller.raycluster.model import ClusterSpec, Key, PodType, RayCluster
+from controller.raycluster.model import ClusterSpec, Json, Key, PodType, RayCluster
 from controller.raycluster.problem import Problem
+from controller.raycluster.ray_resources import leaves_open, node_resources
 from controller.status.read import ClusterStatus
 
 # Policies change without a change of the spec.
 TRY_AGAIN_SECONDS = 60.0
+# What a LimitRange gives to new pods changes rarely, and each question costs a request per type.
+RENEWED_SECONDS = 3600.0
 # Refusals that say nothing about the pod: they are met, and reported, when one is made.
 _NO_VERDICT = (
     "exceeded quota",
@@ -42,18 +46,26 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Trial:
-    """The outcome for one pod type. ``message``: the API server's words."""
+    """The outcome for one pod type. ``message``: the API server's words. ``resources``: those of Ray's container as it
+    would be made, None when that is not known. ``at``: seconds since the epoch.
+    """
 
     verdict: Verdict
     message: str = ""
+    resources: Json | None = None
+    at: float = 0.0
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What keeps a cluster's pods from being made. ``undecided``: why the API server could not say; empty if it did."""
+    """What keeps a cluster's pods from being made. ``undecided``: why the API server could not say; empty if it did.
+
+    ``resources``: type -> what the API server gives its Ray container, of types that leave it open.
+    """
 
     refused: tuple[Problem, ...] = ()
     undecided: str = ""
+    resources: Mapping[str, Json] = field(default_factory=dict)
 
 
 class DryRun:
@@ -69,34 +81,43 @@ class DryRun:
         self._client = client
         self._on_ignored = on_ignored
         self._clock = clock
-        # Cluster -> its uid, and configuration hash -> when a pod of it was tried out, and what came of it.
-        self._trials: dict[Key, tuple[str, dict[str, tuple[float, Trial]]]] = {}
+        # Cluster -> its uid, and configuration hash -> what came of the trial of a pod of it.
+        self._trials: dict[Key, tuple[str, dict[str, Trial]]] = {}
 
     def check(self, cluster: RayCluster, spec: ClusterSpec, pods: Sequence[PodView]) -> Findings:
-        """Try out each configuration that neither a pod nor an earlier trial proves."""
-        if _is_accepted(cluster):
-            return Findings()
-        proven = {p.config_hash for p in pods}
+        """Try out each configuration that neither a pod nor an earlier trial proves, or that leaves open how large its
+        nodes are.
+        """
         types = {spec.hash_of(t): t for t in (spec.head, *spec.worker_types)}
-        trials = self._remembered(cluster, types)
+        proven = types.keys() if _is_accepted(cluster) else types.keys() & {p.config_hash for p in pods}
+        sought = {config for config, pod_type in types.items() if leaves_open(pod_type)}
+        before, trials = self._of(cluster), {}
         for config, pod_type in types.items():
-            if config not in proven and config not in trials:
-                trials[config] = (self._clock(), self._try(cluster, spec, pod_type))
+            if config in proven and config not in sought:
+                continue
+            last = before.get(config)
+            if last is None or _outdated(last, self._clock(), proven=config in proven, sought=config in sought):
+                last = self._tried(cluster, spec, pod_type, last)
+            trials[config] = last
         self._trials[cluster.key] = (cluster.uid, trials)
-        found = [(pod_type, trials[config][1]) for config, pod_type in types.items() if config not in proven]
+        found = [(types[config], trial) for config, trial in trials.items() if config not in proven]
         undecided = [trial.message for _, trial in found if trial.verdict is Verdict.UNKNOWN]
-        return Findings(_rejections(found), "".join(undecided[:1]))
+        resources = {types[c].name: t.resources for c, t in trials.items() if c in sought and t.resources}
+        return Findings(_rejections(found), "".join(undecided[:1]), resources)
 
     def forget(self, cluster: Key) -> None:
         """The cluster is gone."""
         self._trials.pop(cluster, None)
 
-    def _remembered(self, cluster: RayCluster, configs: Container[str]) -> dict[str, tuple[float, Trial]]:
-        """The trials of these configurations that still count. A later cluster of the same name starts afresh."""
+    def _of(self, cluster: RayCluster) -> Mapping[str, Trial]:
+        """A later cluster of the same name starts afresh."""
         uid, trials = self._trials.get(cluster.key, ("", {}))
-        now = self._clock()
-        kept = {c: t for c, t in trials.items() if c in configs and not _outdated(*t, now)}
-        return kept if uid == cluster.uid else {}
+        return trials if uid == cluster.uid else {}
+
+    def _tried(self, cluster: RayCluster, spec: ClusterSpec, pod_type: PodType, last: Trial | None) -> Trial:
+        """What was found out about the resources stays true until something else is."""
+        trial = replace(self._try(cluster, spec, pod_type), at=self._clock())
+        return replace(trial, resources=last.resources) if last and trial.resources is None else trial
 
     def _try(self, cluster: RayCluster, spec: ClusterSpec, pod_type: PodType) -> Trial:
         """A field that the API server does not know keeps no pod from being made. It is reported, and tried without."""
@@ -104,8 +125,8 @@ class DryRun:
         for unknown_fields in ("Strict", "Ignore"):
             query = {"dryRun": "All", "fieldValidation": unknown_fields}
             try:
-                self._client.send(Request("create", "pods", cluster.namespace, query=query, body=body))
-                break
+                made = self._client.send(Request("create", "pods", cluster.namespace, query=query, body=body))
+                return Trial(Verdict.ACCEPTED, resources=_resources_of(made))
             except ApiError as error:
                 left_out = ignored(error)
                 if not left_out:
@@ -145,10 +166,23 @@ def _rejections(trials: Sequence[tuple[PodType, Trial]]) -> tuple[Problem, ...]:
     )
 
 
-def _outdated(when: float, trial: Trial, now: float) -> bool:
-    if trial.verdict is Verdict.REFUSED:
-        return now - when >= TRY_AGAIN_SECONDS
-    return trial.verdict is Verdict.UNKNOWN
+def _resources_of(pod: Json) -> Json | None:
+    """Those of the Ray container, wherever webhooks have put others."""
+    spec = pod.get("spec") or {}
+    containers = spec.get("containers") or ()
+    name = ray_container(containers)
+    ray = [c for c in containers if c.get("name") == name]
+    return node_resources({**spec, "containers": ray}) if ray else None
+
+
+def _outdated(trial: Trial, now: float, *, proven: bool, sought: bool) -> bool:
+    """``proven``: only the resources are asked for. ``sought``: they are."""
+    if trial.verdict is Verdict.UNKNOWN and not proven:
+        return True
+    lasting = trial.verdict in (Verdict.ACCEPTED, Verdict.INCONCLUSIVE)
+    if lasting and not sought:
+        return False
+    return now - trial.at >= (RENEWED_SECONDS if lasting else TRY_AGAIN_SECONDS)
 
 
 def _is_accepted(cluster: RayCluster) -> bool:

@@ -26,6 +26,7 @@ from controller.planning.plan import Plan, make_plan
 from controller.raycluster.model import PLURAL, ClusterSpec, Json, Key, RayCluster, parse_spec
 from controller.raycluster.notes import notes
 from controller.raycluster.problem import Problem
+from controller.raycluster.ray_resources import with_admitted
 from controller.raycluster.validation import problems
 from controller.status.cluster_status import gives_up_head, report_of, status_of, status_of_untried
 
@@ -56,6 +57,7 @@ class _Known:
 
     ``raw``, ``read``: the spec it had when it was read last, and what was read. ``noted``: the generation of which
     the notes were told. ``taken``: pod names that belong to other owners. ``missing``: see ``planning.missing``.
+    ``sized``: the spec with the resources that the API server gives its pods, after what it was made from.
     """
 
     raw: Json | None = None
@@ -65,6 +67,16 @@ class _Known:
     missing: Mapping[str, float] = field(default_factory=dict)
     history: LaunchHistory = field(default_factory=LaunchHistory)
     times: OwnTimes = field(default_factory=OwnTimes)
+    sized: tuple[ClusterSpec, Mapping[str, Json], ClusterSpec] | None = None
+
+    def with_resources(self, spec: ClusterSpec, admitted: Mapping[str, Json]) -> ClusterSpec:
+        """The spec with what the API server gives the pods of its types; the same one for the same resources."""
+        if not admitted:
+            return spec
+        if self.sized is None or self.sized[0] is not spec or self.sized[1] != admitted:
+            types = tuple(with_admitted(t, admitted.get(t.name)) for t in spec.pod_types)
+            self.sized = (spec, admitted, replace(spec, pod_types=types))
+        return self.sized[2]
 
 
 class Reconciler:
@@ -111,7 +123,8 @@ class Reconciler:
         pods = self._pods_of(cluster)
         # A suspended cluster costs no requests; what its pods are worth shows when it is resumed.
         findings = Findings() if spec.suspend else self._dry_run.check(cluster, spec, pods)
-        return self._hindered(cluster, findings) or self._act(cluster, spec, known, pods)
+        sized = known.with_resources(spec, findings.resources)
+        return self._hindered(cluster, findings) or self._act(cluster, sized, known, pods)
 
     def let_go(self, key: Key) -> None:
         """Ask the cluster's head no more, and forget what was found out about the cluster."""

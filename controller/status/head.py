@@ -8,7 +8,7 @@ from controller.objects.views import PodView
 from controller.planning.observed import Observed
 from controller.planning.plan import Plan
 from controller.planning.recovery import pending_claim
-from controller.raycluster.ray_resources import little_memory, node_resources
+from controller.raycluster.ray_resources import little_memory, resources_of
 
 OLD_HEAD, CLAIM = "WaitingForOldHead", "WaitingForClaim"
 # The reasons of the condition HeadReady while no head is made.
@@ -47,7 +47,7 @@ def _missing(seen: Observed, plan: Plan) -> str:
     ended = [p.problem for p in seen.pods if p.kind == HEAD and p.problem][-1:]
     if not ended:
         return "no head is running"
-    hint = little_memory(node_resources(seen.spec.head.pod_config["spec"]))
+    hint = little_memory(resources_of(seen.spec.head))
     return f"no head is running (the last one: {'; '.join((*ended, *filter(None, (hint,))))})"
 
 

@@ -56,6 +56,8 @@ class FakeApi:
         self.tries: list[str] = []
         self.pod_quota = pod_quota
         self.refuse: Callable[[str, str, str], ApiError | None] = lambda *_: None
+        # What admission changes in a pod before it is made.
+        self.admit: Callable[[dict[str, Any]], object] = lambda pod: None
         self.dies_after: int | None = None
         self.version = 100
 
@@ -68,7 +70,9 @@ class FakeApi:
         if error := self.refuse(request.method, resource, request.name or body["metadata"].get("name", "trial")):
             raise error
         if trial:
-            return copy.deepcopy(dict(body))
+            made = copy.deepcopy(dict(body))
+            self.admit(made)
+            return made
         if resource == "events":
             self.events.append(body)
             return {}
@@ -134,6 +138,8 @@ class FakeApi:
         if resource == "pods" and self.pod_quota is not None and sum(1 for _ in self.of("pods")) >= self.pod_quota:
             raise ApiError(403, "Forbidden", f'pods "{name}" is forbidden: exceeded quota: small')
         obj["metadata"]["namespace"] = namespace
+        if resource == "pods":
+            self.admit(obj)
         _allocated(resource, obj, self.version)
         return self.wrote("POST", resource, self.put(resource, obj))
 
