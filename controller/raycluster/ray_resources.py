@@ -177,9 +177,11 @@ def resources_of(pod_type: PodType) -> Json:
 
 
 def leaves_open(pod_type: PodType) -> bool:
-    """Nothing says how much CPU or memory a node of this type has: a LimitRange or a webhook may decide."""
-    named, decided = _names(node_resources(pod_type.pod_config["spec"])), _decided(pod_type)
-    return any(n not in named and kind not in decided for n, kind in (("cpu", "CPU"), ("memory", "memory")))
+    """Nothing says how many CPUs a node of this type has: a LimitRange or a webhook may decide.
+
+    Memory alone is not asked for: Ray finds out itself what its container may use.
+    """
+    return "cpu" not in _names(node_resources(pod_type.pod_config["spec"])) and "CPU" not in _decided(pod_type)
 
 
 def with_admitted(pod_type: PodType, resources: Json | None) -> PodType:

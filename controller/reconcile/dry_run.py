@@ -91,11 +91,12 @@ class DryRun:
         types = {spec.hash_of(t): t for t in (spec.head, *spec.worker_types)}
         proven = types.keys() if _is_accepted(cluster) else types.keys() & {p.config_hash for p in pods}
         sought = {config for config, pod_type in types.items() if leaves_open(pod_type)}
-        before, trials = self._of(cluster), {}
+        before = self._of(cluster)
+        trials = {config: before[config] for config in types if config in before}
         for config, pod_type in types.items():
             if config in proven and config not in sought:
                 continue
-            last = before.get(config)
+            last = trials.get(config)
             if last is None or _outdated(last, self._clock(), proven=config in proven, sought=config in sought):
                 last = self._tried(cluster, spec, pod_type, last)
             trials[config] = last

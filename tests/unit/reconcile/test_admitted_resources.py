@@ -62,7 +62,8 @@ def test_what_a_limit_range_gives_is_what_ray_is_told() -> None:
 @pytest.mark.parametrize(
     ("resources", "given", "expected"),
     [
-        ({"requests": {"cpu": "1"}}, None, {"CPU": 1, "memory": MEMORY}),
+        # Ray finds out itself how much memory there is.
+        ({"requests": {"cpu": "1"}}, None, {"CPU": 1}),
         ({"limits": {"nvidia.com/gpu": 1}}, None, {"CPU": 2, "GPU": 1, "memory": MEMORY}),
         ({}, {"requests": {"cpu": "500m"}}, {"CPU": 1}),
         ({}, {"limits": {"cpu": 4, "nvidia.com/gpu": 2}}, {"CPU": 4, "GPU": 2}),

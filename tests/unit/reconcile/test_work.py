@@ -77,6 +77,9 @@ class Work(FakeApi):
     def scale(self, name: str, workers: int) -> None:
         """Its user has it keep so many workers."""
         types = [raw_type("head-node", "head-"), raw_type("worker", "worker-", minWorkers=workers, maxWorkers=1_000)]
+        for pod_type in types:
+            # Without it each type would be tried out for what admission gives its pods.
+            pod_type["podConfig"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1"}}
         spec = {"maxWorkers": 1_000, "headPodType": "head-node", "podTypes": types}
         old = self.objects.get(("rayclusters", NAMESPACE, name))
         obj = {**old, "spec": spec} if old else raw_cluster(spec, name=name)
