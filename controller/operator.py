@@ -37,6 +37,7 @@ from .planning.observed import Settings
 from .raycluster.model import PLURAL, Key, RayCluster
 from .reconcile.reconciler import Reconciler
 from .reconcile.turns import FairExecutor
+from .reconcile.unreadable import UnreadableClusters
 from .reconcile.worker import ReconcileWorker
 
 log = logging.getLogger(__name__)
@@ -170,11 +171,14 @@ def compose(
     leadership = Leadership(until=0.0) if lease else Leadership()
     parts = _parts(client, namespaces or ("",), leadership, ray_credentials)
     stop, writers = threading.Event(), FairExecutor(ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="write"))
-    worker = _reconcile_worker(parts, writers, settings)
+    clock = SlewedClock()
+    events = Events(parts.writes, clock)
+    worker = _reconcile_worker(parts, writers, events, settings, clock)
+    unreadable = UnreadableClusters(events, writers.of, parts.leadership.leads)
     return Operator(
         parts,
         stop=stop,
-        watchers=[thread for scope in parts.scopes for thread in _watchers(parts, scope, stop)],
+        watchers=[thread for scope in parts.scopes for thread in _watchers(parts, scope, stop, unreadable)],
         workers=[_worker(parts.health, worker, f"reconcile-{number}") for number in range(workers)],
         election=_election(parts, lease) if lease else None,
         writers=writers,
@@ -218,7 +222,9 @@ def _parts(client: WatchClient, scopes: tuple[str, ...], leadership: Leadership,
     return parts
 
 
-def _watchers(parts: Parts, namespace: str, stop: threading.Event) -> list[threading.Thread]:
+def _watchers(
+    parts: Parts, namespace: str, stop: threading.Event, unreadable: UnreadableClusters
+) -> list[threading.Thread]:
     def watch(
         resource: str,
         store: Store[T],
@@ -229,7 +235,13 @@ def _watchers(parts: Parts, namespace: str, stop: threading.Event) -> list[threa
         name = f"watch-{resource}-{namespace or 'all'}"
         loop = parts.health.loop(name, WATCH_LIMIT_SECONDS)
         timed = parts.connection.for_watch(resource, namespace, loop.turn)
-        aside = parts.metrics.set_aside.labels(resource).inc
+        counter = parts.metrics.set_aside.labels(resource)
+
+        def set_aside(obj: Any, error: Exception) -> None:
+            counter.inc()
+            if resource == PLURAL:
+                unreadable(obj, error)
+
         watcher = Watcher(
             timed,
             resource,
@@ -238,7 +250,7 @@ def _watchers(parts: Parts, namespace: str, stop: threading.Event) -> list[threa
             convert,
             selector=selector,
             stop=stop,
-            on_set_aside=aside,
+            on_set_aside=set_aside,
             wanted=lambda: wanted is None or wanted(namespace),
         )
         # What only some clusters need makes the process unready for none of the others.
@@ -255,9 +267,9 @@ def _watchers(parts: Parts, namespace: str, stop: threading.Event) -> list[threa
     ]
 
 
-def _reconcile_worker(parts: Parts, writers: FairExecutor, settings: Settings | None) -> ReconcileWorker:
-    clock = SlewedClock()
-    events = Events(parts.writes, clock)
+def _reconcile_worker(
+    parts: Parts, writers: FairExecutor, events: Events, settings: Settings | None, clock: SlewedClock
+) -> ReconcileWorker:
     heads = FencedHeads(parts.heads, parts.leadership)
     hooks = parts.passes
     reconciler = Reconciler(

@@ -88,7 +88,7 @@ class Watcher(Generic[T]):
         stop: threading.Event,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
-        on_set_aside: Callable[[], object] = lambda: None,
+        on_set_aside: Callable[[Any, Exception], object] = lambda obj, error: None,
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._wanted = wanted
@@ -208,7 +208,7 @@ class Watcher(Generic[T]):
             about = metadata if isinstance(metadata, dict) else {}
             name = f"{about.get('namespace', '')}/{about.get('name', '')}"
             log.warning("set aside %s %s, which cannot be read: %r", self._resource, name, error)
-            self._on_set_aside()
+            self._on_set_aside(obj, error)
             return None
 
     def _passed(self, version: int) -> None:

@@ -16,11 +16,15 @@ T = TypeVar("T")
 _PLAIN: Mapping[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (float, int), bool: (bool,)}
 
 
+class MalformedError(TypeError):
+    """A field is of another type than it should be. The text says which."""
+
+
 def well_formed(obj: T) -> T:
     """The object, a dataclass.
 
     Raises:
-        TypeError: a field of it is of another type than it should be.
+        MalformedError: a field of it is of another type than it should be.
     """
     cls: Any = type(obj)
     for name, kinds in _fields(cls):
@@ -28,7 +32,7 @@ def well_formed(obj: T) -> T:
         if not isinstance(value, kinds) or (
             isinstance(value, Key) and not all(isinstance(part, str) for part in value)
         ):
-            raise TypeError(f"its {name} is of the type {type(value).__name__}")
+            raise MalformedError(f"its {name} is of the type {type(value).__name__}")
     return obj
 
 

@@ -16,7 +16,7 @@ import orjson
 from elastic import ray_cluster
 from kubernetes import client, config
 
-from controller.kube.client import JSON_PATCH, METADATA_ONLY, HttpClient, Request
+from controller.kube.client import JSON_PATCH, METADATA_ONLY, ApiError, HttpClient, Request
 from controller.objects.labels import CLUSTER_LABEL, KIND_LABEL, WORKER
 from controller.objects.pod import build_pod, slot_name
 from controller.raycluster.model import PLURAL, RayCluster, parse_spec
@@ -86,8 +86,14 @@ class Plane:
         self._client.send(Request("delete", PLURAL, namespace))
 
     def delete_pods(self, namespace: str) -> None:
-        """The API server's own deletion of all pods of a namespace."""
-        self._client.send(Request("delete", "pods", namespace))
+        """The API server's own deletion of all pods of a namespace. It ends a request after a minute, done or not."""
+        while True:
+            try:
+                self._client.send(Request("delete", "pods", namespace))
+                return
+            except ApiError as error:
+                if error.status not in (0, 504):
+                    raise
 
     def count(self, namespace: str, resource: str = "pods") -> int:
         """How many objects there are. The server counts them in its database: seldom asked, it disturbs nobody."""

@@ -1,0 +1,52 @@
+"""RayClusters that cannot be read: an Event where their metadata say which one it is, and only from the leader."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from controller.kube.events import Events
+from controller.kube.well_formed import MalformedError
+from controller.raycluster.model import Key
+from controller.reconcile.unreadable import UnreadableClusters
+from tests.fakes.api import FakeApi
+
+NAMED = {"namespace": "ray", "name": "example", "uid": "1"}
+
+
+def said(obj: Any, error: Exception, leads: bool = True) -> list[tuple[Any, Any]]:
+    """The names and the messages of the Events."""
+    api = FakeApi()
+    with ThreadPoolExecutor(1) as threads:
+
+        def of(key: Key) -> Executor:
+            assert key == ("ray", "example")
+            return threads
+
+        UnreadableClusters(Events(api), of, lambda: leads)(obj, error)
+    return [(event["involvedObject"]["name"], event["message"]) for event in api.events]
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (MalformedError("its status is of the type str"), "its status is of the type str"),
+        (KeyError("resourceVersion"), "a field is missing or has the wrong type"),
+    ],
+)
+def test_the_event_says_why_and_what_the_operator_does(error: Exception, why: str) -> None:
+    expected = f"The RayCluster cannot be read: {why}. The operator does not touch it until it changes."
+    assert said({"metadata": NAMED}, error) == [("example", expected)]
+
+
+@pytest.mark.parametrize(
+    "obj", [None, [], {}, {"metadata": None}, {"metadata": {**NAMED, "uid": 5}}, {"metadata": {**NAMED, "name": None}}]
+)
+def test_an_object_without_a_name_gets_no_event(obj: Any) -> None:
+    assert said(obj, MalformedError("x")) == []
+
+
+def test_an_operator_that_does_not_lead_posts_nothing() -> None:
+    assert said({"metadata": NAMED}, MalformedError("x"), leads=False) == []
