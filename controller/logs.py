@@ -20,7 +20,7 @@ from typing import TextIO
 import orjson
 
 FORMATS = ("human", "json")
-# Whose loggers the level is for. What other packages tell below WARNING only they can make use of.
+# Whose loggers the level is for. What other packages log below WARNING is of use only to their authors.
 OWN = ("controller", "autoscaler")
 # The same line is written once in so many seconds; the next one says how many were left out.
 QUIET_SECONDS = 60.0

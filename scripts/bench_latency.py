@@ -1,7 +1,7 @@
 """Seconds from waiting work to pods, and from the end of idle time to their deletion: real nodes, real Ray.
 
 In each round a program on the head of a cluster without workers submits one task. Two times are measured, both by the
-monotonic clock of this machine: from the moment the program is told to submit until a watch of pods shows the new pod;
+monotonic clock of this machine: from the command to submit until a watch of pods shows the new pod;
 and from the moment the program has the task's result, plus the idle timeout, until the watch shows that the pod is
 being deleted. What kubectl takes to carry the word counts with the former.
 
@@ -53,7 +53,7 @@ Seen = tuple[float, str, dict[str, Any]]
 
 @contextmanager
 def watched(environment: Mapping[str, str]) -> Iterator[Callable[[Callable[[str, dict[str, Any]], bool]], float]]:
-    """A watch of the worker pods; what is yielded waits for an event and tells when it came."""
+    """A watch of the worker pods; what is yielded waits for an event and returns when it came."""
     events: queue.Queue[Seen] = queue.Queue()
     command = ["kubectl", "get", "--raw", WORKERS]
     with subprocess.Popen(command, env=dict(environment), stdout=subprocess.PIPE, text=True) as watch:

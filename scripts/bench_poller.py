@@ -36,7 +36,7 @@ AGE_SLACK = 2.0
 
 
 def serve(pipe: Connection) -> None:
-    """A head at every address of this machine, until the other end closes; a demand when it is told to have one."""
+    """A head at every address of this machine, until the other end closes; a demand when the benchmark sets one."""
     head = FakeGcs(host="0.0.0.0")
     pipe.send(head.address)
     try:
@@ -95,7 +95,7 @@ def main() -> int:
     theirs.close()
     port = int(ours.recv().rsplit(":", 1)[1])
     every = addresses(port, HEADS)
-    # Nobody listens at port 1.
+    # No process listens at port 1.
     dead = addresses(1, DEAD)
     idle = measured("idle", every, ())
     disturbed = measured("idle, others dead", every, dead)

@@ -90,7 +90,7 @@ def further(lines: list[str]) -> str:
 
 
 def rows(text: str) -> Iterator[tuple[int, Row]]:
-    """Each value with the number of its line. A map whose keys have comments of their own is told by those."""
+    """Each value with the number of its line. A map whose keys have comments of their own is described by those."""
     root = yaml.compose(text)
     assert isinstance(root, yaml.MappingNode)
     yield from _below(root, "", text.splitlines())

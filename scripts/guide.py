@@ -128,7 +128,7 @@ def _learn(wanted: str, found: re.Match[str], names: dict[str, str]) -> None:
 
 @dataclass
 class Runner:
-    """Runs commands one after the other. ``say`` is told every line a person at a terminal would see."""
+    """Runs commands one after the other. ``say`` gets every line that a terminal would show."""
 
     directory: Path
     environment: Mapping[str, str]

@@ -1,7 +1,7 @@
 """Leader election on a Lease (``coordination.k8s.io/v1``): of several operators one writes, the others stand by.
 
-Whoever holds the lease renews it every RENEW_SECONDS, and may write for DEADLINE_SECONDS after it *began* to ask for
-the last renewal that succeeded. Whoever stands by takes over once the lease has not changed before its eyes for
+The leader renews the lease every RENEW_SECONDS, and may write for DEADLINE_SECONDS after it *began* to ask for
+the last renewal that succeeded. A standby takes over once it has seen no change of the lease for
 LEASE_SECONDS. Each measures with its own steady clock, so that clocks need not agree; and because a renewal is asked
 for before anybody can see it, the leader has stopped LEASE_SECONDS - DEADLINE_SECONDS before anyone takes over.
 The times in the Lease are for people.
@@ -67,7 +67,7 @@ class LeaseAt:
 class Election:
     """One candidate. ``turn`` and ``release`` are called from one thread at a time.
 
-    ``on_change`` is told True when this process begins to lead, and False when it has ceased to.
+    ``on_change`` gets True when this process begins to lead, and False when it has ceased to.
     ``clock``: steady seconds, the same as the leadership's. ``wall``: seconds since the epoch, for people.
     """
 
@@ -117,7 +117,7 @@ class Election:
             try:
                 pause = self.turn()
             except Exception:
-                # An answer that is no Lease must not end the thread: nobody would lead any more.
+                # An answer that is no Lease must not end the thread: this process would not lead again.
                 log.exception("renewing the lease failed unexpectedly")
                 pause = RENEW_SECONDS
             stop.wait(pause)
@@ -135,7 +135,7 @@ class Election:
 
     def _turn(self) -> float:
         if not self._mine():
-            # While it is ours, nobody else changes it unless we are late: then the write meets a conflict.
+            # While this process holds it, no other changes it unless the renewal is late: then the write conflicts.
             self._look()
         seen = self._seen
         if seen and seen.holder and not self._mine():
@@ -173,7 +173,7 @@ class Election:
             return pause
         self._conflict = False
         self._seen, self._seen_at = written, self._clock()
-        # A lapse that nobody has looked at yet is told first: what was let go in it has to be taken up again.
+        # A lapse that was not reported yet is reported first: what was dropped in it has to be taken up again.
         self._tell()
         self._leadership.hold(asked + DEADLINE_SECONDS)
         return RENEW_SECONDS

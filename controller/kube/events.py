@@ -60,7 +60,7 @@ class Events:
                     self._unsay(name)
 
     def _unsay(self, name: str) -> None:
-        """What is said once only is to be said again: nobody has heard it."""
+        """What is posted once only is posted again: the first attempt failed."""
         with self._lock:
             self._said.pop(name.rpartition(".")[2], None)
 

@@ -1,4 +1,4 @@
-"""May this process write? Until a deadline on a clock that nobody sets, asked right before each write.
+"""May this process write? Until a deadline on a monotonic clock, asked right before each write.
 
 A process that was stopped, or whose machine slept, finds the deadline past when it goes on: whatever it was about to
 send, it does not, except for the one write of each thread that was past this question already.

@@ -27,8 +27,8 @@ T = TypeVar("T", bound=Stored)
 class Store(Generic[T]):
     """Objects by (namespace, name), indexed by the cluster they belong to. Safe to use from many threads.
 
-    ``cluster_of`` names the cluster to look at when an object changes; ``notify`` is told that key on every change.
-    ``scopes`` are the namespaces that will be listed, or "" for all; ``on_listed`` is told each one, once it has been.
+    ``cluster_of`` names the cluster to look at when an object changes; ``notify`` gets that key on every change.
+    ``scopes`` are the namespaces that will be listed, or "" for all; ``on_listed`` gets each one, once it has been.
     """
 
     def __init__(

@@ -111,7 +111,7 @@ class Watcher(Generic[T]):
         self._progress = False
 
     def run(self) -> None:
-        """List and watch until told to stop."""
+        """List and watch until ``stop`` is set."""
         while not self._stop.is_set() and not self._wanted():
             self._stop.wait(WANTED_SECONDS)
         while not self._stop.is_set():
@@ -193,14 +193,14 @@ class Watcher(Generic[T]):
             raise ApiError(
                 0,
                 "WatchError",
-                f"the API server lists the state at resourceVersion {version}, though it has told of {self._newest}; "
+                f"the API server lists the state at resourceVersion {version}, though it has sent {self._newest}; "
                 "if its database was restored from a backup, restart the operator",
             )
         self._store.replace(objects, version, self._namespace)
         self._passed(version)
 
     def _read(self, obj: Any) -> T | None:
-        """The object, or None when it makes no sense: it is set aside until it changes, and costs nobody else."""
+        """The object, or None when it cannot be read: it is set aside until it changes, and affects no other."""
         try:
             return well_formed(self._convert(obj))
         except Exception as error:

@@ -24,7 +24,7 @@ LONGEST_DELAY_SECONDS = 3600.0
 class WorkQueue(Generic[K]):
     """Keys to reconcile, each at most once in the queue and at most once in hand.
 
-    ``_waiting``: keys to hand out, oldest first, and since when they wait; ``on_taken`` is told for how many seconds
+    ``_waiting``: keys to hand out, oldest first, and since when they wait; ``on_taken`` gets the number of seconds
     one did. ``_busy``: keys in some worker's hands. A key added while busy
     goes into ``_dirty`` and back into ``_waiting`` when its worker is done: a change is never lost and a key is
     never in two hands. A cluster that changes all the time goes to the back of the line each time.

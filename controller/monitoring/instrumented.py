@@ -123,7 +123,7 @@ class Lag:
 
 
 class _WatchersClient:
-    """What one watcher talks to. ``told`` gets the version of each change, ``ended`` why a watch has ended."""
+    """The client of one watcher. ``told`` gets the version of each change, ``ended`` why a watch has ended."""
 
     def __init__(
         self,

@@ -38,7 +38,7 @@ from .recovery import mount_store, recovery_env
 # The letters that Kubernetes itself uses for generated names: no vowels, no look-alikes.
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH = 5
-# Ray drains its node for so many seconds when it is told to end.
+# Ray drains its node for so many seconds after SIGTERM.
 DRAIN_TIMEOUT = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
 LEAVE_SECONDS = 5.0
 HEAD_VOLUME = "ray-operator-head"

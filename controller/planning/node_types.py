@@ -12,7 +12,7 @@ from controller.raycluster.model import ClusterSpec, PodType
 from controller.raycluster.node_labels import ACCELERATOR_RESOURCE, node_labels
 from controller.raycluster.ray_resources import ray_resources
 
-# Labels that tell the nodes of one type apart: that those which run agree says nothing of the next one.
+# Labels that differ between the nodes of one type: although running nodes agree, the next one may differ.
 _OF_ONE_NODE = {NODE_ID_LABEL, "ray.io/tpu-slice-name", "ray.io/tpu-worker-id"}
 # Resources that Ray may measure otherwise than the pod declares them.
 _MEASURED = {"CPU", "GPU", "memory", "object_store_memory"}

@@ -77,7 +77,7 @@ class HeadRecovery:
 
 
 def ray_version(image: str) -> str:
-    """The version of Ray in an image's tag; empty where the tag tells none."""
+    """The version of Ray in an image's tag; empty where the tag has none."""
     found = _VERSION.search(image)
     return found[1] if found else ""
 

@@ -11,9 +11,9 @@ from .node_labels import GROUP_LABEL, OVERRIDE
 _WORD = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*")
 MAX_PREFIX = 253
-# Labels that tell a node, or its type: whoever changed them could not be found any more.
+# Labels that identify a node or its type: with other values the operator could not find the node.
 _RESERVED = {
-    "ray.io/node-id": "is the key by which Ray tells nodes apart; choose another key",
+    "ray.io/node-id": "is the key by which Ray identifies nodes; choose another key",
     GROUP_LABEL: "is the name of the pod type; choose another key",
 }
 _SYNTAX = "use at most 63 letters, digits and, not at either end, '-', '_' and '.'"

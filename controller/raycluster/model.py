@@ -72,9 +72,9 @@ DEFAULT_SERVICE_PORTS = (
 
 @dataclass(frozen=True)
 class PodType:
-    """A kind of Ray node: its pod, its bounds, what Ray is told about it. ``is_head``: the head is meant, no worker.
+    """A kind of Ray node: its pod, its bounds, what Ray knows about it. ``is_head``: the head is meant, no worker.
 
-    ``start``: what its start commands tell Ray. ``start_commands``: its own; empty where the cluster's count, as where
+    ``start``: what its start commands give Ray. ``start_commands``: its own; empty where the cluster's count, as where
     ``idle_timeout_minutes`` is None. ``admitted``: the ``resources`` that the API server gives Ray's container, None
     while that is not known.
     """
@@ -156,7 +156,7 @@ class ClusterSpec:
 
     @cached_property
     def known_gcs_port(self) -> int | None:
-        """Where the head's GCS listens, as its start commands say; None when only a running shell can tell."""
+        """Where the head's GCS listens, as its start commands say; None when it is known only while the shell runs."""
         return _gcs_port(self.head_start, self.head.setup_commands, self.head.pod_config)
 
     @property

@@ -1,7 +1,7 @@
 """JSON schemas of the pod's parts, from the field lists that the kubernetes package carries for its typed models.
 
 They know every field of the Kubernetes release that the package was made from, their types, and not which of them are
-required: an absent field is told by the API server, a misspelt one would silently be dropped.
+required: the API server names an absent field, a misspelt one would silently be dropped.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _LARGEST = Decimal(2**63 - 1)
 
 
 class QuantityError(ValueError):
-    """A text that is no Kubernetes quantity, or resources that cannot be told to Ray."""
+    """A text that is no Kubernetes quantity, or resources that Ray cannot count."""
 
 
 def parse_quantity(value: Any) -> Decimal:

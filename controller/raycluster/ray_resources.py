@@ -16,7 +16,7 @@ from .quantities import QuantityError, parse_quantity
 
 # What a device is to Ray, by how its Kubernetes resource's name in lower case starts. Ray's names are those of
 # get_resource_name() in ray/_private/accelerators/. Every GPU is a GPU to it, and so is a part of one: NVIDIA's MIG
-# devices, AMD's partitions. Other devices are told with rayResources; a whole AWS device for one, since how many cores
+# devices, AMD's partitions. Other devices are given with rayResources; a whole AWS device for one, since how many cores
 # it has is not said by its name.
 _ACCELERATORS = {
     "google.com/tpu": "TPU",
@@ -66,9 +66,9 @@ def node_resources(pod_spec: Json) -> Json:
 
 
 def detect_resources(resources: Json, overrides: Json = NOTHING) -> dict[str, int]:
-    """What Ray is told about a node, from its ``resources``, see ``node_resources``.
+    """What Ray counts on a node, from its ``resources``, see ``node_resources``.
 
-    Each is the smaller of request and limit, rounded up. ``CPU`` and ``GPU`` are always told, other accelerators where
+    Each is the smaller of request and limit, rounded up. ``CPU`` and ``GPU`` are always given, other accelerators where
     they are asked for. ``memory`` is 70 % of the smaller, in bytes, and absent when the container names none.
     ``overrides``: what is decided already, under Ray's names; none of that is looked for.
 
@@ -98,7 +98,7 @@ def amount_of(resources: Json, name: str) -> Decimal:
 
 
 def passed_on(resources: Json) -> tuple[str, ...]:
-    """The resources that Kubernetes is asked for and of which Ray is told nothing: devices that it does not know, and
+    """The resources that Kubernetes is asked for and which Ray does not count: devices that it does not know, and
     shares of devices.
     """
     return tuple(sorted(n for n in _names(resources) if not _kind_of(n) and n not in _PLAIN))
@@ -156,7 +156,7 @@ def _ceil(value: Decimal) -> int:
 
 
 def ray_resources(pod_type: PodType) -> dict[str, Any]:
-    """What Ray is told about a node of this type: detected from the pod, unless its start commands say otherwise, and
+    """What Ray counts on a node of this type: detected from the pod, unless its start commands say otherwise, and
     ``rayResources`` over both.
     """
     decided = _decided(pod_type)
@@ -167,7 +167,7 @@ def resources_of(pod_type: PodType) -> Json:
     """The ``resources`` of Ray's container as the podConfig names them, and of the others those that admission gives.
 
     Of these the limit counts where there is one: it is what the container may use. A request that is a namespace's
-    default is the least for any pod, and nobody chose it for Ray.
+    default is the least for any pod, and was not chosen for Ray.
     """
     named = node_resources(pod_type.pod_config["spec"])
     given, known = pod_type.admitted or NOTHING, _names(named)
@@ -185,7 +185,7 @@ def leaves_open(pod_type: PodType) -> bool:
 
 
 def with_admitted(pod_type: PodType, resources: Json | None) -> PodType:
-    """The type with what the API server gives its Ray container; as it was where Ray cannot be told of that."""
+    """The type with what the API server gives its Ray container; unchanged where Ray cannot count it."""
     sized = replace(pod_type, admitted=resources)
     try:
         return sized if max(ray_resources(sized).values(), default=0) <= MAX_RESOURCE else pod_type

@@ -121,7 +121,7 @@ def _both(kubernetes: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
 
 def _told(error: ValidationError) -> Iterator[Problem]:
     path = path_text(error.absolute_path)
-    # Until an error is raised by a validator these are unset, which their types tell of.
+    # Until a validator raises an error these are unset; their types say so.
     limit: Any = error.validator_value
     value: Any = error.instance
     schema: Any = error.schema

@@ -139,7 +139,7 @@ def quantity_problems(path: str, resources: Json) -> Iterator[Problem]:
 
 
 def _resources(pod_spec: Json, overrides: Json) -> Iterator[str]:
-    """What is wrong with those of the first container, which Ray is told of unless ``overrides`` say otherwise."""
+    """What is wrong with those of the first container, which Ray counts unless ``overrides`` say otherwise."""
     try:
         detected = detect_resources(node_resources(pod_spec), overrides)
     except QuantityError as error:
@@ -151,7 +151,7 @@ def _resources(pod_spec: Json, overrides: Json) -> Iterator[str]:
 
 
 def _ray_resource(path: str, name: str, value: object) -> Iterator[Problem]:
-    """``ray start`` ends at once when it is told anything else."""
+    """``ray start`` ends at once with any other value."""
     if not name or name.startswith(RESERVED_RESOURCES):
         yield Problem(path, f"{name!r} is a name that Ray keeps for itself; choose another")
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())

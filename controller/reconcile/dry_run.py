@@ -39,7 +39,7 @@ class Verdict(Enum):
     """What a trial proves."""
 
     ACCEPTED = "it can be made"
-    INCONCLUSIVE = "nothing; making one will tell"
+    INCONCLUSIVE = "nothing; only a create shows it"
     REFUSED = "it is refused for what it is"
     UNKNOWN = "the API server could not say"
 

@@ -96,7 +96,7 @@ class Plane:
                     raise
 
     def count(self, namespace: str, resource: str = "pods") -> int:
-        """How many objects there are. The server counts them in its database: seldom asked, it disturbs nobody."""
+        """How many objects there are. The server counts them in its database: seldom asked, it costs little."""
         page = self._client.send(Request("list", resource, namespace, query={"limit": "1"}))
         return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0))
 
@@ -109,12 +109,12 @@ class Plane:
         started = time.monotonic()
         while not done():
             if time.monotonic() - started > PATIENCE_SECONDS:
-                raise TimeoutError("the benchmark waits in vain")
+                raise TimeoutError("what the benchmark waits for does not come")
             time.sleep(every)
         return time.monotonic() - started
 
     def arrivals(self, namespace: str) -> Arrivals:
-        """What a watch tells from now on of the workers of a namespace."""
+        """The workers of a namespace that a watch reports from now on."""
         return Arrivals(self._client, namespace)
 
     def statuses(self, namespace: str) -> list[Mapping[str, Any]]:
@@ -128,7 +128,7 @@ class Plane:
 
 
 class Arrivals:
-    """``first``: cluster -> when its first worker was told of, by the monotonic clock. ``count``: of all workers."""
+    """``first``: cluster -> when its first worker was reported, by the monotonic clock. ``count``: of all workers."""
 
     def __init__(self, client: HttpClient, namespace: str) -> None:
         self.first: dict[str, float] = {}

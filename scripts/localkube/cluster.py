@@ -183,7 +183,7 @@ def _write_kubeconfig(layout: Layout, endpoint: Endpoint) -> None:
 
 
 def _free_port(preferred: int) -> int:
-    """`preferred` if nobody listens on it, else one that the system finds free."""
+    """`preferred` if no process listens on it, else one that the system finds free."""
     for port in (preferred, 0):
         with socket.socket() as probe:
             # As the API server will: a port in TIME_WAIT is free.

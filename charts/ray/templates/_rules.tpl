@@ -24,7 +24,7 @@
   resources: [services]
   verbs: [list, watch, create, patch]
 # Volumes of RayClusters with headRecovery.storage. list, watch: the claims there are. create: a new cluster's. get: whose
-# is a claim whose name is taken? patch: take over one that is there, let go of one that is to stay, grow.
+# is a claim whose name is taken? patch: take over one that is there, release one that is to stay, grow.
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get, list, watch, create, patch]

@@ -33,7 +33,7 @@ def tree_of(layout: Layout) -> str:
 
 
 def root_of(layout: Layout, node: str) -> str:
-    """The control group that a node's kubelet puts its pods under, as it wants to be told."""
+    """The control group that a node's kubelet puts its pods under, in the form that its configuration takes."""
     return f"/{tree_of(layout)}/{node}"
 
 

@@ -109,7 +109,7 @@ def write_spec(layout: Layout, spec: Spec) -> None:
 def locked(layout: Layout) -> Iterator[None]:
     """Hold the cluster for oneself; waits for another `up` or `down` of it to end.
 
-    The lock lies beside the state and is removed with it, so whoever waited checks that it holds the file of
+    The lock lies beside the state and is removed with it, so a process that waited checks that it holds the file of
     that name and not one that is gone.
     """
     path = layout.state.with_name(f".{layout.name}.lock")

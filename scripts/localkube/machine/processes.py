@@ -1,6 +1,6 @@
 """Daemons that outlive this program: started detached, found again by pidfile, never mistaken for another.
 
-A pidfile names a process by pid, start time and boot, because a pid alone may belong to a stranger by the time
+A pidfile names a process by pid, start time and boot, because a pid alone may belong to another process by the time
 it is read. The child writes it before it becomes the daemon: whatever instant this program is interrupted at,
 there is no daemon without a pidfile.
 """

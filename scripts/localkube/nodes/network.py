@@ -20,7 +20,7 @@ from localkube.machine.console import Failed
 from localkube.machine.layout import Layout, Spec, read_spec
 from localkube.machine.namespaces import run_inside
 
-# Addresses for tests of networks (RFC 2544), which nobody routes.
+# Addresses for tests of networks (RFC 2544), which are not routed.
 _LINKS = ipaddress.IPv4Network("198.18.0.0/16")
 _LINK_CHOICES = 256
 _POD_CHOICES = ("10.244", "10.245", "10.246", "10.247")

@@ -30,7 +30,7 @@ def kill_node(node: Node) -> None:
 
 
 def _shims(node: Node) -> list[int]:
-    """The processes between this node's containerd and its containers; each is told the socket to report to."""
+    """The processes between this node's containerd and its containers; each gets the socket to report to."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

@@ -1,7 +1,7 @@
 """The image of pods' first process, which holds their namespaces and does nothing else.
 
 It is made here, so that no registry is needed, and is one of machine code, so that no compiler is: an ELF
-executable of one segment whose code asks the kernel to sleep, for ever. What it need not do is end by itself:
+executable of one segment whose code asks the kernel to sleep, without end. What it need not do is end by itself:
 a first process is not reached by signals it has no handler for, and containerd ends it by SIGKILL.
 """
 
