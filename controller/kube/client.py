@@ -9,8 +9,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from typing import Any, Literal, Protocol
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 import urllib3
@@ -20,6 +21,7 @@ from kubernetes import config
 from controller.raycluster.model import API_VERSION, PLURAL
 
 from .decode import decode
+from .wire import Answer, Wire, Wires, written
 
 Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete"]
 
@@ -36,6 +38,8 @@ MAX_EVENT_BYTES = 16 * 2**20
 _GROUPS = {PLURAL: API_VERSION, "leases": "coordination.k8s.io/v1"}
 _METHODS: Mapping[Verb, str] = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 
+# As what the API server knows this process: the name under which objects' managedFields tell of its writes.
+_USER_AGENT = f"python-urllib3/{metadata.version('urllib3')}"
 # A peer that vanished without a word is noticed within half a minute, on idle watches too.
 _SOCKET_OPTIONS = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
@@ -138,8 +142,10 @@ class HttpClient:
         configuration.connection_pool_maxsize = connections
         configuration.socket_options = _SOCKET_OPTIONS
         self._configuration = configuration
-        self._pool: urllib3.PoolManager = kubernetes_client.ApiClient(configuration).rest_client.pool_manager
         self._host = configuration.host.rstrip("/")
+        pools: urllib3.PoolManager = kubernetes_client.ApiClient(configuration).rest_client.pool_manager
+        self._wires = Wires(pools, self._host, connections, _CONNECT_SECONDS)
+        self._authority = urlsplit(self._host).netloc
         self._read_seconds = read_seconds
 
     @classmethod
@@ -160,61 +166,75 @@ class HttpClient:
 
     def send(self, request: Request) -> dict[str, Any]:
         """See Client."""
-        response = self._exchange(
-            request,
-            body=_written(request.body),
-            headers={"Content-Type": request.content_type},
-            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=self._read_seconds),
-        )
-        if response.status >= 400:
-            raise _error(response, response.data)
-        return _parse(response.data)
+        wire = self._asked(request, self._read_seconds)
+        answer = None
+        try:
+            answer = wire.answer()
+            data = b"".join(answer.body)
+        except OSError as error:
+            answer = None
+            raise self._no_answer(error) from error
+        finally:
+            # What is left of an answer would be taken for the beginning of the next one.
+            if answer is not None and answer.persistent:
+                self._wires.give_back(wire)
+            else:
+                wire.close()
+        if answer.status >= 400:
+            raise _error(answer, data)
+        return _parse(data)
 
     def watch(self, request: Request, read_seconds: float) -> Iterator[dict[str, Any]]:
         """See WatchClient."""
-        timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=read_seconds)
-        response = self._exchange(request, timeout=timeout, preload_content=False)
+        wire = self._asked(request, read_seconds)
         try:
-            if response.status >= 400:
-                raise _error(response, response.read())
-            for line in _lines(response):
+            answer = wire.answer()
+            if answer.status >= 400:
+                raise _error(answer, b"".join(answer.body))
+            for line in _lines(answer.body):
                 yield _parse(line)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            self._suspect_connections()
+        except OSError as error:
+            self._wires.clear()
             raise ApiError(0, "ConnectionLost", str(error)) from error
         finally:
-            # A half-read stream cannot go back into the pool.
-            response.close()
+            wire.close()
 
-    def _exchange(self, request: Request, **options: Any) -> Any:
-        headers: dict[str, str] = {"Accept": request.accept, **options.pop("headers", {})}
+    def _asked(self, request: Request, read_seconds: float) -> Wire:
+        """A connection on which the request has been sent."""
+        target = request.path + (f"?{urlencode(request.query)}" if request.query else "")
+        body = _written(request.body)
+        data = written(request.method, self._wires.prefix + target, self._headers(request, body), body)
+        try:
+            return self._wires.ask(data, read_seconds)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._no_answer(error) from error
+
+    def _headers(self, request: Request, body: bytes | None) -> dict[str, str]:
         try:
             # Asked for each request: it re-reads a service account token that has been rotated.
             settings: Any = self._configuration.auth_settings()
         except (config.ConfigException, OSError) as error:
             raise ApiError(0, "NoToken", f"the service account's token cannot be read: {error}") from error
-        headers |= {s["key"]: s["value"] for s in settings.values() if s["in"] == "header"}
-        url = self._host + request.path + (f"?{urlencode(request.query)}" if request.query else "")
-        try:
-            return self._pool.request(request.method, url, headers=headers, retries=False, **options)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            self._suspect_connections()
-            raise ApiError(0, "NoAnswer", f"{self._host} does not answer: {error}") from error
+        headers = {"Host": self._authority, "User-Agent": _USER_AGENT, "Accept": request.accept}
+        if body is not None:
+            headers["Content-Type"] = request.content_type
+        return headers | {s["key"]: s["value"] for s in settings.values() if s["in"] == "header"}
 
-    def _suspect_connections(self) -> None:
+    def _no_answer(self, error: Exception) -> ApiError:
         # What broke one connection may have taken the peer of every idle one too, and each of those would cost
         # a request's whole patience to find out.
-        self._pool.clear()
+        self._wires.clear()
+        return ApiError(0, "NoAnswer", f"{self._host} does not answer: {error}")
 
 
 def _written(body: Any) -> bytes | None:
     return body if body is None or isinstance(body, bytes) else orjson.dumps(body)
 
 
-def _lines(response: Any) -> Iterator[bytes]:
+def _lines(body: Iterator[bytes]) -> Iterator[bytes]:
     pending = b""
-    for chunk in response.stream(65536, decode_content=True):
-        *lines, pending = (pending + chunk).split(b"\n")
+    for piece in body:
+        *lines, pending = (pending + piece).split(b"\n")
         yield from (line for line in lines if line.strip())
         if len(pending) > MAX_EVENT_BYTES:
             raise ApiError(0, "NotJson", f"an event of a watch is longer than {MAX_EVENT_BYTES} bytes")
@@ -230,13 +250,13 @@ def _parse(data: bytes) -> dict[str, Any]:
     return parsed
 
 
-def _error(response: Any, data: bytes) -> ApiError:
+def _error(answer: Answer, data: bytes) -> ApiError:
     # A date, which HTTP allows too, is not what an API server says.
-    given = response.headers.get("Retry-After", "")
+    given = answer.headers.get("retry-after", "")
     retry_after = float(given) if given.isdecimal() else 0.0
     try:
         parsed = orjson.loads(data)
         reason, message = parsed.get("reason") or "", parsed.get("message") or ""
     except (orjson.JSONDecodeError, AttributeError):
         reason, message = "", data.decode(errors="replace")[:500]
-    return ApiError(response.status, reason, message, retry_after)
+    return ApiError(answer.status, reason, message, retry_after)
