@@ -61,6 +61,12 @@ class Store(Generic[T]):
         with self._lock:
             return self._index.all(scope)
 
+    def knows(self, key: Key, resource_version: int) -> bool:
+        """Whether the object is held in this version or a later one."""
+        with self._lock:
+            held = self._index.get(key)
+            return held is not None and held.resource_version >= resource_version
+
     def __len__(self) -> int:
         with self._lock:
             return len(self._index)
@@ -113,7 +119,7 @@ class Store(Generic[T]):
         self._tell(changed)
 
     def bookmark(self, resource_version: int, scope: str) -> None:
-        """The watch has delivered everything up to here (a bookmark)."""
+        """The watch has delivered everything up to here: a bookmark, or an object in a version that is held."""
         with self._lock:
             self._progress.reach(resource_version, scope)
 

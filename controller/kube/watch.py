@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from controller.raycluster.model import PLURAL
+from controller.raycluster.model import PLURAL, Key
 
 from .client import ApiError, Request, WatchClient
 from .index import Stored
@@ -242,7 +242,8 @@ class Watcher(Generic[T]):
             raise ApiError(int(status.get("code") or 0), "WatchError", str(status.get("message") or event))
         try:
             version = int(obj["metadata"]["resourceVersion"])
-            if kind == "BOOKMARK":
+            # Most pods are known from the answer to their create: there is nothing to read.
+            if kind == "BOOKMARK" or (kind != "DELETED" and self._store.knows(_key(obj), version)):
                 self._store.bookmark(version, self._namespace)
             elif (read := self._read(obj)) is None:
                 pass
@@ -253,6 +254,11 @@ class Watcher(Generic[T]):
         except (KeyError, TypeError, ValueError) as error:
             raise ApiError(0, "WatchError", f"a watch event makes no sense: {error!r}") from error
         self._passed(version)
+
+
+def _key(obj: dict[str, Any]) -> Key:
+    metadata = obj["metadata"]
+    return Key(metadata.get("namespace", ""), metadata.get("name", ""))
 
 
 def _resumable(error: ApiError) -> bool:

@@ -256,6 +256,16 @@ def test_an_object_that_cannot_be_read_is_set_aside_and_affects_no_other(caplog:
     assert "set aside pods ray/c" in caplog.text
 
 
+def test_an_object_in_a_version_that_is_held_is_not_read_again(caplog: pytest.LogCaptureFixture) -> None:
+    """The watch goes on behind it all the same; a later version and a deletion are read."""
+    unreadable = {"metadata": {"name": "a", "namespace": "ray", "resourceVersion": "12"}}
+    events = [event("MODIFIED", pod("a", 12)), event("ADDED", unreadable), event("MODIFIED", unreadable)]
+    run = Run(page(pod("a")), [*events, event("ADDED", pod("b", 13))], [event("DELETED", pod("b", 13))], [])
+    assert run.asked == ["list", "10", "13", "13"]
+    assert run.names() == ["a"]
+    assert "set aside" not in caplog.text
+
+
 def test_a_list_of_the_past_is_refused_until_there_is_a_newer_one() -> None:
     """It would bring back what is gone, and hide what is there."""
     run = Run(page(), [event("ADDED", pod("a", 30))], gone("status"), page(pod("b"), version=20), page(version=31), [])
