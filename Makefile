@@ -91,6 +91,10 @@ test-unit: $(STAMP) ## Pure parts, in seconds
 test-integration: $(STAMP) ## Against a real kube-apiserver without nodes
 	$(PYTEST) tests/integration -v -n $(JOBS)
 
+.PHONY: test-long
+test-long: $(STAMP) ## Unit and integration tests, sweeps in their long form: each write, each event, a thousand examples
+	TEST_PROFILE=long HYPOTHESIS_PROFILE=long $(PYTEST) tests/unit tests/integration -q -n $(JOBS)
+
 .PHONY: fuzz
 fuzz: $(STAMP) ## Inputs that are nearly right, new ones for SECONDS=600: RayClusters, pods, heads' answers, watch streams
 	@end=$$(($$(date +%s) + $(SECONDS))); while [ "$$(date +%s)" -lt "$$end" ]; do \

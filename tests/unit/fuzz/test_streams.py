@@ -4,46 +4,60 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from random import Random
 from typing import Any
 
 import pytest
-import urllib3
 from hypothesis import given
 from kubernetes import client as kubernetes_client
 
 from controller.kube.client import HttpClient, Request
 from controller.kube.store import Store
 from controller.kube.watch import Watcher
+from controller.kube.wire import Wire
 from controller.objects.views import PodView
 from tests.support.builders import raw_pod
 from tests.unit.fuzz.engine import bounded, few, seeds
 
-ENDS = (None, urllib3.exceptions.ProtocolError("reset"), ConnectionResetError("reset"), TimeoutError("late"))
+# How a stream ends: as it should, in the middle of a chunk, or with an error of the connection.
+ENDS = ("complete", "cut", ConnectionResetError("reset"), TimeoutError("late"))
+End = str | Exception
+HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
-class Answer:
-    """An HTTP answer whose body comes in pieces, and ends as it should or with an error."""
+class Connection:
+    """The socket of a connection whose bytes come in pieces of any size. Its end is one of ENDS."""
 
-    def __init__(self, data: bytes, random: Random, end: Exception | None, status: int = 200) -> None:
-        self.status, self.data, self.headers = status, data, {"Retry-After": "1"}
-        self._random, self._end = random, end
+    def __init__(self, data: bytes, random: Random, end: End = "cut") -> None:
+        self._data, self._random, self._end = data, random, end
 
-    def stream(self, size: int, decode_content: bool) -> Iterator[bytes]:
-        at = 0
-        while at < len(self.data):
-            step = self._random.choice((1, 7, 100, size))
-            yield self.data[at : at + step]
-            at += step
-        if self._end:
+    def recv(self, size: int, /) -> bytes:
+        step = self._random.choice((1, 7, 100, size))
+        piece, self._data = self._data[:step], self._data[step:]
+        if not piece and isinstance(self._end, Exception):
             raise self._end
+        return piece
 
-    def read(self) -> bytes:
-        return self.data
+    def sendall(self, data: bytes, /) -> None:
+        """Nothing."""
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """Nothing."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing."""
+
+    def fileno(self) -> int:
+        raise AssertionError("a connection is not used again")
+
+
+def stream(data: bytes, random: Random, end: End) -> Wire:
+    """An answer whose body comes in one chunk, and the end of the connection."""
+    terminator = b"\r\n0\r\n\r\n" if end == "complete" else b""
+    chunk = b"%x\r\n" % len(data) + data if data else b""
+    if not data:
+        terminator = terminator[2:]
+    return Wire(Connection(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk + terminator, random, end))
 
 
 class Cut(HttpClient):
@@ -58,23 +72,24 @@ class Cut(HttpClient):
         # The newest version that a client may have seen.
         self.shown = 9
 
-    def _exchange(self, request: Request, **options: Any) -> Any:
+    def _asked(self, request: Request, read_seconds: float) -> Wire:
         if request.verb == "list":
             known = [e["object"] for e in self.events if version_of(e) <= self.shown]
-            page = {"items": known, "metadata": {"resourceVersion": str(self.shown)}}
-            return Answer(json.dumps(page).encode(), self.random, None)
+            page = json.dumps({"items": known, "metadata": {"resourceVersion": str(self.shown)}}).encode()
+            head = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(page)
+            return Wire(Connection(head + page, self.random))
         since = int(request.query["resourceVersion"])
         left = [e for e in self.events if version_of(e) > since]
         data = b"".join(json.dumps(event).encode() + b"\n" for event in left)
         if not self.cuts:
             if not left:
                 self.stop.set()
-            return Answer(data, self.random, None)
+            return stream(data, self.random, "complete")
         cut = self.cuts.pop()
         # Some streams end in the middle of a character, or in what is no JSON.
         shown = data[: cut % (len(data) + 1)]
         self.shown = max(self.shown, *map(version_of, left[: shown.count(b"\n") + 1]), self.shown)
-        return Answer(shown, self.random, self.random.choice(ENDS))
+        return stream(shown, self.random, self.random.choice(ENDS))
 
 
 def version_of(event: dict[str, Any]) -> int:
@@ -82,7 +97,13 @@ def version_of(event: dict[str, Any]) -> int:
 
 
 class _Stop(threading.Event):
+    """Waits without waiting, and not without end."""
+
+    waits = 0
+
     def wait(self, timeout: float | None = None) -> bool:
+        self.waits += 1
+        assert self.waits < 1_000, "the watcher makes no progress"
         return self.is_set()
 
 
