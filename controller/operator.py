@@ -37,7 +37,7 @@ from .planning.observed import Settings
 from .raycluster.model import PLURAL, Key, RayCluster
 from .reconcile.reconciler import Reconciler
 from .reconcile.turns import FairExecutor
-from .reconcile.unreadable import UnreadableClusters
+from .reconcile.unreadable import SetAside
 from .reconcile.worker import ReconcileWorker
 
 log = logging.getLogger(__name__)
@@ -174,11 +174,11 @@ def compose(
     clock = SlewedClock()
     events = Events(parts.writes, clock)
     worker = _reconcile_worker(parts, writers, events, settings, clock)
-    unreadable = UnreadableClusters(events, writers.of, parts.leadership.leads)
+    set_aside = SetAside(parts.metrics.set_aside, events, writers.of, leadership.leads)
     return Operator(
         parts,
         stop=stop,
-        watchers=[thread for scope in parts.scopes for thread in _watchers(parts, scope, stop, unreadable)],
+        watchers=[thread for scope in parts.scopes for thread in _watchers(parts, scope, stop, set_aside)],
         workers=[_worker(parts.health, worker, f"reconcile-{number}") for number in range(workers)],
         election=_election(parts, lease) if lease else None,
         writers=writers,
@@ -222,9 +222,7 @@ def _parts(client: WatchClient, scopes: tuple[str, ...], leadership: Leadership,
     return parts
 
 
-def _watchers(
-    parts: Parts, namespace: str, stop: threading.Event, unreadable: UnreadableClusters
-) -> list[threading.Thread]:
+def _watchers(parts: Parts, namespace: str, stop: threading.Event, set_aside: SetAside) -> list[threading.Thread]:
     def watch(
         resource: str,
         store: Store[T],
@@ -235,13 +233,6 @@ def _watchers(
         name = f"watch-{resource}-{namespace or 'all'}"
         loop = parts.health.loop(name, WATCH_LIMIT_SECONDS)
         timed = parts.connection.for_watch(resource, namespace, loop.turn)
-        counter = parts.metrics.set_aside.labels(resource)
-
-        def set_aside(obj: Any, error: Exception) -> None:
-            counter.inc()
-            if resource == PLURAL:
-                unreadable(obj, error)
-
         watcher = Watcher(
             timed,
             resource,
@@ -250,7 +241,7 @@ def _watchers(
             convert,
             selector=selector,
             stop=stop,
-            on_set_aside=set_aside,
+            on_set_aside=set_aside.of(resource),
             wanted=lambda: wanted is None or wanted(namespace),
         )
         # What only some clusters need makes the process unready for none of the others.

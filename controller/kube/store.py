@@ -61,12 +61,6 @@ class Store(Generic[T]):
         with self._lock:
             return self._index.all(scope)
 
-    def knows(self, key: Key, resource_version: int) -> bool:
-        """Whether the object is held in this version or a later one."""
-        with self._lock:
-            held = self._index.get(key)
-            return held is not None and held.resource_version >= resource_version
-
     def __len__(self) -> int:
         with self._lock:
             return len(self._index)

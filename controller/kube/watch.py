@@ -211,6 +211,11 @@ class Watcher(Generic[T]):
             self._on_set_aside(obj, error)
             return None
 
+    def _holds(self, obj: dict[str, Any], version: int) -> bool:
+        metadata = obj["metadata"]
+        held = self._store.get(Key(metadata.get("namespace", ""), metadata.get("name", "")))
+        return held is not None and held.resource_version >= version
+
     def _passed(self, version: int) -> None:
         self._newest = max(self._newest, version)
         self._version = str(version)
@@ -243,7 +248,7 @@ class Watcher(Generic[T]):
         try:
             version = int(obj["metadata"]["resourceVersion"])
             # Most pods are known from the answer to their create: there is nothing to read.
-            if kind == "BOOKMARK" or (kind != "DELETED" and self._store.knows(_key(obj), version)):
+            if kind == "BOOKMARK" or (kind != "DELETED" and self._holds(obj, version)):
                 self._store.bookmark(version, self._namespace)
             elif (read := self._read(obj)) is None:
                 pass
@@ -254,11 +259,6 @@ class Watcher(Generic[T]):
         except (KeyError, TypeError, ValueError) as error:
             raise ApiError(0, "WatchError", f"a watch event makes no sense: {error!r}") from error
         self._passed(version)
-
-
-def _key(obj: dict[str, Any]) -> Key:
-    metadata = obj["metadata"]
-    return Key(metadata.get("namespace", ""), metadata.get("name", ""))
 
 
 def _resumable(error: ApiError) -> bool:

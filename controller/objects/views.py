@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -104,14 +103,14 @@ class PodView:
         reason, since = stuck(status, state, conditions)
         return cls(
             **_identity(metadata),
-            kind=_shared(labels.get(KIND_LABEL, "")),
-            node_type=_shared(labels.get(TYPE_LABEL, "")),
-            phase=_shared(phase_of(status, state)),
+            kind=labels.get(KIND_LABEL, ""),
+            node_type=labels.get(TYPE_LABEL, ""),
+            phase=phase_of(status, state),
             ip=status.get("podIP", ""),
             ready=is_ready(ray, conditions),
-            head_ip=_shared(annotations.get(HEAD_IP_ANNOTATION, "")),
-            head_uid=_shared(annotations.get(HEAD_UID_ANNOTATION, "")),
-            config_hash=_shared(annotations.get(CONFIG_ANNOTATION, "")),
+            head_ip=annotations.get(HEAD_IP_ANNOTATION, ""),
+            head_uid=annotations.get(HEAD_UID_ANNOTATION, ""),
+            config_hash=annotations.get(CONFIG_ANNOTATION, ""),
             attempt=_number(annotations.get(ATTEMPT_ANNOTATION)),
             started_at=seconds(metadata.get("creationTimestamp")),
             ended_at=ended_at(status, state) or seconds(metadata.get("creationTimestamp")),
@@ -124,7 +123,7 @@ class PodView:
             stuck_since=since,
             node_lost=node_lost(obj, conditions),
             unready_since=seconds(conditions.get("Ready", {}).get("lastTransitionTime")),
-            recovery=_shared(annotations.get(RECOVERY_ANNOTATION, "")),
+            recovery=annotations.get(RECOVERY_ANNOTATION, ""),
             **_announced(obj, conditions),
         )
 
@@ -161,14 +160,14 @@ class ServiceView:
 
 def _identity(metadata: Json) -> dict[str, Any]:
     """The fields that say which object it is, and which cluster it belongs to."""
-    namespace, labels = _shared(metadata["namespace"]), metadata.get("labels") or {}
+    namespace, labels = metadata["namespace"], metadata.get("labels") or {}
     owners = (o for o in metadata.get("ownerReferences") or () if o.get("controller") and o["kind"] == KIND)
     return {
         "key": Key(namespace, metadata["name"]),
         "uid": metadata["uid"],
         "resource_version": int(metadata["resourceVersion"]),
-        "owner_uid": _shared(next((o["uid"] for o in owners), "")),
-        "cluster": Key(namespace, _shared(labels.get(CLUSTER_LABEL, ""))),
+        "owner_uid": next((o["uid"] for o in owners), ""),
+        "cluster": Key(namespace, labels.get(CLUSTER_LABEL, "")),
     }
 
 
@@ -184,11 +183,6 @@ def _announced(obj: Json, conditions: Mapping[str, Json]) -> dict[str, Any]:
         "disrupted_at": seconds(since),
         "grace": grace_of(obj),
     }
-
-
-def _shared(text: Any) -> Any:
-    """The text, once in memory for all objects that have it: thousands of pods have the same type, owner and head."""
-    return sys.intern(text) if type(text) is str else text
 
 
 def _number(text: str | None) -> int:

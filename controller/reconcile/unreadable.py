@@ -1,31 +1,53 @@
-"""RayClusters that cannot be read: the user sees it where they look for it, in the Events of the RayCluster."""
+"""Objects that cannot be read: users see it where they look for it, in a metric and in the RayCluster's Events."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, Protocol
 
 from controller.kube.events import WARNING, Events
 from controller.kube.well_formed import MalformedError
-from controller.raycluster.model import Key, RayCluster
+from controller.raycluster.model import PLURAL, Key, RayCluster
 
 
-class UnreadableClusters:
-    """``writers``: the executor of one cluster. ``leads``: whether this process may write."""
+class Counter(Protocol):
+    """A metric with one label."""
 
-    def __init__(self, events: Events, writers: Callable[[Key], Executor], leads: Callable[[], bool]) -> None:
+    def labels(self, resource: str, /) -> Any:
+        """The counter of one resource."""
+
+
+class SetAside:
+    """What becomes known of objects that cannot be read: a metric counts them, and a RayCluster gets an Event.
+
+    ``writers``: the executor of one cluster. ``leads``: whether this process may write.
+    """
+
+    def __init__(
+        self, counter: Counter, events: Events, writers: Callable[[Key], Executor], leads: Callable[[], bool]
+    ) -> None:
+        self._counter = counter
         self._events = events
         self._writers = writers
         self._leads = leads
 
-    def __call__(self, obj: Any, error: Exception) -> None:
-        """Post an Event about an object that was set aside, where its metadata say which one it is. Does not wait."""
-        cluster = _named(obj)
-        if cluster and self._leads():
-            why = str(error) if isinstance(error, MalformedError) else "a field is missing or has the wrong type"
-            message = f"The RayCluster cannot be read: {why}. The operator does not touch it until it changes."
-            self._writers(cluster.key).submit(lambda: self._events.post(cluster, WARNING, "ReadFailed", message))
+    def of(self, resource: str) -> Callable[[Any, Exception], None]:
+        """What a watch of this resource calls with each object, and with what is wrong with it. It does not wait."""
+        counter = self._counter.labels(resource)
+
+        def set_aside(obj: Any, error: Exception) -> None:
+            counter.inc()
+            cluster = _named(obj) if resource == PLURAL and self._leads() else None
+            if cluster:
+                self._writers(cluster.key).submit(self._post, cluster, error)
+
+        return set_aside
+
+    def _post(self, cluster: RayCluster, error: Exception) -> None:
+        why = str(error) if isinstance(error, MalformedError) else "a field is missing or has the wrong type"
+        message = f"The RayCluster cannot be read: {why}. The operator does not touch it until it changes."
+        self._events.post(cluster, WARNING, "ReadFailed", message)
 
 
 def _named(obj: Any) -> RayCluster | None:

@@ -29,12 +29,13 @@ PATIENCE_SECONDS = 600.0
 
 
 @contextmanager
-def control_plane(name: str) -> Iterator[Plane]:
-    """A control plane that knows RayClusters, without nodes. It ends with the block."""
-    cluster_environment.captured(cluster_environment.LOCAL, "up", "--control-plane-only", "--name", name)
+def control_plane(name: str, fake_nodes: int = 0) -> Iterator[Plane]:
+    """A control plane that knows RayClusters, without nodes or with fake ones of KWOK. It ends with the block."""
+    up = (cluster_environment.LOCAL, "up", "--control-plane-only", "--kwok", str(fake_nodes), "--name", name)
+    cluster_environment.captured(*up)
     try:
         environment = cluster_environment.local(name)
-        plane = Plane(environment)
+        plane = Plane(environment, "" if fake_nodes else NO_SCHEDULER)
         plane.kubectl("apply", "-f", str(ROOT / "charts/ray/crds"))
         plane.kubectl("wait", "--for=condition=Established", "crd/rayclusters.cluster.ray.io", "--timeout=60s")
         yield plane
@@ -43,10 +44,11 @@ def control_plane(name: str) -> Iterator[Plane]:
 
 
 class Plane:
-    """What a user of the control plane does. ``environment`` is that of its programs."""
+    """What a user of the control plane does. Its programs have ``environment``, its pods ``scheduler``."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], scheduler: str) -> None:
         self.environment = environment
+        self._scheduler = scheduler
         configuration = client.Configuration()
         config.load_kube_config(environment["KUBECONFIG"], client_configuration=configuration)  # type: ignore[no-untyped-call]
         self._client = HttpClient(configuration)
@@ -65,7 +67,7 @@ class Plane:
         self._client.send(Request("create", "namespaces", body=body))
 
         def make(number: int) -> RayCluster:
-            made = _cluster(f"burst-{number}", workers, most)
+            made = _cluster(f"burst-{number}", workers, most, self._scheduler)
             return RayCluster.from_object(self._client.send(Request("create", PLURAL, namespace, body=made)))
 
         return self._each(make, range(count))
@@ -80,6 +82,13 @@ class Plane:
             return asked, time.monotonic()
 
         return self._each(scale, clusters)
+
+    def make_worker(self, cluster: RayCluster) -> float:
+        """Create one worker's pod, as the user. When it was asked for."""
+        [(_, body)] = worker_pods([cluster], 1)
+        asked = time.monotonic()
+        self._client.send(Request("create", "pods", cluster.namespace, body=body))
+        return asked
 
     def delete_clusters(self, namespace: str) -> None:
         """Delete all of a namespace."""
@@ -113,9 +122,9 @@ class Plane:
             time.sleep(every)
         return time.monotonic() - started
 
-    def arrivals(self, namespace: str) -> Arrivals:
-        """The workers of a namespace that a watch reports from now on."""
-        return Arrivals(self._client, namespace)
+    def arrivals(self, namespace: str, *, running: bool = False) -> Arrivals:
+        """The workers of a namespace that a watch reports from now on; with ``running``, once they run."""
+        return Arrivals(self._client, namespace, {"fieldSelector": "status.phase=Running"} if running else {})
 
     def statuses(self, namespace: str) -> list[Mapping[str, Any]]:
         """The statuses of the clusters."""
@@ -130,11 +139,11 @@ class Plane:
 class Arrivals:
     """``first``: cluster -> when its first worker was reported, by the monotonic clock. ``count``: of all workers."""
 
-    def __init__(self, client: HttpClient, namespace: str) -> None:
+    def __init__(self, client: HttpClient, namespace: str, selector: Mapping[str, str]) -> None:
         self.first: dict[str, float] = {}
         self.count = 0
         self._ended = False
-        query = {"labelSelector": f"{KIND_LABEL}={WORKER}", "watch": "true", "timeoutSeconds": "600"}
+        query = {"labelSelector": f"{KIND_LABEL}={WORKER}", "watch": "true", "timeoutSeconds": "600", **selector}
         request = Request("watch", "pods", namespace, query=query, accept=METADATA_ONLY)
         threading.Thread(target=self._follow, args=(client.watch(request, PATIENCE_SECONDS),), daemon=True).start()
 
@@ -161,9 +170,9 @@ def worker_pods(clusters: Sequence[RayCluster], workers: int) -> Iterator[tuple[
             yield Request("create", "pods", cluster.namespace).path, orjson.dumps(pod)
 
 
-def _cluster(name: str, workers: int, most: int) -> dict[str, Any]:
+def _cluster(name: str, workers: int, most: int, scheduler: str) -> dict[str, Any]:
     kind = {"name": "worker", "minWorkers": workers, "maxWorkers": most, "rayResources": {"CPU": 1}}
     made = ray_cluster(name, [kind], maxWorkers=most)
-    for pod_type in made["spec"]["podTypes"]:
-        pod_type["podConfig"]["spec"]["schedulerName"] = NO_SCHEDULER
+    for pod_type in made["spec"]["podTypes"] if scheduler else ():
+        pod_type["podConfig"]["spec"]["schedulerName"] = scheduler
     return made

@@ -49,6 +49,58 @@ def burst(plane: Plane, clusters: int, workers: int) -> dict[str, Any]:
     }
 
 
+def running(plane: Plane, clusters: int, workers: int) -> dict[str, Any]:
+    """The same until the pods run, with the scheduler and fake nodes: how much of their speed the operator reaches."""
+    pods = clusters * workers
+    name = f"running-{clusters}-{workers}"
+    before, after = (plane.make_clusters(f"{name}-bare-{which}", clusters, 0, workers) for which in "ab")
+    made = plane.make_clusters(name, clusters, 0, workers)
+    first = _bare_running(plane, before, workers)
+    with operator(plane.environment, name) as operated:
+        _settle(plane, operated, name, clusters)
+        grown = _grow(plane, operated, made, workers, running=True)
+    limit = 2 * pods / (first + _bare_running(plane, after, workers))
+    return {
+        "clusters": clusters,
+        "pods": pods,
+        **grown,
+        "bare_pods_per_second": round(limit, 1),
+        "share_of_limit": round(grown["pods_per_second"] / limit, 3),
+    }
+
+
+def edited(plane: Plane, clusters: int, edits: int) -> dict[str, Any]:
+    """One RayCluster at a time among many gets a worker more. How long until its pod is there, and what of that is the
+    API server's: its answer to the edit, and a pod of the user's own from the request to the watch's event.
+    """
+    name = f"edited-{clusters}"
+    made = plane.make_clusters(name, clusters, 0, edits)
+    alone = plane.make_clusters(f"{name}-bare", edits, 0, 1)
+    with operator(plane.environment, name) as operated:
+        _settle(plane, operated, name, clusters)
+        seen = plane.arrivals(name)
+        waits = []
+        for cluster in made[:edits]:
+            [(asked, answered)] = plane.scale([cluster], 1)
+            plane.until(lambda cluster=cluster: cluster.name in seen.first, every=0.001)  # type: ignore[misc]
+            waits.append((answered - asked, seen.first[cluster.name] - asked))
+        seen.stop()
+    own = plane.arrivals(alone[0].namespace)
+    bare = []
+    for cluster in alone:
+        asked = plane.make_worker(cluster)
+        plane.until(lambda cluster=cluster: cluster.name in own.first, every=0.001)  # type: ignore[misc]
+        bare.append(own.first[cluster.name] - asked)
+    own.stop()
+    return {
+        "clusters": clusters,
+        "edits": edits,
+        "wait_seconds": _spread([wait for _, wait in waits]),
+        "api_answer_seconds": _spread([answer for answer, _ in waits]),
+        "bare_create_seconds": _spread(bare),
+    }
+
+
 def fairness(plane: Plane, big: int, others: int) -> dict[str, Any]:
     """One cluster asks for many workers; a moment later others ask for one each. How long do those wait?"""
     name = f"fairness-{big}-{others}"
@@ -114,9 +166,21 @@ def _bare(plane: Plane, clusters: Sequence[RayCluster], workers: int) -> Posted:
     return posted
 
 
-def _grow(plane: Plane, running: Operated, clusters: Sequence[RayCluster], workers: int) -> dict[str, Any]:
-    seen, wanted = plane.arrivals(clusters[0].namespace), len(clusters) * workers
-    requests, before = running.requests(), running.usage()
+def _bare_running(plane: Plane, clusters: Sequence[RayCluster], workers: int) -> float:
+    """Seconds until the bare client's pods run."""
+    seen = plane.arrivals(clusters[0].namespace, running=True)
+    started = time.monotonic()
+    post(plane.environment, worker_pods(clusters, workers))
+    plane.until(lambda: seen.count >= len(clusters) * workers)
+    seen.stop()
+    return time.monotonic() - started
+
+
+def _grow(
+    plane: Plane, operated: Operated, clusters: Sequence[RayCluster], workers: int, *, running: bool = False
+) -> dict[str, Any]:
+    seen, wanted = plane.arrivals(clusters[0].namespace, running=running), len(clusters) * workers
+    requests, before = operated.requests(), operated.usage()
     started = time.monotonic()
     scaling = threading.Thread(target=plane.scale, args=(clusters, workers))
     scaling.start()
@@ -125,14 +189,14 @@ def _grow(plane: Plane, running: Operated, clusters: Sequence[RayCluster], worke
     seen.stop()
     scaling.join()
     time.sleep(TRAIL_SECONDS)
-    after = running.usage()
+    after = operated.usage()
     return {
         "seconds": round(seconds, 2),
         "pods_per_second": round(wanted / seconds, 1),
         "cpu_seconds": round(after.cpu - before.cpu, 2),
         "rss_mb": after.rss_mb,
         "peak_mb": after.peak_mb,
-        "writes": written(requests, running.requests()),
+        "writes": written(requests, operated.requests()),
     }
 
 

@@ -9,14 +9,16 @@ import pytest
 
 from controller.kube.events import Events
 from controller.kube.well_formed import MalformedError
+from controller.monitoring.metrics import Metrics
 from controller.raycluster.model import Key
-from controller.reconcile.unreadable import UnreadableClusters
+from controller.reconcile.unreadable import SetAside
 from tests.fakes.api import FakeApi
 
+SERIES = "ray_operator_objects_set_aside_total"
 NAMED = {"namespace": "ray", "name": "example", "uid": "1"}
 
 
-def said(obj: Any, error: Exception, leads: bool = True) -> list[tuple[Any, Any]]:
+def said(obj: Any, error: Exception, leads: bool = True, resource: str = "rayclusters") -> list[tuple[Any, Any]]:
     """The names and the messages of the Events."""
     api = FakeApi()
     with ThreadPoolExecutor(1) as threads:
@@ -25,7 +27,9 @@ def said(obj: Any, error: Exception, leads: bool = True) -> list[tuple[Any, Any]
             assert key == ("ray", "example")
             return threads
 
-        UnreadableClusters(Events(api), of, lambda: leads)(obj, error)
+        metrics = Metrics()
+        SetAside(metrics.set_aside, Events(api), of, lambda: leads).of(resource)(obj, error)
+    assert metrics.registry.get_sample_value(SERIES, {"resource": resource}) == 1
     return [(event["involvedObject"]["name"], event["message"]) for event in api.events]
 
 
@@ -50,3 +54,7 @@ def test_an_object_without_a_name_gets_no_event(obj: Any) -> None:
 
 def test_an_operator_that_does_not_lead_posts_nothing() -> None:
     assert said({"metadata": NAMED}, MalformedError("x"), leads=False) == []
+
+
+def test_other_objects_are_counted_alone() -> None:
+    assert said({"metadata": NAMED}, MalformedError("x"), resource="pods") == []
