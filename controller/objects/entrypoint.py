@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -17,6 +17,7 @@ from importlib.resources import files
 from controller.raycluster.model import ClusterSpec, PodType
 from controller.raycluster.shell_words import Variables
 from controller.raycluster.start_commands import RAY_START, RayStart, ray_starts
+from controller.raycluster.start_options import variables_of
 
 from . import probes
 
@@ -28,6 +29,8 @@ HEAD_WAIT_SECONDS = 900
 _RAY_STOP = re.compile(r"\s*ray\s+stop\b(?:\s+(?:--force|-f)\b)?\s*(?:;\s*)?")
 # Where a start command sends its output: a file, no device, by a name without anything for the shell to replace.
 _OUTPUT_FILE = re.compile(r">>?&?\s*(/(?!dev/|proc/)[^\s;|&<>()$`*?'\"\\]+)")
+_HEAD_IP = r"(\$RAY_HEAD_IP|\$\{RAY_HEAD_IP\}|\"\$RAY_HEAD_IP\"|\"\$\{RAY_HEAD_IP\}\")"
+_BRACKETED = re.compile(rf"""(?:\\?\[|'\['|"\["){_HEAD_IP}(?:\\?\]|'\]'|"\]")""")
 _HOOK = "ray_operator_later && "
 FOREGROUND, BACKGROUND, DAEMON = "foreground", "background", "daemon"
 
@@ -45,7 +48,7 @@ class Commands:
 
 def head_script(spec: ClusterSpec) -> str:
     """The head's program, for ``bash -c``."""
-    commands = rewritten(spec.head_start, store_options(spec))
+    commands = rewritten(spec.head_start, store_options(spec), variables_of(spec.head.pod_config))
     says = [word for pair in probes.missing(spec) for word in pair]
     return _script(spec.head.setup_commands, commands, probes.head_is_up(spec), says)
 
@@ -61,7 +64,7 @@ def worker_script(
     wait = {"head_file": head_file, "port": str(spec.gcs_port), "limit": str(wait_seconds)}
     return _script(
         pod_type.setup_commands,
-        rewritten(spec.start_of(pod_type)),
+        rewritten(spec.start_of(pod_type), variables=variables_of(pod_type.pod_config)),
         probes.worker_is_up(spec, pod_type) or "true",
         (),
         wait,
@@ -76,9 +79,9 @@ def _script(
     wait: dict[str, str] | None = None,
 ) -> str:
     lists = {
-        "setup": setup,
-        "start": commands.start,
-        "later": commands.later,
+        "setup": without_brackets(setup),
+        "start": without_brackets(commands.start),
+        "later": without_brackets(commands.later),
         "files": output_files(commands.start),
         "says": says,
     }
@@ -101,6 +104,11 @@ def output_files(start: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def without_brackets(commands: Sequence[str]) -> list[str]:
+    """The commands without brackets around RAY_HEAD_IP, which has those that an address of IPv6 needs before a port."""
+    return [_BRACKETED.sub(r"\1", command) for command in commands]
+
+
 def store_options(spec: ClusterSpec) -> str:
     """The options of ``ray start`` on the head about its store, beside the environment."""
     redis = spec.recovery.redis if spec.recovery else None
@@ -110,38 +118,51 @@ def store_options(spec: ClusterSpec) -> str:
     return f'{username} --redis-password="$REDIS_PASSWORD"'
 
 
-def rewritten(start: Sequence[str], options: str = "") -> Commands:
+def rewritten(start: Sequence[str], options: str = "", variables: Variables | None = None) -> Commands:
     """The start commands as they are run: the last ``ray start`` stays in the foreground, and what follows it runs
     beside it. ``ray stop`` and Ray's own autoscaler are left out: a head has one process less that speaks of scaling.
 
-    ``options``: more of them for the last ``ray start``.
+    ``options``: more of them for the last ``ray start``. ``variables``: those of the container.
     """
     texts = [command for command in start if not _RAY_STOP.fullmatch(command)]
-    starts = ray_starts(texts, Variables())
+    starts = ray_starts(texts, variables or Variables())
     if not starts:
         return Commands(tuple(texts), (), DAEMON)
     last = starts[-1]
-    text, tail = texts[last.command], ""
+    edited, later = list(texts), tuple(texts[last.command + 1 :])
+    if last.elsewhere:
+        # What follows runs it.
+        later = ()
+    else:
+        edited = edited[: last.command + 1]
     if last.tail is not None and "--block" not in last.options:
-        text, tail = text[: last.tail].rstrip().removesuffix("&&").rstrip(" \t\n;"), texts[last.command][last.tail :]
-    later = (*([tail.strip()] if tail else []), *texts[last.command + 1 :])
-    edited = [*texts[: last.command], text]
-    for ray in reversed(starts):
-        stays = ray is last
-        more = options if stays else ""
-        edited[ray.command] = _edited(edited[ray.command], ray, more, block=stays, hook=stays and bool(later))
+        tail = edited[last.command][last.tail :].strip()
+        edited[last.command] = edited[last.command][: last.tail].rstrip().removesuffix("&&").rstrip(" \t\n;")
+        later = (tail, *later)
+    for number, text in enumerate(edited):
+        edits = [edit for ray in starts if ray.command == number for edit in _edits(ray, last, options, bool(later))]
+        edited[number] = _applied(text, edits)
     return Commands(tuple(edited), later, BACKGROUND if last.background else FOREGROUND)
 
 
-def _edited(text: str, ray: RayStart, options: str, *, block: bool, hook: bool) -> str:
-    """One ``ray start`` with the options that it needs. Edits go from the end to the beginning: offsets stay true."""
+def _edits(ray: RayStart, last: RayStart, options: str, hook: bool) -> Iterator[tuple[int, int, str]]:
+    """What to change about one ``ray start``: from where to where, and what stands there then."""
+    stays = ray is last or ray.excludes(last)
     dropped = ray.options.get("--autoscaling-config")
     if dropped:
-        text = text[: dropped.start].rstrip(" ") + text[dropped.end :]
-    added = " --block" if block and "--block" not in text[ray.begin :] else ""
+        yield dropped.start, dropped.end, ""
+    added = " --block" if stays and "--block" not in ray.options else ""
     added += " --no-monitor" if ray.is_head and "--no-monitor" not in ray.options else ""
-    text = text[: ray.behind] + added + options + text[ray.behind :]
-    return text[: ray.begin] + _HOOK + text[ray.begin :] if hook else text
+    yield ray.behind, ray.behind, added + (options if stays else "")
+    if stays and hook:
+        yield ray.begin, ray.begin, _HOOK
+
+
+def _applied(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    """From the end to the beginning: offsets stay true."""
+    for start, end, new in sorted(set(edits), reverse=True):
+        text = (text[:start] if new or start == end else text[:start].rstrip(" ")) + new + text[end:]
+    return text
 
 
 def blocking(start: Sequence[str]) -> list[str]:

@@ -125,7 +125,10 @@ ray_operator_from() {
   # A command may call exit: that ends the command alone.
   trap 'ray_operator_exited "$?"' EXIT
   trap 'trap - EXIT; exit 143' TERM INT
-  for ((ray_operator_at = $1; ray_operator_at < ${#ray_operator_setup[@]} + ${#ray_operator_start[@]}; ray_operator_at++)); do
+  ray_operator_at=$1
+  # Commands have no parameters.
+  set --
+  for (( ; ray_operator_at < ${#ray_operator_setup[@]} + ${#ray_operator_start[@]}; ray_operator_at++)); do
     if [ "$ray_operator_at" -ge "${#ray_operator_setup[@]}" ]; then
       # From here on a signal is Ray's to handle; this shell stays until Ray has gone.
       trap ray_operator_stopping=1 TERM INT
@@ -201,6 +204,8 @@ ray_operator_wait() {
 # Run what follows Ray's start beside Ray, once it is up. A failure is said, and Ray goes on.
 ray_operator_later_job=
 ray_operator_later() {
+  # A loop starts Ray again.
+  [ -z "$ray_operator_later_job" ] || return 0
   (
     until eval "$ray_operator_up" >/dev/null 2>&1; do sleep 0.2; done
     ray_operator_after 0
@@ -212,7 +217,9 @@ ray_operator_later() {
 ray_operator_drop_later() { [ -z "$ray_operator_later_job" ] || kill "$ray_operator_later_job" 2>/dev/null; }
 
 ray_operator_after() {
-  for ((ray_operator_at = $1; ray_operator_at < ${#ray_operator_later[@]}; ray_operator_at++)); do
+  ray_operator_at=$1
+  set --
+  for (( ; ray_operator_at < ${#ray_operator_later[@]}; ray_operator_at++)); do
     trap 'ray_operator_after_exited "$?"' EXIT
     eval "${ray_operator_later[ray_operator_at]}"
     ray_operator_after_ran "$?"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from controller.raycluster.model import ClusterSpec, PodType
-from controller.raycluster.start_commands import RayStart, ray_starts
+from controller.raycluster.start_commands import RayStart, lasting, ray_starts
 from controller.raycluster.start_options import variables_of
 
 CLIENT_PORT = 10001
@@ -71,7 +71,7 @@ def missing(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
 def _start(commands: Sequence[str], pod_type: PodType) -> RayStart:
     """The one that stays; one without options where none is to be seen."""
     starts = ray_starts([*pod_type.setup_commands, *commands], variables_of(pod_type.pod_config))
-    return starts[-1] if starts else RayStart(0, 0, 0)
+    return lasting(starts, head=pod_type.is_head) or RayStart(0, 0, 0)
 
 
 def _raylet_is_up(start: RayStart) -> list[str]:

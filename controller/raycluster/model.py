@@ -14,8 +14,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from .head_recovery import HeadRecovery, parse_recovery
-from .start_commands import ray_starts
-from .start_options import DEFAULT_GCS_PORT, StartOptions, head_port, start_options, variables_of
+from .start_options import DEFAULT_GCS_PORT, StartOptions, head_port, start_options
 
 GROUP = "cluster.ray.io"
 VERSION = "v1"
@@ -157,16 +156,12 @@ class ClusterSpec:
     @cached_property
     def known_gcs_port(self) -> int | None:
         """Where the head's GCS listens, as its start commands say; None when it is known only while the shell runs."""
-        return _gcs_port(self.head_start, self.head.setup_commands, self.head.pod_config)
+        return head_port(self.head.setup_commands, self.head_start, self.head.pod_config)
 
     @property
     def gcs_port(self) -> int:
         """Where the head's GCS listens. Validation guarantees that it is known."""
         return self.known_gcs_port or DEFAULT_GCS_PORT
-
-
-def _gcs_port(head_start: Sequence[str], setup: Sequence[str], pod_config: Json) -> int | None:
-    return head_port(ray_starts([*setup, *head_start], variables_of(pod_config)), head_start)
 
 
 def config_hash(spec: ClusterSpec, pod_type: PodType) -> str:
@@ -225,7 +220,7 @@ def parse_spec(spec: Json) -> ClusterSpec:
     head_name = spec["headPodType"]
     head_start = tuple(spec.get("headStartRayCommands") or DEFAULT_HEAD_START)
     head = next(t for t in spec["podTypes"] if t["name"] == head_name)
-    port = _gcs_port(head_start, _setup(head), head["podConfig"]) or DEFAULT_GCS_PORT
+    port = head_port(_setup(head), head_start, head["podConfig"]) or DEFAULT_GCS_PORT
     worker_start = tuple(spec.get("workerStartRayCommands") or (DEFAULT_WORKER_START.format(port=port),))
     recovery = parse_recovery(spec.get("headRecovery"))
     return ClusterSpec(
@@ -262,7 +257,9 @@ def _pod_type(
         setup_commands=setup,
         pod_config=raw["podConfig"],
         is_head=is_head,
-        start=start_options(setup, (own or worker_start) if head_start is None else head_start, raw["podConfig"]),
+        start=start_options(
+            setup, (own or worker_start) if head_start is None else head_start, raw["podConfig"], head=is_head
+        ),
         labels=raw.get("labels") or {},
         priority=raw.get("priority") or 0,
         idle_timeout_minutes=_optional_float(raw.get("idleTimeoutMinutes")),

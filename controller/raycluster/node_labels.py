@@ -8,17 +8,18 @@ ray/_private/resource_and_label_spec.py.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from autoscaler.model import ANY_LABEL
 
 from .accelerators import gpu_name, tpu_slice
-from .model import ClusterSpec, Json, PodType
+from .model import ClusterSpec, PodType
 from .ray_resources import ray_resources
-from .ray_start import expanded, start_flags
+from .shell_words import UNKNOWN, Variables
+from .start_commands import RayStart, lasting, ray_starts
+from .start_options import pairs_of_json, variables_of
 
 OVERRIDE = "RAY_OVERRIDE_LABELS"
 GROUP_LABEL = "ray.io/node-group"
@@ -52,14 +53,17 @@ class NodeLabels:
 
 def node_labels(spec: ClusterSpec, pod_type: PodType) -> NodeLabels:
     """What is known of the labels, and of the resources named after an accelerator, of a type's nodes."""
-    container = pod_type.pod_config["spec"]["containers"][0]
-    variables = _environment(container, pod_type)
-    commands = (*pod_type.setup_commands, *spec.start_of(pod_type))
+    variables = variables_of(pod_type.pod_config)
+    if "RAY_NODE_TYPE_NAME" not in variables.hidden:
+        variables.export("RAY_NODE_TYPE_NAME", variables.known.get("RAY_NODE_TYPE_NAME", pod_type.name))
+    starts = ray_starts([*pod_type.setup_commands, *spec.start_of(pod_type)], variables)
+    start = lasting(starts, head=pod_type.is_head)
+    seen = start.variables if start else variables.of_programs()
     layers = [
-        _from_environment(container, variables, commands),
+        _from_environment(seen),
         *_accelerator(pod_type),
-        _from_start(spec.start_of(pod_type), variables),
-        _overriding(container, variables, pod_type),
+        _from_start(start) if start else NodeLabels({}, frozenset({ANY_LABEL})),
+        _overriding(seen, pod_type),
     ]
     known: dict[str, str] = {}
     unknown: set[str] = set()
@@ -71,29 +75,11 @@ def node_labels(spec: ClusterSpec, pod_type: PodType) -> NodeLabels:
     return NodeLabels(known, frozenset(unknown), resources, vague)
 
 
-def _environment(container: Json, pod_type: PodType) -> dict[str, str]:
-    """The container's variables whose values stand in the pod itself, and the operator's."""
-    given = {"RAY_NODE_TYPE_NAME": pod_type.name}
-    for variable in filter(None, container.get("env") or ()):
-        value = variable.get("value")
-        literal = "valueFrom" not in variable and "$(" not in str(value)
-        given.pop(variable["name"], None)
-        if literal:
-            given[variable["name"]] = str(value or "")
-    return given
-
-
-def _from_environment(container: Json, variables: Mapping[str, str], commands: Iterable[str]) -> NodeLabels:
-    known, unknown = {}, set()
-    named = {variable["name"] for variable in filter(None, container.get("env") or ())} | {"RAY_NODE_TYPE_NAME"}
-    text = "\n".join(commands)
-    for name, key in _VARIABLES.items():
-        # A ConfigMap of variables may hold it, a command may export it.
-        elsewhere = name not in named and bool(container.get("envFrom"))
-        if elsewhere or re.search(rf"\b{name}=", text) or (name in named and name not in variables):
-            unknown.add(key)
-        elif variables.get(name):
-            known[key] = variables[name]
+def _from_environment(variables: Variables) -> NodeLabels:
+    # A ConfigMap of variables may hold those that are not known.
+    absent = set(_VARIABLES) - variables.known.keys() if variables.open else set()
+    unknown = {_VARIABLES[name] for name in absent | (variables.hidden & set(_VARIABLES))}
+    known = {key: variables.known[name] for name, key in _VARIABLES.items() if variables.known.get(name)}
     return NodeLabels(known, frozenset(unknown))
 
 
@@ -130,39 +116,45 @@ def _tpu(pod_type: PodType, chips: int) -> NodeLabels:
     return NodeLabels(known, frozenset(_TPU_LABELS[:1]), resources | {f"TPU-{found.pod_type}-head": 1})
 
 
-def _from_start(commands: Iterable[str], variables: Mapping[str, str]) -> NodeLabels:
-    """The literal ``--labels`` of the start commands."""
-    flags = start_flags(tuple(commands))
-    if flags is None or "labels-file" in flags:
-        return NodeLabels({}, frozenset({ANY_LABEL}))
-    known, unknown = {}, set()
-    if flags.get("labels", "").startswith("{"):
-        # JSON, in Ray before 2.44.
-        return NodeLabels(_parsed(flags["labels"]) or {})
-    for pair in filter(None, flags.get("labels", "").strip('"').split(",")):
-        key, given, value = pair.partition("=")
-        name, text = expanded(key.strip(), variables), expanded(value.strip(), variables)
-        if name is None or not given:
+def _from_start(start: RayStart) -> NodeLabels:
+    """``--labels`` of a start command, as far as it is known."""
+    known: dict[str, str] = {}
+    unknown = {ANY_LABEL} if start.vague or start.get("--labels-file") else set()
+    for name, value in _pairs(start):
+        if value is None or UNKNOWN in name:
             unknown.add(ANY_LABEL)
-        elif text is None:
+        elif UNKNOWN in value:
             unknown.add(name)
         else:
-            known[name] = text
+            known[name] = value
     return NodeLabels(known, frozenset(unknown))
 
 
-def _overriding(container: Json, variables: Mapping[str, str], pod_type: PodType) -> NodeLabels:
-    """RAY_OVERRIDE_LABELS: the type's labels, or what the podConfig itself says."""
-    named = any(v["name"] == OVERRIDE for v in filter(None, container.get("env") or ()))
-    if not named:
+def _pairs(start: RayStart) -> Iterator[tuple[str, str | None]]:
+    """``a=b,c=d``; in Ray before 2.44, JSON. None: it is not known what goes on there."""
+    given = start.get("--labels")
+    text = given.text if given else ""
+    if text.startswith("{"):
+        yield from ((name, str(value)) for name, value in pairs_of_json(text).items())
+        return
+    for pair in filter(None, text.strip('"').split(",")):
+        name, equals, value = pair.partition("=")
+        yield name.strip(), value.strip() if equals else None
+
+
+def _overriding(variables: Variables, pod_type: PodType) -> NodeLabels:
+    """RAY_OVERRIDE_LABELS: the type's labels, or what the podConfig or a command says."""
+    if OVERRIDE in variables.hidden:
+        return NodeLabels({}, frozenset({ANY_LABEL}))
+    if OVERRIDE not in variables.known:
         return NodeLabels(dict(pod_type.labels))
-    labels = _parsed(variables.get(OVERRIDE))
+    labels = _parsed(variables.known[OVERRIDE])
     return NodeLabels({}, frozenset({ANY_LABEL})) if labels is None else NodeLabels(labels)
 
 
-def _parsed(text: str | None) -> dict[str, str] | None:
+def _parsed(text: str) -> dict[str, str] | None:
     try:
-        labels: Any = json.loads(text or "")
+        labels: Any = json.loads(text)
     except ValueError:
         return None
     return {str(k): str(v) for k, v in labels.items()} if isinstance(labels, dict) else None

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from .model import ClusterSpec, PodType
 from .problem import Problem
 from .ray_resources import passed_on, ray_resources, resources_of
-from .start_commands import RAY_START
+from .start_commands import ray_starts
+from .start_options import variables_of
 
 _HEAD, _WORKER = "spec.headStartRayCommands", "spec.workerStartRayCommands"
 _OPTIONS = {
@@ -63,8 +64,16 @@ def _unread(path: str, pod_type: PodType) -> Iterator[Problem]:
 
 
 def _of_commands(spec: ClusterSpec) -> Iterator[Problem]:
-    if not any(RAY_START.search(c) for c in spec.head_start):
-        yield Problem(_HEAD, f"none is a ray start; the head's port is taken to be {spec.gcs_port}")
+    setup, variables = spec.head.setup_commands, variables_of(spec.head.pod_config)
+    starts = ray_starts([*setup, *spec.head_start], variables)
+    heads = [start for start in starts if start.is_head]
+    taken = f"the head's port is taken to be {spec.gcs_port}"
+    if not starts:
+        yield Problem(_HEAD, f"none is a ray start; {taken}")
+    elif not (heads and (heads[-1].get("--port") or not heads[-1].vague)):
+        yield Problem(
+            _HEAD, f"only a running shell knows all options of ray start; {taken}; write --port={spec.gcs_port} out"
+        )
     for index, command in enumerate(spec.head_start):
         if "--autoscaling-config" in command:
             yield Problem(f"{_HEAD}[{index}]", "--autoscaling-config is left out: the operator scales the cluster")

@@ -1,5 +1,5 @@
-"""As much of bash's grammar as reading a start command takes: words with their quotes and variables, and what is
-between the commands. Nothing is run.
+"""As much of bash's grammar as reading a start command takes: words with their quotes and variables, what is between
+the commands, and which of them exclude each other. Nothing is run.
 
 What only a running shell can say is unknown and never guessed: command substitutions, parameters of a script, variables
 that are set elsewhere.
@@ -10,87 +10,201 @@ Grammar: https://www.gnu.org/software/bash/manual/bash.html#Shell-Syntax
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from .shell_words import Part, Word
+from .shell_scan import word_at
+from .shell_words import Word
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_BRACED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?)([-=])((?:[^{}'\"\\$`])*))?\}")
 _CONTROL = re.compile(r"&&|\|\||;;|\|&|[;|&()\n]")
 _REDIRECT = re.compile(r"(?:[0-9]*|&)(?:>>|>\||>&|<<<|<>|<&|<<-?|[<>])")
-_PLAIN = re.compile(r"[^ \t\r\n;|&<>()\"'\\$`]+")
+_WRITING = (">", ">>", ">|", "1>", "1>>")
+_OPENING = ("{", "if", "while", "until", "for", "case", "select")
+_CLOSING = ("}", "fi", "done", "esac")
+_PREFIXES = ("!", "time")
+_BRANCHING = ("else", "elif")
+_INNER = ("then", "do", "in", *_PREFIXES, *_BRANCHING)
 
 
-class UnreadableError(ValueError):
-    """A command whose quotes or brackets do not close, or with a here-document."""
+class Place(NamedTuple):
+    """Where a command is at one level of nesting: in which compound command and branch of it, and in which list of
+    commands joined by && and || and alternative of that.
+    """
+
+    compound: int
+    branch: int
+    list: int
+    alternative: int
+
+
+@dataclass
+class Document:
+    """A here-document: its lines are text[start:end]. ``quoted``: the shell replaces nothing in it."""
+
+    delimiter: str
+    tabs: bool
+    quoted: bool
+    start: int = 0
+    end: int = 0
 
 
 @dataclass
 class SimpleCommand:
-    """Words between two control operators. ``depth``: inside how many brackets and compound commands.
+    """Words between two control operators; none where only keywords or redirections are.
 
-    ``before``, ``after``: the operators around it, empty at the ends of the text. ``end``: where ``after`` starts.
+    ``before``, ``after``: the operators around it, empty at the ends of the text. ``end``: where ``after`` starts;
+    ``resume``: where the text goes on behind it. ``place``: one for each level of brackets and compound commands.
+    ``writes``: its output goes to a file. ``loop``: its words are the head of a for. ``function``: it is part of one.
+    ``prefixed``: it begins with ! or time.
     """
 
     start: int
     before: str
-    depth: int
+    place: tuple[Place, ...] = ()
     words: list[Word] = field(default_factory=list)
     end: int = 0
     after: str = ""
+    resume: int = 0
+    documents: list[Document] = field(default_factory=list)
+    writes: bool = False
+    loop: bool = False
+    function: bool = False
+    prefixed: bool = False
+
+    @property
+    def depth(self) -> int:
+        """Inside how many brackets and compound commands it is."""
+        return len(self.place) - 1
+
+
+class _Operator(NamedTuple):
+    text: str
+    start: int
+    end: int
+
+
+class _Redirect(NamedTuple):
+    text: str
 
 
 def commands(text: str) -> list[SimpleCommand]:
     """The simple commands of a program in their order, those inside compound commands too.
 
     Raises:
-        UnreadableError: see there.
+        UnreadableError: quotes or brackets do not close.
     """
-    found = [SimpleCommand(0, "", 0)]
-    depth = brackets = 0
+    nesting = _Nesting()
+    found = [SimpleCommand(0, "", nesting.place())]
     for item in _tokens(text):
         current = found[-1]
-        if isinstance(item, Word):
-            if not current.words:
-                opened = _keyword(item.bare)
-                if opened is not None:
-                    depth += opened
-                    current.depth = depth
-                    current.start = item.end
-                    continue
-                current.start = item.start
-            current.words.append(item)
-            current.end = item.end
-            continue
-        operator, start, end = item
-        current.after, current.end = operator, start
-        # A pattern of case has a closing bracket alone.
-        opened = {"(": 1, ")": -min(1, brackets)}.get(operator, 0)
-        depth, brackets = depth + opened, brackets + opened
-        found.append(SimpleCommand(end, operator, depth))
+        if isinstance(item, _Operator):
+            current.after, current.end, current.resume = item.text, item.start, item.end
+            nesting.operator(item.text)
+            found.append(SimpleCommand(item.end, item.text, nesting.place(), function=nesting.in_function()))
+        elif isinstance(item, Document):
+            current.documents.append(item)
+        elif isinstance(item, _Redirect):
+            current.writes = current.writes or item.text in _WRITING
+        else:
+            _add(item, found, nesting)
     found[-1].end = max(found[-1].end, found[-1].start)
-    return [command for command in found if command.words]
+    return found
 
 
-_OPENING = ("{", "if", "while", "until", "for", "case", "select")
-_CLOSING = ("}", "fi", "done", "esac")
-_INNER = ("then", "else", "elif", "do", "!", "time", "in")
+def _add(word: Word, found: Sequence[SimpleCommand], nesting: _Nesting) -> None:
+    """A word of the last command that was found, or a keyword before it."""
+    current, bare = found[-1], word.bare
+    named = bare == "{" and [w.bare for w in current.words[:-1]] == ["function"]
+    if named or (bare == "{" and not current.words and [c.after for c in found[-3:]] == ["(", ")", ""]):
+        current.words.clear()
+        nesting.open(kind="function")
+    elif current.words or not nesting.keyword(bare):
+        if not current.words and not current.prefixed:
+            current.start = word.start
+        current.words.append(word)
+        current.end = word.end
+        return
+    elif bare in _PREFIXES:
+        current.start = current.start if current.prefixed else word.start
+        current.prefixed = True
+    current.loop = bare in ("for", "select")
+    current.place, current.function = nesting.place(), nesting.in_function()
 
 
-def _keyword(bare: str) -> int | None:
-    """By how much a word at a command's place changes the depth; None for one that is no keyword."""
-    if bare in _OPENING:
-        return 1
-    if bare in _CLOSING:
-        return -1
-    return 0 if bare in _INNER else None
+def exclusive(first: Sequence[Place], second: Sequence[Place]) -> bool:
+    """At most one of two commands at these places succeeds: in branches of an if or a case, or joined by ||."""
+    for one, other in zip(first, second, strict=False):
+        if one != other:
+            if one.compound != other.compound:
+                return False
+            return one.branch != other.branch or (one.list == other.list and one.alternative != other.alternative)
+    return False
 
 
-def _tokens(text: str) -> Iterator[Word | tuple[str, int, int]]:
-    """Words and control operators. Redirections are passed over."""
+class _Nesting:
+    """The places of commands, from the outermost to the innermost."""
+
+    def __init__(self) -> None:
+        self._levels = [Place(0, 0, 0, 0)]
+        self._kinds = [""]
+        self._made = 0
+
+    def place(self) -> tuple[Place, ...]:
+        return tuple(self._levels)
+
+    def in_function(self) -> bool:
+        return "function" in self._kinds
+
+    def open(self, kind: str = "") -> None:
+        self._made += 1
+        self._kinds.append(kind)
+        self._levels.append(Place(self._made, 0, self._made, 0))
+
+    def operator(self, text: str) -> None:
+        """What an operator does to the places that follow."""
+        if text == "(":
+            self.open(kind="(")
+        elif text == ")":
+            # A pattern of case has a closing bracket alone.
+            self._close(kinds=("(",))
+        elif text == "||":
+            self._change(alternative=self._levels[-1].alternative + 1)
+        elif text in (";", ";;", "\n", "&"):
+            self._made += 1
+            self._change(list=self._made, alternative=0)
+            if text == ";;":
+                self._branch()
+
+    def keyword(self, bare: str) -> bool:
+        """Whether a word at a command's place is a keyword, which changes the places of what follows."""
+        if bare in _OPENING:
+            self.open()
+        elif bare in _CLOSING:
+            self._close()
+        elif bare in _BRANCHING:
+            self._branch()
+        return bool(bare) and bare in (*_OPENING, *_CLOSING, *_INNER)
+
+    def _branch(self) -> None:
+        self._change(branch=self._levels[-1].branch + 1)
+
+    def _change(self, **values: int) -> None:
+        self._levels[-1] = self._levels[-1]._replace(**values)
+
+    def _close(self, kinds: Sequence[str] = ("", "function")) -> None:
+        if len(self._levels) > 1 and self._kinds[-1] in kinds:
+            self._levels.pop()
+            self._kinds.pop()
+
+
+def _tokens(text: str) -> Iterator[Word | _Operator | _Redirect | Document]:
+    """Words, control operators, and redirections without what they are about. Documents know their lines once the line
+    has ended on which they are named.
+    """
     at = 0
-    target = False
+    redirect = ""
+    documents: list[Document] = []
     while at < len(text):
         if text[at] in " \t\r":
             at += 1
@@ -99,129 +213,37 @@ def _tokens(text: str) -> Iterator[Word | tuple[str, int, int]]:
         elif text[at] == "#":
             end = text.find("\n", at)
             at = len(text) if end < 0 else end
-        elif (redirect := _REDIRECT.match(text, at)) and not text.startswith(("<(", ">("), at):
-            if redirect.group().lstrip("0123456789").startswith("<<") and not redirect.group().endswith("<<<"):
-                raise UnreadableError("it has a here-document")
-            at, target = redirect.end(), True
+        elif (found := _REDIRECT.match(text, at)) and not text.startswith(("<(", ">("), at):
+            at, redirect = found.end(), found.group()
+            yield _Redirect(redirect)
         elif control := _CONTROL.match(text, at):
-            yield control.group(), at, control.end()
-            at, target = control.end(), False
+            end = control.end()
+            if control.group() == "\n":
+                end = _past_documents(text, end, documents)
+            yield _Operator(control.group(), at, end)
+            at, redirect = end, ""
         else:
-            word = _word(text, at)
+            word = word_at(text, at)
             at = word.end
-            if not target:
+            if redirect.lstrip("0123456789") in ("<<", "<<-"):
+                quoted = any(part.quoted for part in word.parts)
+                documents.append(Document(word.literal, redirect.endswith("-"), quoted))
+                yield documents[-1]
+            elif not redirect:
                 yield word
-            target = False
+            redirect = ""
+    _past_documents(text, len(text), documents)
 
 
-def _word(text: str, start: int) -> Word:
-    parts: list[Part] = []
-    at = start
-    while at < len(text):
-        char = text[at]
-        if char in " \t\r\n;|&<>()" and not text.startswith(("<(", ">("), at):
-            break
-        if text.startswith("\\\n", at):
-            at += 2
-        elif text.startswith(("<(", ">("), at):
-            at = _closing(text, at + 1)
-            parts.append(Part(unknown=True))
-        elif char == '"':
-            at = _double_quoted(text, at + 1, parts)
-        elif char == "'":
-            end = _find(text, "'", at + 1)
-            parts.append(Part(text[at + 1 : end], quoted=True))
-            at = end + 1
-        elif char == "\\":
-            parts.append(Part(text[at + 1 : at + 2], quoted=True))
-            at += 2
-        elif char in "$`":
-            at = _expansion(text, at, parts, quoted=False)
-        else:
-            plain = _PLAIN.match(text, at)
-            assert plain
-            parts.append(Part(plain.group()))
-            at = plain.end()
-    return Word(start, at, tuple(parts))
-
-
-def _double_quoted(text: str, at: int, parts: list[Part]) -> int:
-    plain = ""
-    while True:
-        if at >= len(text):
-            raise UnreadableError("a quote does not close")
-        char = text[at]
-        if char == '"':
-            parts.append(Part(plain, quoted=True))
-            return at + 1
-        if char == "\\" and text[at + 1 : at + 2] in ('"', "\\", "$", "`", "\n"):
-            plain += text[at + 1].replace("\n", "")
-            at += 2
-        elif char in "$`":
-            parts.append(Part(plain, quoted=True))
-            plain = ""
-            at = _expansion(text, at, parts, quoted=True)
-        else:
-            plain += char
-            at += 1
-
-
-def _expansion(text: str, at: int, parts: list[Part], *, quoted: bool) -> int:
-    """What starts with $ or a backquote."""
-    if text[at] == "`":
-        parts.append(Part(quoted=quoted, unknown=True))
-        return _find(text, "`", at + 1) + 1
-    if text.startswith("$'", at) and not quoted:
-        end = _find(text, "'", at + 2)
-        plain = text[at + 2 : end]
-        parts.append(Part(plain, quoted=True, unknown="\\" in plain))
-        return end + 1
-    return _variable(text, at, parts, quoted=quoted)
-
-
-def _variable(text: str, at: int, parts: list[Part], *, quoted: bool) -> int:
-    braced = _BRACED.match(text, at)
-    if braced:
-        name, colon, _, default = braced.groups()
-        parts.append(Part(quoted=quoted, name=name, default=default, if_empty=bool(colon)))
-        return braced.end()
-    if text.startswith(("${", "$("), at):
-        parts.append(Part(quoted=quoted, unknown=True))
-        return _closing(text, at + 1)
-    name = _NAME.match(text, at + 1)
-    if name:
-        parts.append(Part(quoted=quoted, name=name.group()))
-        return name.end()
-    if text[at + 1 : at + 2] in tuple("0123456789@*#?!$-"):
-        parts.append(Part(quoted=quoted, unknown=True))
-        return at + 2
-    parts.append(Part("$", quoted=quoted))
-    return at + 1
-
-
-def _find(text: str, what: str, at: int) -> int:
-    end = text.find(what, at)
-    if end < 0:
-        raise UnreadableError("a quote does not close")
-    return end
-
-
-def _closing(text: str, at: int) -> int:
-    """Behind the bracket that closes the one at ``at``; quotes inside are passed over."""
-    pairs = {"(": ")", "{": "}"}
-    stack = [pairs[text[at]]]
-    at += 1
-    while stack and at < len(text):
-        char = text[at]
-        if char == "'":
-            at = _find(text, "'", at + 1)
-        elif char == "\\":
-            at += 1
-        elif char in pairs:
-            stack.append(pairs[char])
-        elif char == stack[-1]:
-            stack.pop()
-        at += 1
-    if stack:
-        raise UnreadableError("a bracket does not close")
+def _past_documents(text: str, at: int, documents: list[Document]) -> int:
+    """Where the text goes on behind the here-documents that begin there. One without an end goes on to the text's."""
+    for document in documents:
+        document.start = document.end = at
+        while at < len(text):
+            begin, at = at, text.find("\n", at) + 1 or len(text)
+            line = text[begin:at].rstrip("\n")
+            if (line.lstrip("\t") if document.tabs else line) == document.delimiter:
+                break
+            document.end = at
+    documents.clear()
     return at

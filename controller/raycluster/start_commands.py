@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from .shell import SimpleCommand, UnreadableError, commands
+from .shell import Place, SimpleCommand, commands, exclusive
+from .shell_scan import UnreadableError, decoded
+from .shell_variables import at_start, change
 from .shell_words import Field, Variables, Word, assignments, expand
 
-RAY_START = re.compile(r"\bray\s+start\b")
+_PROGRAM = r"\bray(?:\.scripts\.scripts|/scripts/scripts\.py)?"
+RAY_START = re.compile(rf"{_PROGRAM}(?:(?:\s|\\\n)+--logging-(?:level|format)(?:=|\s)\s*\S+)*(?:\s|\\\n)+start\b")
+_RAY = re.compile(r"(?:.*/)?ray|ray\.scripts\.scripts|(?:.*/)?ray/scripts/scripts\.py")
+_LOGGING = ("--logging-level", "--logging-format")
 HEAD_IP_VARIABLE = "RAY_HEAD_IP"
 # Stands for the head's address, which no podConfig knows.
 HEAD_ADDRESS = "<head>"
 # These print or test; what they are given is no command.
 _PRINTERS = ("echo", "printf", "logger", ":", "true", "[", "[[", "test", "grep", "cat", "alias")
-_SETTERS = ("export", "declare", "typeset", "local", "readonly")
 _FLAGS = (
     "--head",
     "--block",
@@ -48,9 +53,12 @@ class Option:
 class RayStart:
     """One ``ray start``. Offsets are in the text of the command that has it, number ``command`` of the list.
 
-    ``begin``: where the simple command starts that it is part of. ``behind``: the end of "ray start" itself.
-    ``tail``: where that begins which the shell runs after it; None where nothing follows, or inside brackets.
-    ``background``: it is started with & behind it. ``vague``: some of its options are not known.
+    ``begin``: where the command starts that it is part of, or of which it is an alternative. ``behind``: the end of
+    "ray start" itself.
+    ``tail``: where that begins which the shell runs after it; None where nothing follows.
+    ``background``: it is started with & behind it. ``vague``: some of its options are not known. ``elsewhere``: it is
+    part of a function, or of a file that the command writes. ``variables``: those that it is started with.
+    ``place``: see ``SimpleCommand``.
     """
 
     command: int
@@ -60,6 +68,9 @@ class RayStart:
     options: Mapping[str, Option] = field(default_factory=dict)
     background: bool = False
     vague: bool = False
+    elsewhere: bool = False
+    variables: Variables = field(default_factory=Variables)
+    place: tuple[Place, ...] = ()
 
     @property
     def is_head(self) -> bool:
@@ -71,10 +82,31 @@ class RayStart:
         found = self.options.get(name)
         return found.value if found else None
 
+    def excludes(self, other: RayStart) -> bool:
+        """At most one of the two starts Ray: they are branches or alternatives of one command."""
+        return self.command == other.command and exclusive(self.place, other.place)
+
 
 def ray_starts(texts: Sequence[str], variables: Variables) -> tuple[RayStart, ...]:
     """Every ``ray start`` of these commands, in order. ``variables`` changes as the commands change them."""
     return tuple(start for number, text in enumerate(texts) for start in _in_text(text, number, variables))
+
+
+def lasting(starts: Sequence[RayStart], *, head: bool) -> RayStart | None:
+    """The one that a node ends up with: the last, or where that has alternatives, the last that starts a node so."""
+    found = [start for start in starts if start is starts[-1] or start.excludes(starts[-1])]
+    return next((start for start in reversed(found) if start.is_head == head), found[-1] if found else None)
+
+
+def options_of_programs(texts: Sequence[str], name: str, variables: Variables) -> Iterator[Field]:
+    """The values of an option of any program that these commands run. ``variables`` changes."""
+    for text in texts:
+        with suppress(UnreadableError):
+            for command in commands(text):
+                change(command, variables)
+                options, _ = _options(command.words, variables)
+                if name in options:
+                    yield options[name].value
 
 
 def _in_text(text: str, number: int, variables: Variables) -> Iterator[RayStart]:
@@ -90,60 +122,85 @@ def _read(text: str, number: int, variables: Variables) -> list[RayStart]:
     found = []
     every = commands(text)
     for index, command in enumerate(every):
-        _assign(command, variables)
+        change(command, variables)
         for start in _started(text, command, number, variables):
             background = start.background or _in_background(every[index:])
-            found.append(replace(start, tail=_tail(every[index:]), background=background))
+            place = (*command.place, *start.place)
+            elsewhere = start.elsewhere or command.function
+            tail = None if elsewhere else _tail(every[index:])
+            begin = _begin(every[: index + 1])
+            found.append(
+                replace(start, begin=begin, tail=tail, background=background, place=place, elsewhere=elsewhere)
+            )
     return found
 
 
-def _assign(command: SimpleCommand, variables: Variables) -> None:
-    """What the command does to the shell's variables."""
-    words = list(command.words)
-    first = words[0].literal
-    own = list(assignments(words))
-    if first in _SETTERS:
-        own = [a for word in words[1:] for a in assignments([word])]
-    elif first in ("unset", "read"):
-        for word in words[1:]:
-            variables.set(word.literal, None)
-        return
-    elif len(own) < len(words):
-        # For that command alone.
-        return
-    sure = command.depth == 0 and command.before != "||"
-    for name, word in own:
-        value = expand(word, variables)
-        known = sure and all(f.known for f in value)
-        variables.set(name, "".join(f.text for f in value) if known else None)
+def _begin(until: Sequence[SimpleCommand]) -> int:
+    """Where the last of these commands starts, or the list that it is an alternative in."""
+    level, last = until[-1].depth, until[-1].place[-1]
+    listed = (c.start for c in until if c.depth >= level and c.place[level].list == last.list and c.words)
+    return next(listed) if last.alternative else until[-1].start
 
 
 def _started(text: str, command: SimpleCommand, number: int, variables: Variables) -> Iterator[RayStart]:
     words = command.words[len(list(assignments(command.words))) :]
-    if not words or words[0].literal in _PRINTERS:
+    prints = bool(words) and words[0].literal in _PRINTERS
+    if not prints:
+        yield from _plain(text, command, number, variables)
+    for document in command.documents if command.writes or not prints else ():
+        seen = variables.of_programs() if document.quoted else variables
+        places = range(document.start, document.end + 1)
+        for start in _nested(text[document.start : document.end], places, command, number, seen):
+            yield replace(start, elsewhere=command.writes)
+
+
+def _plain(text: str, command: SimpleCommand, number: int, variables: Variables) -> Iterator[RayStart]:
+    """In the words of a command."""
+    own = list(assignments(command.words))
+    words = command.words[len(own) :]
+    at = _ray_start_in(words, variables)
+    if at:
+        options, vague = _options(words[at:], variables)
+        seen = at_start(own, variables)
+        yield RayStart(number, command.start, words[at - 1].end, options=options, vague=vague, variables=seen)
         return
-    for index, word in enumerate(words[:-1]):
-        if word.literal.rpartition("/")[2] == "ray" and words[index + 1].literal == "start":
-            options, vague = _options(words[index + 2 :], variables)
-            yield RayStart(number, command.start, words[index + 1].end, options=options, vague=vague)
-            return
     for word in words:
-        if RAY_START.search(text, word.start, word.end):
-            yield from _quoted(text, command, word, number, variables)
+        inner, places = decoded(text, word.start, word.end)
+        if RAY_START.search(inner):
+            seen = variables if any(part.name for part in word.parts) else variables.of_programs()
+            yield from _nested(inner, places, command, number, seen)
 
 
-def _quoted(text: str, command: SimpleCommand, word: Word, number: int, variables: Variables) -> Iterator[RayStart]:
-    """In a program that another shell is given: bash -c 'ray start ...'."""
-    quote, inner = text[word.start], text[word.start + 1 : word.end - 1]
-    if quote not in "'\"" or text[word.end - 1] != quote or quote in inner or "\\" in inner:
-        match = RAY_START.search(text, word.start, word.end)
-        assert match
-        yield RayStart(number, command.start, match.end(), vague=True)
-        return
-    offset = word.start + 1
-    for start in _in_text(inner, number, variables):
-        moved = {n: replace(o, start=o.start + offset, end=o.end + offset) for n, o in start.options.items()}
-        yield replace(start, begin=command.start, behind=start.behind + offset, options=moved)
+def _ray_start_in(words: Sequence[Word], variables: Variables) -> int:
+    """The number of the word behind "ray start", whatever goes before it: exec, sudo, a path. 0: there is none."""
+    for index, word in enumerate(words):
+        at = index + 1
+        while at < len(words) and words[at].literal.startswith(_LOGGING):
+            at += 1 if "=" in words[at].literal else 2
+        if at < len(words) and words[at].literal == "start" and _is_ray(word, words[at + 1 :], variables):
+            return at + 1
+    return 0
+
+
+def _is_ray(word: Word, options: Sequence[Word], variables: Variables) -> bool:
+    fields = expand(word, variables)
+    if len(fields) != 1:
+        return False
+    # A program that only a running shell knows is Ray by what it is told.
+    told = not fields[0].known and any(o.literal.startswith(("--head", "--address")) for o in options)
+    return told or bool(_RAY.fullmatch(fields[0].text))
+
+
+def _nested(
+    inner: str, places: Sequence[int], command: SimpleCommand, number: int, variables: Variables
+) -> Iterator[RayStart]:
+    """In a program that another shell is given: bash -c 'ray start ...'. ``places``: of its characters in the text."""
+    found = list(_in_text(inner, number, variables))
+    if not found:
+        found = [RayStart(number, 0, m.end(), vague=True) for m in list(RAY_START.finditer(inner))[-1:]]
+    for start in found:
+        options = {n: replace(o, start=places[o.start], end=places[o.end]) for n, o in start.options.items()}
+        yield replace(start, begin=command.start, behind=places[start.behind], options=options)
 
 
 def _options(words: Sequence[Word], variables: Variables) -> tuple[dict[str, Option], bool]:
@@ -155,11 +212,10 @@ def _options(words: Sequence[Word], variables: Variables) -> tuple[dict[str, Opt
     while at < len(fields):
         (given, word), at = fields[at], at + 1
         name, equals, value = given.text.partition("=")
-        if not given.known and not equals:
-            vague = True
+        vague = vague or not Field(name).known
         if not name.startswith("-"):
             continue
-        end, content = word.end, Field(value, given.known)
+        end, content = word.end, Field(value)
         if not equals and name not in _FLAGS and at < len(fields) and not fields[at][0].text.startswith("--"):
             content, end = fields[at][0], fields[at][1].end
             at += 1
@@ -168,17 +224,28 @@ def _options(words: Sequence[Word], variables: Variables) -> tuple[dict[str, Opt
 
 
 def _in_background(following: Sequence[SimpleCommand]) -> bool:
-    """The pipeline that begins with the first of these commands ends with &."""
-    return next((c.after for c in following if c.after not in ("|", "|&")), "") == "&"
+    """The pipeline that begins with the first of these commands ends with &, or a compound command around it does."""
+    depth, ended = following[0].depth, False
+    for command in following:
+        if command.depth < depth:
+            depth, ended = command.depth, False
+        if command.depth > depth or ended or command.after in ("|", "|&"):
+            continue
+        if command.after == "&":
+            return True
+        ended = True
+    return False
 
 
 def _tail(following: Sequence[SimpleCommand]) -> int | None:
-    """Where that begins which runs when the first of these commands has succeeded."""
-    if following[0].depth:
-        return None
-    for index, command in enumerate(following, start=1):
-        if command.depth == 0 and command.after in ("&&", ";", "\n"):
-            return command.end + len(command.after) if index < len(following) else None
+    """Where that begins which runs when the first of these commands has succeeded, or the compound command has that it
+    is in.
+    """
+    for index, command in enumerate(following):
+        if command.depth:
+            continue
+        if command.after in ("&&", ";", "\n"):
+            return command.resume if any(c.words for c in following[index + 1 :]) else None
         if command.after in ("&", "", ";;"):
             return None
     return None

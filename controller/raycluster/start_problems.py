@@ -30,7 +30,7 @@ def start_problems(spec: ClusterSpec) -> Iterator[Problem]:
 def _unknown_port(spec: ClusterSpec) -> Problem:
     setup = spec.head.setup_commands
     starts = ray_starts([*setup, *spec.head_start], variables_of(spec.head.pod_config))
-    start = [s for s in starts if s.is_head][-1]
+    start = [s for s in starts if s.is_head or s.vague][-1]
     written = (setup + spec.head_start)[start.command]
     option = start.options["--port"]
     shown = written[option.start : option.end]

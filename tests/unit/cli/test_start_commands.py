@@ -74,6 +74,45 @@ def run(command: str, spec: dict[str, Any], tmp_path: Path, capsys: pytest.Captu
         (["exec nohup /opt/bin/ray start --head --port=6380"], {}, 6380),
         (["if true; then ray start --head --port=6380; fi"], {}, 6380),
         (["/start.sh --port 6380"], {}, 6380),
+        (["/start.sh --port='6380'"], {}, 6380),
+        (["/start.sh --port $RAY_PORT"], {"RAY_PORT": "6390"}, 6390),
+        (["env PORT=1 ray start --head --port=6380"], {}, 6380),
+        (["sudo -E env PATH=$PATH ray start --head --port=6380"], {}, 6380),
+        (["PORT=1 ray start --head --port=$RAY_PORT"], {"RAY_PORT": "6390"}, 6390),
+        (["python -m ray.scripts.scripts start --head --port=6380"], {}, 6380),
+        (["python3 /lib/ray/scripts/scripts.py start --head --port=6380"], {}, 6380),
+        (["ray --logging-level=debug start --head --port=6380"], {}, 6380),
+        (["ray --logging-level debug start --head --port=6380"], {}, 6380),
+        (["$(which ray) start --head --port=6380"], {}, 6380),
+        (["$RAY start --head --port=6380"], {"RAY": "/opt/ray/bin/ray"}, 6380),
+        (['"$CONDA_PREFIX"/bin/ray start --head --port=6380'], {}, 6380),
+        (["ray start --head || ray start --head --port=6380"], {}, 6380),
+        (["until ray start --head --port=6380; do sleep 5; done"], {}, 6380),
+        (["if [ $ROLE = head ]; then ray start --head --port=6380; else ray start --address=x:1; fi"], {}, 6380),
+        (["case $ROLE in head) ray start --head --port=6380;; *) ray start --address=x:1;; esac"], {}, 6380),
+        (["function go { ray start --head --port=6380; }", "go"], {}, 6380),
+        (["go() { ray start --head --port=6380; }; go"], {}, 6380),
+        # Quotes in quotes.
+        (['bash -c "ray start --head --resources=\'{\\"a\\": 1}\' --port=6380"'], {}, 6380),
+        (["bash -c 'ray start --head --port='$RAY_PORT"], {"RAY_PORT": "6390"}, 6390),
+        (['bash -c "ray start --head --port=\\$RAY_PORT"'], {"RAY_PORT": "6390"}, 6390),
+        (["export PORT=6380; bash -c 'ray start --head --port=$PORT'"], {}, 6380),
+        (['PORT=6380; bash -c "ray start --head --port=$PORT"'], {}, 6380),
+        (["eval 'ray start --head --port=6380'"], {}, 6380),
+        (["ray start --head --port=$'6380'"], {}, 6380),
+        # Here-documents.
+        (["cat > /tmp/x <<EOF\n--port=1\nEOF\nray start --head --port=6380"], {}, 6380),
+        (["cat <<'EOF'\nray start --head --port=1\nEOF\nray start --head --port=6380"], {}, 6380),
+        (["bash <<'EOF'\nray start --head --port=6380\nEOF"], {}, 6380),
+        (["cat > /tmp/ray.sh <<-EOF\n\tray start --head --port=6380\n\tEOF", "bash /tmp/ray.sh"], {}, 6380),
+        # More of variables.
+        (["ray start --head --port=${RAY_PORT:-'6380'}"], {}, 6380),
+        (["ray start --head --port=${RAY_PORT:-${BASE}80}"], {"BASE": "63"}, 6380),
+        ([": ${PORT:=6380}; ray start --head --port=$PORT"], {}, 6380),
+        (["ray start --head --port=${RAY_PORT:?}"], {"RAY_PORT": "6390"}, 6390),
+        (["ray start --head --port=${RAY_PORT:+6380}"], {"RAY_PORT": "1"}, 6380),
+        (["ray start --head ${RAY_PORT:+--port=$RAY_PORT}"], {"RAY_PORT": "6390"}, 6390),
+        (["PORT=63; PORT+=80; ray start --head --port=$PORT"], {}, 6380),
     ],
 )
 def test_the_heads_port_is_what_a_shell_makes_of_the_command(
@@ -100,6 +139,12 @@ def test_the_heads_port_is_what_a_shell_makes_of_the_command(
         (["read PORT; ray start --head --port=$PORT"], {"PORT": "6390"}),
         (["[ -e /x ] || PORT=1; ray start --head --port=$PORT"], {"PORT": "6390"}),
         (["ray start --head --port=${PORT:-6380}"], {"PORT": {"configMapKeyRef": {"name": "a", "key": "b"}}}),
+        (["for PORT in 1 2; do ray start --head --port=$PORT; done"], {"PORT": "6390"}),
+        (["PORT=6380; bash -c 'ray start --head --port=$PORT'"], {}),
+        (["ray start --head --port=${PORT/x/}"], {"PORT": "6390"}),
+        (["ray start --head --port=${#PORT}"], {"PORT": "6390"}),
+        (["let PORT=1; ray start --head --port=$PORT"], {"PORT": "6390"}),
+        (["bash <<'EOF'\nray start --head --port=$(cat /x)\nEOF"], {}),
         (["ray start --head --port=0"], {}),
         (["ray start --head --port=redis"], {}),
     ],
@@ -112,6 +157,18 @@ def test_a_port_that_only_a_running_shell_knows_is_named_with_a_remedy(
     assert "spec.headStartRayCommands[0]: '--port" in out
     assert "write" in out
     assert "number" in out
+
+
+@pytest.mark.parametrize("options", ["$OPTIONS", '"$@"', "$(cat /etc/ray-options)", "--block $MORE"])
+def test_a_port_among_options_that_are_not_known_is_said(
+    options: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run("validate", spec_with([f"ray start --head {options}"]), tmp_path, capsys)
+    assert code == 0
+    assert "spec.headStartRayCommands: only a running shell knows all options of ray start" in err
+    assert "the head's port is taken to be 6379; write --port=6379 out" in err
+    _, _, err = run("validate", spec_with([f"ray start --head --port=6380 {options}"]), tmp_path, capsys)
+    assert "all options" not in err
 
 
 def test_workers_that_join_another_port_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,6 +193,18 @@ JOIN = "ray start --address=$RAY_HEAD_IP:6379"
         (f"{JOIN} --num-cpus=$CPUS", {"CPUS": "8"}, {"CPU": 8}),
         (f"{JOIN} --num-cpus=$(nproc)", {}, {"CPU": 1}),
         (f"{JOIN} --resources='disk'", {}, {"CPU": 1}),
+        (f'{JOIN} --resources {{\\"disk\\":2}}', {}, {"disk": 2}),
+        (f"{JOIN} --resources=\"{{'disk': 2}}\"", {}, {"CPU": 1}),
+        (f"{JOIN} --resources=$'{{\"disk\": 2}}'", {}, {"disk": 2}),
+        (f'bash -c "{JOIN} --resources=\'{{\\"disk\\": 2}}\'"', {}, {"disk": 2}),
+        (f'bash -c \'{JOIN} --resources="{{\\"disk\\": 2}}"\'', {}, {"disk": 2}),
+        (f'{JOIN} --resources="$EXTRA"', {"EXTRA": '{"disk": 2}'}, {"disk": 2}),
+        # What is known of it counts.
+        (f'{JOIN} --resources="{{\\"disk\\": 2, \\"x\\": $N}}"', {}, {"disk": 2}),
+        (f'{JOIN} --resources="{{\\"x\\": $N, \\"disk\\": 2}}"', {}, {"disk": 2}),
+        (f'{JOIN} --resources="{{\\"$NAME\\": 1, \\"disk\\": 2}}"', {}, {"disk": 2}),
+        (f'{JOIN} --resources="{{\\"disk\\": 2, $MORE}}"', {}, {"disk": 2}),
+        (f"if [ $X ]; then {JOIN} --num-cpus=8; else ray start --head --num-cpus=1; fi", {}, {"CPU": 8}),
     ],
 )
 def test_resources_in_the_start_command_count(command: str, env: dict[str, Any], expected: dict[str, float]) -> None:
@@ -174,11 +243,35 @@ def test_an_amount_that_only_a_running_shell_knows_is_said(tmp_path: Path, capsy
         (JOIN, {"RAY_NODE_MARKET_TYPE": "spot"}, {"ray.io/market-type": "spot"}),
         (JOIN, {"RAY_OVERRIDE_LABELS": '{"a": "c"}'}, {"a": "c"}),
         (f'{JOIN} --labels="a=$(hostname)"', {}, {}),
+        (f'{JOIN} --labels="a=$(hostname),b=c"', {}, {"b": "c"}),
+        (f'{JOIN} --labels="b=c,$MORE"', {}, {"b": "c"}),
     ],
 )
 def test_labels_in_the_start_command_count(command: str, env: dict[str, Any], labels: dict[str, str]) -> None:
     spec = parse_spec(spec_with(None, [command], **env))
     assert declared_labels(spec, spec.worker_types[0]) == {"ray.io/node-group": "worker-node", **labels}
+
+
+@pytest.mark.parametrize(
+    ("address", "joins"),
+    [
+        ("$RAY_HEAD_IP:6380", True),
+        ("${RAY_HEAD_IP}:6380", True),
+        ('"$RAY_HEAD_IP":6380', True),
+        ("[$RAY_HEAD_IP]:6380", True),
+        ("'['$RAY_HEAD_IP']':6380", True),
+        ("$RAY_HEAD_IP:$PORT", True),
+        ("$RAY_HEAD_IP:${NONE:-6380}", True),
+        ("[$RAY_HEAD_IP]:6379", False),
+        ("$RAY_HEAD_IP:6379", False),
+    ],
+)
+def test_the_heads_port_in_every_form_of_its_address(
+    address: str, joins: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = spec_with(["ray start --head --port=6380"], [f"ray start --address={address}"], PORT="6380")
+    code, out, _ = run("validate", spec, tmp_path, capsys)
+    assert (code == 0) == joins, out
 
 
 def test_a_dropped_autoscaling_config_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -99,6 +99,30 @@ def test_redirections_pipes_and_quotes_keep_their_meaning(container: Container, 
     assert (code, container.asked()) == (0, ["ray start --block --no-monitor --head []"])
 
 
+def test_commands_begin_without_parameters(container: Container) -> None:
+    """As with bash -c."""
+    container.run(head_script(spec_of(['ray start --head "$@" $1'], setup=["[ $# = 0 ] && set -- a b && [ $1 = a ]"])))
+    assert container.asked() == ["ray start --block --no-monitor --head a b a []"]
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        ["if [ -e /nowhere ]; then ray start --address=x; else ray start --head; fi"],
+        ["[ -e / ] && ray start --head || ray start --address=x"],
+        ["case a in b) ray start --address=x ;; *) ray start --head ;; esac"],
+        ["start() { ray start --head; }; start"],
+        ["bash <<'EOF'\nray start --head\nEOF"],
+        ["cat > start.sh <<'EOF'\nray start --head\nEOF\nbash start.sh"],
+        ["until ray start --head; do sleep 0.1; done"],
+    ],
+)
+def test_ray_stays_in_the_foreground_in_whatever_command(container: Container, commands: list[str]) -> None:
+    code, said = container.run(head_script(spec_of(commands)))
+    assert code == 0, said
+    assert container.asked() == ["ray start --block --no-monitor --head []"]
+
+
 def test_programs_called_like_words_of_the_script_are_still_the_users(container: Container) -> None:
     """Node.js is called node."""
     for name in ("node", "run", "say"):
@@ -182,6 +206,35 @@ def test_a_worker_waits_for_the_heads_address_and_port_and_exports_it(
     assert container.asked() == [f"ray start --block --address=127.0.0.1:{port} [127.0.0.1]"]
 
 
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "$RAY_HEAD_IP:{port}",
+        "${{RAY_HEAD_IP}}:{port}",
+        '"$RAY_HEAD_IP:{port}"',
+        "[$RAY_HEAD_IP]:{port}",
+        '"[${{RAY_HEAD_IP}}]:{port}"',
+        "'['$RAY_HEAD_IP']':{port}",
+        "\\[$RAY_HEAD_IP\\]:{port}",
+        '["$RAY_HEAD_IP"]:{port}',
+        "$RAY_HEAD_IP:$PORT",
+        "[$RAY_HEAD_IP]:${{PORT:-1}}",
+    ],
+)
+def test_an_address_of_ipv6_has_brackets_once_however_it_is_written(
+    container: Container, address: str, host: str, shown: str
+) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as head:
+        port = head.getsockname()[1]
+        (container.directory / "head ip").write_text(host)
+        start = f"PORT={port}; ray start --address={address.format(port=port)}"
+        code, said = container.run(worker(container, port, start=start))
+    assert code == 0, said
+    assert container.asked() == [f"ray start --block --address={shown}:{port} [{shown}]"]
+
+
 def test_a_worker_that_knows_its_head_waits_for_its_port(container: Container) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -247,6 +300,43 @@ def test_a_waiting_worker_can_be_terminated(container: Container) -> None:
         (["ray start; # nothing"], ["ray start --block; # nothing"]),
         (["/start.sh"], ["/start.sh"]),
         ([], []),
+        (["python -m ray.scripts.scripts start -v"], ["python -m ray.scripts.scripts start --block -v"]),
+        (["ray --logging-level debug start -v"], ["ray --logging-level debug start --block -v"]),
+        (["bash <<EOF\nray start -v\nEOF"], ["bash <<EOF\nray start --block -v\nEOF"]),
+        (
+            ["cat > x <<EOF\nray start -v\nEOF", "sh x"],
+            ["cat > x <<EOF\nray start --block -v\nEOF", "sh x"],
+        ),
+        (["cat <<EOF\nray start\nEOF\nray start -v"], ["cat <<EOF\nray start\nEOF\nray start --block -v"]),
+        (["f() { ray start -v; }; f"], ["f() { ray start --block -v; }; f"]),
+        (["function f { ray start -v; }", "f"], ["function f { ray start --block -v; }", "f"]),
+        (
+            ['bash -c "ray start --labels=\\"a=b\\" -v"'],
+            ['bash -c "ray start --block --labels=\\"a=b\\" -v"'],
+        ),
+        # Alternatives stay too, whichever it will be.
+        (
+            ["if a; then ray start --head; else ray start -v; fi"],
+            ["if a; then ray start --block --no-monitor --head; else ray start --block -v; fi"],
+        ),
+        (["ray start -v || ray start"], ["ray start --block -v || ray start --block"]),
+        (
+            ["ray start -v || ray start; b"],
+            ["ray_operator_later && ray start --block -v || ray start --block", "b"],
+        ),
+        (["a || ray start; b"], ["ray_operator_later && a || ray start --block", "b"]),
+        (["ray start -v && ray start"], ["ray start -v && ray start --block"]),
+        (
+            ["bash -c 'if a; then ray start -v; else ray start; fi'", "b"],
+            ["ray_operator_later && bash -c 'if a; then ray start --block -v; else ray start --block; fi'", "b"],
+        ),
+        # What follows a compound command.
+        (["if a; then ray start; fi; b"], ["if a; then ray_operator_later && ray start --block; fi", "b"]),
+        (["(a; ray start) && b"], ["(a; ray_operator_later && ray start --block)", "b"]),
+        (["! ray start; b"], ["ray_operator_later && ! ray start --block", "b"]),
+        (["(a; ray start) & b"], ["(a; ray start --block) & b"]),
+        # Brackets of the user's own.
+        (["ray start --address=[$RAY_HEAD_IP]:6379"], ["ray start --block --address=[$RAY_HEAD_IP]:6379"]),
     ],
 )
 def test_the_last_ray_start_stays_in_the_foreground(given: list[str], expected: list[str]) -> None:

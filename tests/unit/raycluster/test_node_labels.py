@@ -13,7 +13,6 @@ from autoscaler.model import ANY_LABEL
 from controller.raycluster.accelerators import gpu_name, tpu_slice
 from controller.raycluster.model import config_hash, parse_spec
 from controller.raycluster.node_labels import NodeLabels, node_labels
-from controller.raycluster.ray_start import expanded, start_flags
 from tests.support.builders import raw_spec, raw_type
 
 MARKET, ZONE, REGION = "ray.io/market-type", "ray.io/availability-zone", "ray.io/availability-region"
@@ -85,9 +84,29 @@ def test_variables_of_the_environment(env: list[dict[str, Any]], expected: dict[
     assert found.unknown == unknown
 
 
-def test_a_command_may_export_a_variable() -> None:
-    made = worker(setupCommands=["export RAY_NODE_ZONE=$(curl -s http://metadata/zone)"])
-    assert labels(made).unknown == {ZONE}
+@pytest.mark.parametrize(
+    ("commands", "expected", "unknown"),
+    [
+        (["export RAY_NODE_ZONE=$(curl -s http://metadata/zone)"], {}, {ZONE}),
+        (["export RAY_NODE_ZONE=a"], {ZONE: "a"}, set()),
+        (["Z=a", "export RAY_NODE_ZONE=$Z"], {ZONE: "a"}, set()),
+        (["RAY_NODE_ZONE=a; export RAY_NODE_ZONE"], {ZONE: "a"}, set()),
+        (["declare -x RAY_NODE_ZONE=a"], {ZONE: "a"}, set()),
+        # Ray does not see what the shell keeps for itself.
+        (["RAY_NODE_ZONE=a"], {}, set()),
+        (["if test -e /x; then export RAY_NODE_ZONE=a; fi"], {}, {ZONE}),
+        (['export RAY_OVERRIDE_LABELS=\'{"a": "b"}\''], {"a": "b"}, set()),
+    ],
+)
+def test_a_command_may_export_a_variable(commands: list[str], expected: dict[str, str], unknown: set[str]) -> None:
+    made = worker(setupCommands=commands)
+    assert known(made) == expected
+    assert labels(made).unknown == unknown
+
+
+def test_a_variable_may_be_set_for_ray_alone() -> None:
+    commands = ["export RAY_NODE_ZONE=a", "RAY_NODE_REGION=b ray start --address=$RAY_HEAD_IP:6379"]
+    assert known(worker(), workerStartRayCommands=commands) == {ZONE: "a", REGION: "b"}
 
 
 def test_a_config_map_of_variables_may_hold_any_of_ray() -> None:
@@ -103,6 +122,12 @@ def test_a_config_map_of_variables_may_hold_any_of_ray() -> None:
         ("--labels cpu-family=${FAMILY},tier=gold", {"cpu-family": "amd", "tier": "gold"}, set()),
         ("--labels=cpu-family=$(lscpu)", {}, {"cpu-family"}),
         ("--labels=$ELSEWHERE", {}, {ANY_LABEL}),
+        ("--labels=a=$(hostname),b=c", {"b": "c"}, {"a"}),
+        ("--labels='a=b,'$ELSEWHERE", {"a": "b"}, {ANY_LABEL}),
+        ("--labels=$(hostname)=b,c=d", {"c": "d"}, {ANY_LABEL}),
+        ("--labels=a=b $MORE", {"a": "b"}, {ANY_LABEL}),
+        ('--labels=\'{"a": "b"}\'', {"a": "b"}, set()),
+        ('--labels="{\\"a\\": \\"$(hostname)\\", \\"b\\": \\"c\\"}"', {"b": "c"}, {"a"}),
         ("--labels-file=/etc/labels", {}, {ANY_LABEL}),
         ("--block", {}, set()),
     ],
@@ -205,19 +230,6 @@ def test_ray_itself_gives_these_labels() -> None:
         ray = ResourceAndLabelSpec(labels=parse_node_labels_string("tier=gold,team=y"))
         ray._resolve_labels(None)
     assert labels(made, **start('--labels="tier=$T,team=y"')).known == ray.labels
-
-
-def test_flags_of_the_last_ray_start() -> None:
-    for text in (
-        "ray start --a=b -v --c d",
-        "true; exec ray start --a b --c=d > /tmp/x 2>&1",
-        "x\n/opt/ray start --a b --c d",
-    ):
-        assert start_flags(["ray start --a z", text]) == {"a": "b", "c": "d"}
-    assert start_flags(["echo hello", "ray 'start"]) is None
-    assert start_flags(["ray start --resources='{\"X\": 1}' --block"]) == {"resources": '{"X": 1}', "block": ""}
-    assert expanded("$A-${B}", {"A": "1", "B": "2"}) == "1-2"
-    assert [expanded(text, {}) for text in ("$A", "$(x)", "`x`")] == [None] * 3
 
 
 def test_new_fields_are_in_the_hash_only_where_they_are_given() -> None:
