@@ -21,6 +21,9 @@ HEAD, WORKER = "head", "worker"
 INSTANCE_VARIABLE = "RAY_CLOUD_INSTANCE_ID"
 
 
+# The container of kubectl logs, exec, attach and cp where none is named.
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+
 # Annotations through which the operator remembers; nothing is remembered in the process alone.
 HEAD_IP_ANNOTATION = "cluster.ray.io/head-ip"
 HEAD_UID_ANNOTATION = "cluster.ray.io/head-uid"

@@ -21,6 +21,7 @@ from .labels import (
     CLUSTER_LABEL,
     COMPONENT_LABEL,
     CONFIG_ANNOTATION,
+    DEFAULT_CONTAINER,
     HEAD,
     HEAD_COMPONENT_SUFFIX,
     HEAD_IP_ANNOTATION,
@@ -84,7 +85,9 @@ def build_pod(
     is_head = pod_type.is_head
     config = without_nulls(pod_type.pod_config)
     given = config.get("metadata") or {}
-    annotations = {**(given.get("annotations") or {}), CONFIG_ANNOTATION: spec.hash_of(pod_type)}
+    # Whatever a webhook puts before Ray's container, kubectl goes to Ray's.
+    shown = {DEFAULT_CONTAINER: ray["name"]} if (ray := config["spec"]["containers"][0]).get("name") else {}
+    annotations = {**shown, **(given.get("annotations") or {}), CONFIG_ANNOTATION: spec.hash_of(pod_type)}
     if spec.recovery:
         annotations[RECOVERY_ANNOTATION] = spec.recovery_token
     if attempt:

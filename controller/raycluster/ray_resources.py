@@ -22,7 +22,7 @@ _ACCELERATORS = {
     "google.com/tpu": "TPU",
     "aws.amazon.com/neuroncore": "neuron_cores",
     "habana.ai/gaudi": "HPU",
-    "huawei.com/ascend": "NPU",
+    **dict.fromkeys(("huawei.com/ascend", "huawei.com/npu"), "NPU"),
     "rebellions.ai/": "RBLN",
     "furiosa.ai/": "FURIOSA",
     "tenstorrent.com/": "TTNPU",
@@ -77,8 +77,7 @@ def detect_resources(resources: Json, overrides: Json = NOTHING) -> dict[str, in
     """
     kinds: dict[str, set[str]] = {"CPU": set(), "GPU": set()}
     for name in _names(resources):
-        amount_of(resources, name)
-        kind = _kind_of(name)
+        kind = _kind_of(name) if amount_of(resources, name) else ""
         if kind:
             kinds.setdefault(kind, set()).add(name)
     detected = {
@@ -101,7 +100,8 @@ def passed_on(resources: Json) -> tuple[str, ...]:
     """The resources that Kubernetes is asked for and which Ray does not count: devices that it does not know, and
     shares of devices.
     """
-    return tuple(sorted(n for n in _names(resources) if not _kind_of(n) and n not in _PLAIN))
+    unknown = (n for n in _names(resources) if not _kind_of(n) and n not in _PLAIN)
+    return tuple(sorted(n for n in unknown if amount_of(resources, n)))
 
 
 def little_memory(resources: Json) -> str:

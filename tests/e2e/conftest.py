@@ -31,7 +31,15 @@ def in_use(environment: Mapping[str, str]) -> bool:
     # Any RayCluster will do; the kind is not known to a cluster that never had an operator, and nothing is printed.
     taken = {
         "deployments": ("ray-operator",),
-        "namespaces": ("ray", "ray-system", "ray-autoscaling", "ray-suspend", "ray-recovery", "ray-interruptions"),
+        "namespaces": (
+            "ray",
+            "ray-system",
+            "ray-autoscaling",
+            "ray-suspend",
+            "ray-recovery",
+            "ray-interruptions",
+            "ray-mesh",
+        ),
         "rayclusters": (),
     }
     for kind, names in taken.items():

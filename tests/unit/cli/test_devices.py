@@ -46,6 +46,15 @@ def render(
             ["nvidia.com/gpucores", "nvidia.com/gpumem"],
         ),
         ({"google.com/tpu": 4}, {"TPU": 4}, []),
+        ({"amd.com/gpu": 1}, {"GPU": 1}, []),
+        ({"amd.com/cpx_nps1": 2}, {"GPU": 2}, []),
+        ({"habana.ai/gaudi": 8, "vpc.amazonaws.com/efa": 4}, {"HPU": 8}, ["vpc.amazonaws.com/efa"]),
+        ({"gpu.intel.com/xe": 1}, {"GPU": 1}, []),
+        ({"huawei.com/npu": 1}, {"NPU": 1}, []),
+        ({"metax-tech.com/sgpu": 1, "metax-tech.com/vcore": 10}, {"GPU": 1}, ["metax-tech.com/vcore"]),
+        # What is asked for in no amount is not asked for.
+        ({"nvidia.com/gpu": 1, "amd.com/gpu": 0, "aliyun.com/gpu-mem": "0"}, {"GPU": 1}, []),
+        ({"nvidia.com/mig-1g.5gb": 0, "nvidia.com/mig-2g.10gb": 1}, {"GPU": 1}, []),
         ({"aws.amazon.com/neuroncore": 2}, {"neuron_cores": 2}, []),
         # Shares alone are no devices.
         ({"aliyun.com/gpu-mem": 8}, {}, ["aliyun.com/gpu-mem"]),

@@ -44,7 +44,10 @@ def test_a_head_is_labelled_owned_and_started() -> None:
             "ray-node-name": "ray-example-head",
             "cluster.ray.io/component": "example-ray-head",
         },
-        "annotations": {"cluster.ray.io/config-hash": config_hash(SPEC, SPEC.head)},
+        "annotations": {
+            "cluster.ray.io/config-hash": config_hash(SPEC, SPEC.head),
+            "kubectl.kubernetes.io/default-container": "ray-node",
+        },
         "ownerReferences": [
             {
                 "apiVersion": "cluster.ray.io/v1",
@@ -89,6 +92,7 @@ def test_a_worker_learns_its_head_from_a_file() -> None:
         "cluster.ray.io/attempt": "2",
         "cluster.ray.io/head-ip": "10.0.0.1",
         "cluster.ray.io/head-uid": "h",
+        "kubectl.kubernetes.io/default-container": "ray-node",
     }
     container = pod["spec"]["containers"][0]
     assert container["command"][2].replace("$$", "$") == worker_script(SPEC, WORKER)
@@ -185,6 +189,14 @@ def test_labels_and_annotations_of_the_user_stay_and_ours_win() -> None:
     assert (metadata["name"], [owner["name"] for owner in metadata["ownerReferences"]]) == ("w", ["example"])
     assert (metadata["labels"]["team"], metadata["labels"]["ray-node-type"]) == ("a", "worker")
     assert metadata["annotations"]["note"] == "b"
+    assert metadata["annotations"]["kubectl.kubernetes.io/default-container"] == "ray-node"
+
+
+def test_kubectl_goes_to_the_container_that_a_podconfig_names() -> None:
+    name = "kubectl.kubernetes.io/default-container"
+    config = pod_config()
+    config["metadata"]["annotations"] = {name: "other"}
+    assert worker_of(config)["metadata"]["annotations"][name] == "other"
 
 
 def test_the_smallest_pod_config_works_and_is_never_changed() -> None:
