@@ -113,8 +113,14 @@ def spec_of(
 
 
 def wait_for_line(process: subprocess.Popen[str], text: str, stream: str = "stdout") -> None:
-    pipe = getattr(process, stream)
-    for line in pipe:
-        if text in line:
+    wait_for_lines(process, text, stream=stream)
+
+
+def wait_for_lines(process: subprocess.Popen[str], *texts: str, stream: str = "stdout") -> None:
+    """Until the program has printed each text, in any order."""
+    missing = set(texts)
+    for line in getattr(process, stream):
+        missing -= {text for text in missing if text in line}
+        if not missing:
             return
-    raise AssertionError(f"the program never said {text!r}")
+    raise AssertionError(f"the program never said {missing}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.objects.entrypoint import head_script, worker_script
-from tests.support.container import LIMIT, Container, spec_of, wait_for_line
+from tests.support.container import LIMIT, Container, spec_of, wait_for_line, wait_for_lines
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_failure_is_said_and_ends_neither_ray_nor_the_others(container: Contai
 def test_ray_that_ends_ends_the_container_whatever_they_do(container: Container, port: int) -> None:
     """A command that stays, as serve run does."""
     process = container.start(head(port, "echo serving; sleep 600 > /dev/null 2>&1"), "linger")
-    wait_for_line(process, "serving")
+    wait_for_lines(process, "serving", "up")
     (container.directory / "gate").write_text("")
     process.terminate()
     assert process.wait(LIMIT) == 7
