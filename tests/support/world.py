@@ -134,15 +134,26 @@ class World:
                 self.deaths += 1
                 self.boot()
 
+    def turn(self) -> Result:
+        """The watches report, Ray answers, the operator makes a pass, the kubelet works. Returns the pass's result."""
+        self.tell()
+        self.ray()
+        result = self.step()
+        self.kubelet()
+        return result
+
+    def turns(self, count: int) -> None:
+        """So many, a second apart."""
+        for _ in range(count):
+            self.turn()
+            self.now += 1
+
     def settle(self) -> None:
-        """Everybody works until nothing changes any more."""
+        """Turns until nothing changes any more."""
         for _ in range(30):
             version = self.api.version
-            self.tell()
-            self.ray()
-            result = self.step()
-            self.kubelet()
-            # All that is left to wait for is somebody's idle time.
+            result = self.turn()
+            # All that is left to wait for is an idle timeout.
             done = result.look_again_in is None or result.look_again_in > 200
             if not done:
                 self.now += result.look_again_in or 0.0

@@ -70,10 +70,7 @@ def test_a_quota_that_is_raised_is_used_within_a_minute_though_the_wall_clock_is
     clock = machine.clock()
 
     def second() -> None:
-        world.tell()
-        world.ray()
-        world.step()
-        world.kubelet()
+        world.turn()
         machine.passes(1)
         world.now = clock()
 

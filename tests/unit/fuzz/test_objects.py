@@ -29,16 +29,6 @@ SPECS = (
 )
 
 
-def run(world: World, passes: int) -> None:
-    """Some passes in a row, with the kubelet's work between them."""
-    for _ in range(passes):
-        world.tell()
-        world.ray()
-        world.step()
-        world.kubelet()
-        world.now += 1
-
-
 @few
 @given(seeds)
 def test_a_raycluster_of_any_shape_is_run_or_says_what_is_wrong(seed: int) -> None:
@@ -50,7 +40,7 @@ def test_a_raycluster_of_any_shape_is_run_or_says_what_is_wrong(seed: int) -> No
         return
     with bounded("RayClusters"):
         world.user(spec)
-        run(world, 3)
+        world.turns(3)
     assert_no_exception_in([world.status, world.api.events])
 
 
@@ -59,14 +49,14 @@ def test_a_raycluster_of_any_shape_is_run_or_says_what_is_wrong(seed: int) -> No
 def test_a_status_that_anyone_has_written_keeps_nothing_from_working(seed: int) -> None:
     random = Random(seed)
     world = World()
-    run(world, 4)
+    world.turns(4)
     found = copy.deepcopy(next(iter(world.api.of("rayclusters"))))
     found["status"] = as_sent(mutated(found["status"], random, random.choice((1, 3, 8))))
     if not isinstance(found["status"], dict):
         return
     with bounded("statuses"):
         world.api.put("rayclusters", found)
-        run(world, 3)
+        world.turns(3)
     assert_no_exception_in([world.status, world.api.events])
 
 
@@ -102,7 +92,7 @@ def pod_status(pod: dict[str, Any]) -> dict[str, Any]:
 def test_pods_and_services_of_any_shape_are_set_aside_or_served(seed: int) -> None:
     random = Random(seed)
     world = World()
-    run(world, 4)
+    world.turns(4)
     with bounded("pods"):
         for number, resource in enumerate(("pods", "pods", "services")):
             obj = copy.deepcopy(random.choice(list(world.api.of(resource))))

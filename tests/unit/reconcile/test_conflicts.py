@@ -22,15 +22,6 @@ def deny(world: FakeApi, method: str, resource: str, code: int) -> None:
     world.refuse = lambda m, r, _: error if (m, r) == (method, resource) else None
 
 
-def passes(world: World, count: int) -> None:
-    for _ in range(count):
-        world.tell()
-        world.ray()
-        world.step()
-        world.kubelet()
-        world.now += 1
-
-
 def test_a_deletion_that_a_webhook_refuses_with_a_conflict_has_not_happened() -> None:
     api = FakeApi()
     provider = kubernetes(api)
@@ -62,7 +53,7 @@ def test_workers_that_a_webhook_keeps_for_a_while_are_replaced_once_it_agrees() 
     deny(world.api, "DELETE", "pods", 409)
     start = ["ray start --address=$RAY_HEAD_IP:6379 --num-cpus=1"]
     world.user(raw_spec(2, workerStartRayCommands=start))
-    passes(world, 12)
+    world.turns(12)
     world.api.refuse = lambda *_: None
     world.settle()
     after = {p["metadata"]["uid"] for p in world.api.of("pods")}
@@ -73,11 +64,11 @@ def test_workers_that_a_webhook_keeps_for_a_while_are_replaced_once_it_agrees() 
 def test_a_head_that_cannot_be_told_to_workers_is_told_later_and_less_and_less_often(code: int) -> None:
     world = World(raw_spec(1))
     deny(world.api, "PATCH", "pods", code)
-    passes(world, 3)
+    world.turns(3)
     assert world.step().retry
     assert ("try later" in world.condition("Ready")["message"]) == (code == 422)
     world.api.refuse = lambda *_: None
-    passes(world, 3)
+    world.turns(3)
     assert world.pod(WORKER)["metadata"]["annotations"][HEAD_UID_ANNOTATION]
 
 

@@ -119,10 +119,7 @@ def test_switching_back_and_forth_ends_where_the_spec_says() -> None:
         for suspend in (True, False):
             world.user(raw_spec(suspend=suspend))
             for _ in range(passes):
-                world.tell()
-                world.ray()
-                world.step()
-                world.kubelet()
+                world.turn()
     world.settle()
     assert (world.status["phase"], len(world.api.names("pods"))) == ("Running", 3)
     world.user(raw_spec(suspend=True))
