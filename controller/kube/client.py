@@ -38,7 +38,7 @@ MAX_EVENT_BYTES = 16 * 2**20
 _GROUPS = {PLURAL: API_VERSION, "leases": "coordination.k8s.io/v1"}
 _METHODS: Mapping[Verb, str] = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 
-# As what the API server knows this process: the name under which objects' managedFields tell of its writes.
+# The API server derives from it the manager that managedFields name for this process's writes.
 _USER_AGENT = f"python-urllib3/{metadata.version('urllib3')}"
 # A peer that vanished without a word is noticed within half a minute, on idle watches too.
 _SOCKET_OPTIONS = [
@@ -167,19 +167,17 @@ class HttpClient:
     def send(self, request: Request) -> dict[str, Any]:
         """See Client."""
         wire = self._asked(request, self._read_seconds)
-        answer = None
         try:
             answer = wire.answer()
             data = b"".join(answer.body)
         except OSError as error:
-            answer = None
-            raise self._no_answer(error) from error
-        finally:
             # What is left of an answer would be taken for the beginning of the next one.
-            if answer is not None and answer.persistent:
-                self._wires.give_back(wire)
-            else:
-                wire.close()
+            wire.close()
+            raise self._no_answer(error) from error
+        if answer.persistent:
+            self._wires.give_back(wire)
+        else:
+            wire.close()
         if answer.status >= 400:
             raise _error(answer, data)
         return _parse(data)

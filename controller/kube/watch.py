@@ -30,7 +30,7 @@ from controller.raycluster.model import PLURAL, Key
 from .client import ApiError, Request, WatchClient
 from .index import Stored
 from .store import Store
-from .well_formed import well_formed
+from .well_formed import metadata_of, well_formed
 
 log = logging.getLogger(__name__)
 
@@ -204,9 +204,8 @@ class Watcher(Generic[T]):
         try:
             return well_formed(self._convert(obj))
         except Exception as error:
-            metadata = obj.get("metadata") if isinstance(obj, dict) else None
-            about = metadata if isinstance(metadata, dict) else {}
-            name = f"{about.get('namespace', '')}/{about.get('name', '')}"
+            metadata = metadata_of(obj)
+            name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
             log.warning("set aside %s %s, which cannot be read: %r", self._resource, name, error)
             self._on_set_aside(obj, error)
             return None

@@ -20,6 +20,12 @@ class MalformedError(TypeError):
     """A field is of another type than it should be. The text says which."""
 
 
+def metadata_of(obj: Any) -> Mapping[str, Any]:
+    """The metadata of what may not be an object at all; empty where it has none."""
+    metadata = obj.get("metadata") if isinstance(obj, dict) else None
+    return metadata if isinstance(metadata, dict) else {}
+
+
 def well_formed(obj: T) -> T:
     """The object, a dataclass.
 

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from typing import Any, Protocol
 
 from controller.kube.events import WARNING, Events
-from controller.kube.well_formed import MalformedError
+from controller.kube.well_formed import MalformedError, metadata_of
 from controller.raycluster.model import PLURAL, Key, RayCluster
 
 
@@ -51,9 +51,8 @@ class SetAside:
 
 
 def _named(obj: Any) -> RayCluster | None:
-    metadata = obj.get("metadata") if isinstance(obj, dict) else None
-    about = metadata if isinstance(metadata, dict) else {}
-    namespace, name, uid = (about.get(part) for part in ("namespace", "name", "uid"))
+    metadata = metadata_of(obj)
+    namespace, name, uid = (metadata.get(part) for part in ("namespace", "name", "uid"))
     if not (isinstance(namespace, str) and isinstance(name, str) and isinstance(uid, str)):
         return None
     return RayCluster(Key(namespace, name), uid, resource_version=0, generation=0, deleting=False, spec={}, status={})
