@@ -2,21 +2,17 @@
 
 Raw gRPC on service ``ray.rpc.autoscaler.AutoscalerStateService``, for heads of Ray 2.9 and later. A GCS checks some of
 its input by aborting, so three inputs must never be sent, and no method here can send them: a last-seen state version
-other than 0 and a node id of other than 28 bytes end the head, a drain without a reason ends that raylet.
-
-All clients of a process share one thread with an event loop: gRPC's other way to have many calls under way costs a
-thread per head that does not answer.
+other than 0 and a node id of other than 28 bytes end the head, a drain without a reason ends that raylet. Nor is a job
+or an actor ever asked for by its id.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, TypeVar
@@ -24,12 +20,17 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 
-from autoscaler.model import RayState, ReportedState
+from autoscaler.model import RayState, RayUsage, ReportedState
 
-from .convert import NODE_ID_BYTES, ImplausibleAnswerError, ray_state
-from .errors import MAX_MESSAGE_CHARACTERS, GcsError
+from .convert import NODE_ID_BYTES
+from .errors import MAX_MESSAGE_CHARACTERS, GcsError, TooLargeError
+from .loop import begin, submit
+from .parts import MalformedError, read_in_parts
 from .protos import autoscaler_pb2
+from .reading import LARGE_ANSWER_BYTES, read, state_of
 from .report import fill_report
+from .turns import Used, large_answers
+from .usage import usage_of
 
 T = TypeVar("T")
 
@@ -37,16 +38,15 @@ SERVICE: str = autoscaler_pb2.DESCRIPTOR.services_by_name["AutoscalerStateServic
 CALL_SECONDS = 2.0
 # A raylet is asked before the GCS answers.
 DRAIN_SECONDS = 5.0
-# 10,000 nodes are 4.4 MiB. A message of empty messages takes 24 times its size in memory: 120 MiB, for one answer at a
-# time.
+# 10,000 nodes are 4.4 MiB. An answer takes three times its size while it is read; see ``turns`` for how many are.
 MAX_ANSWER_BYTES = 5 * 2**20
-# Larger answers are read on a thread of their own, one after the other, so that no other answer waits for them.
-# The cost of reading one puts the next question off: see pacing.
-LARGE_ANSWER_BYTES = 256 * 2**10
 
 _CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
     ("grpc.max_send_message_length", MAX_ANSWER_BYTES),
+    # A head may send what nobody has asked for, and that waits here. By itself gRPC takes ever more of it: 20 MiB of
+    # one head.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 64 * 2**10),
     # Pacing is the poller's: gRPC would wait up to two minutes before it connects to a head that is back.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 2000),
@@ -121,6 +121,10 @@ class GcsClient:
         self._lock = threading.Lock()
         # Used on the event loop's thread only.
         self._channel: grpc.aio.Channel | None = None
+        # Methods whose last answer was large, the connections for such answers, and how long their turns took of late.
+        self._large: set[str] = set()
+        self._beside: set[grpc.aio.Channel] = set()
+        self._used = Used()
         self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -130,11 +134,15 @@ class GcsClient:
         Raises:
             GcsError: no answer, or not one of a Ray head.
         """
-        return _submit(self._state()).result()
+        return submit(self._state()).result()
 
     def begin_state(self, done: Callable[[RayState | GcsError], None]) -> None:
         """``state`` without waiting: ``done`` is called once, on the event loop's thread, and must not block it."""
-        _submit(self._state()).add_done_callback(lambda future: done(_outcome(future)))
+        begin(self._state(), done)
+
+    def begin_usage(self, done: Callable[[RayUsage | GcsError], None]) -> None:
+        """Who uses the cluster, without waiting: ``done`` is called as that of ``begin_state`` is."""
+        begin(self._usage(), done)
 
     def report(self, report: ReportedState) -> None:
         """Send the head what ``ray status`` and the dashboard show of the autoscaler.
@@ -149,7 +157,7 @@ class GcsClient:
             version = self._version
         request = autoscaler_pb2.ReportAutoscalingStateRequest()
         fill_report(request.autoscaling_state, report, version)
-        _submit(self._call("ReportAutoscalingState", request, self._call_seconds)).result()
+        submit(self._call("ReportAutoscalingState", request, self._call_seconds)).result()
 
     def drain(self, node_id: bytes, *, reason: DrainReason, message: str, deadline: float = 0) -> DrainAnswer:
         """Ask the head to let nothing new start on a node, and to end it once nothing runs there.
@@ -172,47 +180,94 @@ class GcsClient:
             reason_message=message[:MAX_MESSAGE_CHARACTERS],
             deadline_timestamp_ms=math.floor(deadline * 1000),
         )
-        reply = _parsed("DrainNodeReply", _submit(self._call("DrainNode", request, DRAIN_SECONDS)).result())
+        answer = submit(self._call("DrainNode", request, DRAIN_SECONDS)).result()
+        try:
+            reply = read_in_parts(autoscaler_pb2.DrainNodeReply, answer)
+        except MalformedError as error:
+            raise GcsError("invalid", str(error)) from None
         return DrainAnswer(reply.is_accepted, reply.rejection_reason_message[:MAX_MESSAGE_CHARACTERS])
 
     def close(self) -> None:
         """End the connection and every call under way; later calls fail as unreachable. Does not wait."""
-        _submit(self._close())
+        submit(self._close())
 
     async def _state(self) -> RayState:
-        taken_at = self._clock()
         # The last-seen version is left at 0: versions start again with the head, and one ahead of it ends it.
-        answer = await self._call(
-            "GetClusterResourceState", autoscaler_pb2.GetClusterResourceStateRequest(), self._call_seconds
-        )
-        if len(answer) <= LARGE_ANSWER_BYTES:
-            return _read(answer, taken_at)
-        return await asyncio.get_running_loop().run_in_executor(_large_answers(), _read, answer, taken_at)
+        request = autoscaler_pb2.GetClusterResourceStateRequest()
+        state, cost = await self._ask(SERVICE, "GetClusterResourceState", request, state_of)
+        return replace(state, cost=cost)
 
-    async def _call(self, method: str, request: Any, seconds: float) -> bytes:
+    async def _usage(self) -> RayUsage:
+        return await usage_of(self._ask, self._clock())
+
+    async def _ask(
+        self, service: str, method: str, request: Any, reader: Callable[[bytes, float], T]
+    ) -> tuple[T, float]:
+        """What ``reader`` makes of the answer and of when it was asked for, and the seconds of CPU that it took.
+
+        Large answers come by a connection that takes them, and take turns with those of other heads. That an answer is
+        large shows when it does not come by the usual one.
+        """
+        asked_at = self._clock()
+
+        def reading(answer: bytes) -> T:
+            if len(answer) <= LARGE_ANSWER_BYTES // 2:
+                self._large.discard(method)
+            return reader(answer, asked_at)
+
+        # No variable here holds the answer: see ``read``.
+        if method not in self._large:
+            try:
+                return await read(await self._call(method, request, self._call_seconds, service), reading)
+            except TooLargeError:
+                self._large.add(method)
+        async with large_answers().turn(self._used):
+            asked_at = self._clock()
+            return await read(await self._call_beside(method, request, service), reading)
+
+    async def _call(self, method: str, request: Any, seconds: float, service: str = SERVICE) -> bytes:
         if self._closed:
             raise GcsError("unreachable", "the client is closed")
-        channel = self._channel = self._channel or self._connect()
-        path, serialize = f"/{SERVICE}/{method}", type(request).SerializeToString
+        channel = self._channel = self._channel or self._connect(LARGE_ANSWER_BYTES)
+        try:
+            return await self._send(channel, f"/{service}/{method}", request, seconds)
+        except GcsError as error:
+            if error.kind == "timeout" and self._channel is channel:
+                # The peer may be gone silently: the next call gets a new connection, others finish on this one.
+                self._channel = None
+                self._end(channel, grace=DRAIN_SECONDS)
+            raise
+
+    async def _call_beside(self, method: str, request: Any, service: str) -> bytes:
+        """``_call`` for a large answer, by a connection of its own that ends with it, and whose memory is free then."""
+        if self._closed:
+            raise GcsError("unreachable", "the client is closed")
+        channel = self._connect(MAX_ANSWER_BYTES)
+        self._beside.add(channel)
+        try:
+            return await self._send(channel, f"/{service}/{method}", request, self._call_seconds)
+        finally:
+            self._beside.discard(channel)
+            await channel.close()
+
+    async def _send(self, channel: grpc.aio.Channel, path: str, request: Any, seconds: float) -> bytes:
+        serialize = type(request).SerializeToString
         call: grpc.aio.UnaryUnaryMultiCallable[Any, bytes] = channel.unary_unary(path, serialize)
         try:
             answer: bytes = await call(request, timeout=seconds, metadata=self._metadata())
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and self._channel is channel:
-                # The peer may be gone silently: the next call gets a new connection, others finish on this one.
-                self._channel = None
-                self._end(channel, grace=DRAIN_SECONDS)
             raise GcsError.of(error) from None
         except asyncio.CancelledError:
             raise GcsError("unreachable", "the client was closed") from None
         return answer
 
-    def _connect(self) -> grpc.aio.Channel:
-        ours = self._credentials
+    def _connect(self, largest: int) -> grpc.aio.Channel:
+        """A connection that takes answers of so many bytes."""
+        ours, options = self._credentials, (("grpc.max_receive_message_length", largest), *_CHANNEL_OPTIONS)
         if ours.ca is None:
-            return grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
+            return grpc.aio.insecure_channel(self._address, options=options)
         theirs = grpc.ssl_channel_credentials(ours.ca, ours.key, ours.certificate)
-        return grpc.aio.secure_channel(self._address, theirs, options=_CHANNEL_OPTIONS)
+        return grpc.aio.secure_channel(self._address, theirs, options=options)
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         token = self._credentials.token
@@ -225,56 +280,6 @@ class GcsClient:
 
     async def _close(self) -> None:
         self._closed = True
-        if self._channel:
-            channel, self._channel = self._channel, None
+        channels, self._channel = [self._channel, *self._beside], None
+        for channel in filter(None, channels):
             await channel.close()
-
-
-def _read(answer: bytes, taken_at: float) -> RayState:
-    """What an answer says, and the seconds of CPU that reading it took.
-
-    Raises:
-        GcsError: it is no answer of a Ray head.
-    """
-    started = time.thread_time()
-    try:
-        reply = _parsed("GetClusterResourceStateReply", answer)
-        state = ray_state(reply.cluster_resource_state, taken_at)
-    except GcsError as error:
-        error.cost = time.thread_time() - started
-        raise
-    except ImplausibleAnswerError as error:
-        raise GcsError("invalid", str(error), time.thread_time() - started) from None
-    return replace(state, cost=time.thread_time() - started)
-
-
-@functools.cache
-def _large_answers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="gcs-large")
-
-
-def _parsed(message: str, answer: bytes) -> Any:
-    """Raises GcsError if the bytes are no such message."""
-    try:
-        return getattr(autoscaler_pb2, message).FromString(answer)
-    except Exception as error:  # google.protobuf.message.DecodeError is a ValueError in some releases only
-        raise GcsError("invalid", f"not a {message}: {error}") from None
-
-
-def _outcome(future: Future[RayState]) -> RayState | GcsError:
-    error = future.exception()
-    if error is None:
-        return future.result()
-    return error if isinstance(error, GcsError) else GcsError("invalid", repr(error))
-
-
-@functools.cache
-def _event_loop() -> asyncio.AbstractEventLoop:
-    """gRPC's asyncio support has one completion queue per process, so one loop serves it best."""
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="gcs", daemon=True).start()
-    return loop
-
-
-def _submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-    return asyncio.run_coroutine_threadsafe(coroutine, _event_loop())

@@ -42,8 +42,11 @@ MAX_COUNT = 1_000_000
 MAX_AMOUNT = 1e18
 # Resource names of one shape, labels of one node, constraints of one selector, values of one constraint.
 MAX_ENTRIES = 256
-# Resource names, constraints and values of all different shapes together: what they are made of, they cost.
-MAX_ALL_ENTRIES = 300_000
+# Resource names, constraints and values of all different shapes together, and resources and labels of all nodes
+# together, 30 of each of 10,000: what they are made of, they cost, about 200 and 100 bytes each for as long as they are
+# kept.
+MAX_ALL_ENTRIES = 100_000
+MAX_NODE_ENTRIES = 300_000
 # Different shapes together, those of bundles too: a plan costs what they are many, and bundles of one kind are alike.
 MAX_ALL_SHAPES = 20_000
 MAX_SELECTORS = 32
@@ -92,8 +95,12 @@ def _nodes(messages: Any) -> tuple[RayNode, ...]:
     if len(messages) > MAX_NODES + MAX_DEAD_NODES:
         raise ImplausibleAnswerError(f"{len(messages)} nodes")
     kept: dict[str | bytes, RayNode] = {}
+    left = MAX_NODE_ENTRIES
     for message in messages:
         node = _node(message)
+        left -= len(node.total) + len(node.available) + len(node.labels)
+        if left < 0:
+            raise ImplausibleAnswerError(f"nodes of more than {MAX_NODE_ENTRIES} resources and labels")
         identity = node.instance_id or node.node_id
         if identity not in kept or _precedence(node) < _precedence(kept[identity]):
             kept[identity] = node
@@ -289,12 +296,3 @@ def _elsewhere(bundle: Any, holding: Collection[tuple[str, str]]) -> tuple[Label
         if constraint.HasField("anti_affinity") and (label.label_name, label.label_value) in holding:
             return (LabelConstraint.of(label.label_name, LabelOperator.NOT_IN, [label.label_value]),)
     return ()
-
-
-def essence(state: RayState) -> tuple[object, ...]:
-    """What must differ for an answer to be news: all but the clocks."""
-    return state.session, tuple(map(_node_essence, state.nodes)), state.demands, state.gangs, state.requested
-
-
-def _node_essence(node: RayNode) -> tuple[object, ...]:
-    return node.node_id, node.instance_id, node.node_type, node.status, node.total, node.available, node.labels

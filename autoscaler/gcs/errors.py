@@ -33,7 +33,17 @@ class GcsError(Exception):
         self.cost = cost
         self.message = text
 
+    def bare(self) -> GcsError:
+        """The same for keeping: a traceback holds the answer that was refused."""
+        return GcsError(self.kind, self.message, self.cost)
+
     @classmethod
     def of(cls, error: grpc.aio.AioRpcError) -> GcsError:
         """What a gRPC status means."""
+        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return TooLargeError("invalid", error.details() or error.code().name)
         return cls(_KINDS.get(error.code(), "invalid"), error.details() or error.code().name)
+
+
+class TooLargeError(GcsError):
+    """The answer is larger than the connection takes."""

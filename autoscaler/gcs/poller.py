@@ -18,6 +18,7 @@ from autoscaler.model import RayState
 
 from .client import Credentials
 from .errors import GcsError
+from .kept import Kept
 from .pacing import BUSY, GATHER_SECONDS, IDLE_NOTICE_SECONDS, has_idle_worker
 from .snapshot import Snapshot, after, is_news
 from .watched import C, Head, Heads, K
@@ -41,11 +42,13 @@ class Poller(Generic[K, C]):
         on_change: Callable[[K], None],
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
+        kept: Kept[K] | None = None,
     ) -> None:
         self._client_factory = client_factory
         self._on_change = on_change
         self._clock = clock
         self._jitter = jitter
+        self._kept = kept
         self._change = threading.Condition()
         self._heads: Heads[K, C] = Heads()
         self._answers: deque[tuple[K, Head[C], RayState | GcsError]] = deque()
@@ -69,6 +72,8 @@ class Poller(Generic[K, C]):
         """Ask there no more, and close the connection."""
         with self._change:
             head = self._heads.pop(key)
+            if self._kept:
+                self._kept.drop(key)
         if head:
             head.client.close()
 
@@ -142,6 +147,8 @@ class Poller(Generic[K, C]):
         if self._heads.get(key) is not head:
             return False
         before, now = head.snapshot, self._clock()
+        if isinstance(answer, RayState) and self._kept and not self._kept.takes(key, answer.size):
+            answer = GcsError("invalid", "there is no room: other heads' answers fill their memory", answer.cost)
         head.cost = answer.cost
         head.snapshot = found = after(before, answer, now)
         head.failures = head.failures + 1 if found.error else 0

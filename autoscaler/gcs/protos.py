@@ -1,7 +1,7 @@
 """Ray's generated protobuf messages, without Ray: the one place that imports them.
 
 ``import ray.core.generated.autoscaler_pb2`` runs ``ray/__init__`` first, which loads Ray's native library: 0.2 s and
-over 30 MB for four small files. They refer to each other with relative imports only, so they load just as well inside
+over 30 MB for some small files. They refer to each other with relative imports only, so they load just as well inside
 a package of another name whose path is their folder in the installed distribution.
 
 Protobuf registers each file under its source path, once per process. A later ``import ray`` registers the same bytes
@@ -11,6 +11,7 @@ again, which protobuf takes as the no-op it is, and then shares the message clas
 from __future__ import annotations
 
 import sys
+from functools import cache
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec
@@ -41,3 +42,9 @@ def _generated(name: str) -> Any:
 
 # ray/src/ray/protobuf/autoscaler.proto; it brings common.proto and runtime_environment.proto with it.
 autoscaler_pb2: Any = _generated("autoscaler_pb2")
+
+
+@cache
+def gcs_service() -> Any:
+    """ray/src/ray/protobuf/gcs_service.proto, with the tables of jobs and actors. 1.1 MB, and few clusters need it."""
+    return _generated("gcs_service_pb2")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autoscaler.model import RayState
+from autoscaler.model import RayNode, RayState
 
-from .convert import essence
 from .errors import GcsError
 
 
@@ -43,3 +42,12 @@ def is_news(before: Snapshot | None, after: Snapshot) -> bool:
 
 def _kind(error: GcsError | None) -> str | None:
     return error.kind if error else None
+
+
+def essence(state: RayState) -> tuple[object, ...]:
+    """What must differ for an answer to be news: all but the clocks."""
+    return state.session, tuple(map(_node_essence, state.nodes)), state.demands, state.gangs, state.requested
+
+
+def _node_essence(node: RayNode) -> tuple[object, ...]:
+    return node.node_id, node.instance_id, node.node_type, node.status, node.total, node.available, node.labels

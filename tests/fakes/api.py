@@ -12,6 +12,7 @@ import orjson
 from controller.kube.client import JSON_PATCH, METADATA_ONLY, ApiError, Request
 from controller.kube.store import Stores
 from controller.objects.claim import ClaimView
+from controller.objects.cleanup import CleanupView
 from controller.objects.views import PodView, ServiceView
 from controller.raycluster.model import RayCluster
 from tests.support.builders import NOW_TEXT
@@ -24,6 +25,7 @@ CONVERT: dict[str, Callable[[Any], Any]] = {
     "pods": PodView.from_object,
     "services": ServiceView.from_object,
     "persistentvolumeclaims": ClaimView.from_object,
+    "jobs": CleanupView.from_object,
 }
 
 
@@ -67,7 +69,8 @@ class FakeApi:
         trial = "dryRun" in request.query
         if trial:
             self.trials.append(copy.deepcopy(body))
-        if error := self.refuse(request.method, resource, request.name or body["metadata"].get("name", "trial")):
+        name = request.name or (body or {}).get("metadata", {}).get("name", "trial")
+        if error := self.refuse(request.method, resource, name):
             raise error
         if trial:
             made = copy.deepcopy(dict(body))
@@ -80,10 +83,15 @@ class FakeApi:
         if request.verb == "create":
             made = self._create(resource, request.namespace, copy.deepcopy(body))
             return {"metadata": made["metadata"]} if request.accept == METADATA_ONLY else made
+        if request.verb == "list":
+            return {"items": [copy.deepcopy(o) for o in self.of(resource)]}
+        return self._about(key, request)
+
+    def _about(self, key: Path, request: Request) -> dict[str, Any]:
         if key not in self.objects:
-            raise ApiError(404, "NotFound", f'{resource} "{request.name}" not found')
+            raise ApiError(404, "NotFound", f'{request.resource} "{request.name}" not found')
         if request.verb == "delete":
-            return self._delete(key, body)
+            return self._delete(key, request.body)
         if request.verb == "patch":
             return self._patch(key, request)
         return copy.deepcopy(self.objects[key])
@@ -124,6 +132,9 @@ class FakeApi:
     def deliver(self, stores: Stores, start: int = 0) -> int:
         """What a watch tells, from some place of the log. Returns where it ends."""
         for kind, resource, obj in self.log[start:]:
+            if resource not in CONVERT:
+                # Nothing watches it.
+                continue
             store = _stores(stores)[resource]
             view = CONVERT[resource](copy.deepcopy(obj))
             (store.deleted if kind == "DELETED" else store.watched)(view, "")
@@ -148,10 +159,29 @@ class FakeApi:
         wanted = ((options or {}).get("preconditions") or {}).get("uid")
         if wanted and wanted != metadata["uid"]:
             raise ApiError(409, "Conflict", "Precondition failed: UID in precondition does not match")
+        wanted = ((options or {}).get("preconditions") or {}).get("resourceVersion")
+        if wanted and wanted != metadata["resourceVersion"]:
+            raise ApiError(409, "Conflict", "Precondition failed: ResourceVersion in precondition does not match")
+        if key[0] == "rayclusters":
+            return self._delete_cluster(key)
+        if key[0] not in CONVERT:
+            gone = copy.deepcopy(self.objects[key])
+            self.remove(*key)
+            return self.wrote("DELETE", key[0], gone)
         if "deletionTimestamp" in metadata:
             return copy.deepcopy(self.objects[key])
         self._keep("MODIFIED", key, {**self.objects[key], "metadata": {**metadata, "deletionTimestamp": NOW_TEXT}})
         return self.wrote("DELETE", key[0], copy.deepcopy(self.objects[key]))
+
+    def _delete_cluster(self, key: Path) -> dict[str, Any]:
+        """What is made for a cluster goes with it."""
+        gone = copy.deepcopy(self.objects[key])
+        for resource, namespace, name in list(self.objects):
+            owners = self.objects[resource, namespace, name]["metadata"].get("ownerReferences", ())
+            if any(owner["uid"] == gone["metadata"]["uid"] for owner in owners):
+                self.remove(resource, namespace, name)
+        self.remove(*key)
+        return self.wrote("DELETE", key[0], gone)
 
     def _patch(self, key: Path, request: Request) -> dict[str, Any]:
         obj = copy.deepcopy(self.objects[key])
@@ -194,6 +224,7 @@ def _stores(stores: Stores) -> dict[str, Any]:
         "pods": stores.pods,
         "services": stores.services,
         "persistentvolumeclaims": stores.claims,
+        "jobs": stores.cleanups,
     }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,11 +13,14 @@ import grpc
 
 from autoscaler.gcs.client import SERVICE
 from autoscaler.gcs.convert import HEAD_RESOURCE, NODE_ID_BYTES
-from autoscaler.gcs.protos import autoscaler_pb2
+from autoscaler.gcs.protos import autoscaler_pb2, gcs_service
 from autoscaler.gcs.report import fill_constraint, fill_gang, fill_request
+from autoscaler.gcs.usage import ACTORS, JOBS
 from autoscaler.model import Demand, Gang, NodeStatus
 
 STATUS_NUMBER = {NodeStatus.RUNNING: 1, NodeStatus.DEAD: 2, NodeStatus.IDLE: 3, NodeStatus.DRAINING: 4}
+# Numbers of ray.rpc.ActorTableData.ActorState.
+ALIVE_ACTOR, DEAD_ACTOR = 2, 4
 NO_LONGER_IDLE = "The node to be idle terminated is no longer idle."
 
 
@@ -24,7 +28,8 @@ class FakeGcs:
     """One head. Set its attributes between calls; close it at the end.
 
     ``nodes``: ``NodeState`` messages by instance id; a head is there from the start. ``demands``, ``gangs``,
-    ``requested``: what waits. ``reported``: the last ``AutoscalingState`` it took. ``drained``: accepted drains.
+    ``requested``: what waits. ``jobs``, ``actors``: the tables of GetAllJobInfo and GetAllActorInfo.
+    ``reported``: the last ``AutoscalingState`` it took. ``drained``: accepted drains.
     ``calls``, ``called``: names of the methods called, and whether any was. ``peers``: the connections they came by.
     ``seen_versions``: what states were asked for with. ``metadata``: that of the last call.
     ``killed_by``: the call that ended it.
@@ -47,6 +52,8 @@ class FakeGcs:
         self.demands: tuple[Demand, ...] = ()
         self.gangs: tuple[Gang, ...] = ()
         self.requested: tuple[Demand, ...] = ()
+        self.jobs: list[Any] = []
+        self.actors: list[Any] = []
         self.reported = autoscaler_pb2.AutoscalingState()
         self.drained: list[tuple[bytes, int, int]] = []
         self.calls: list[str] = []
@@ -60,6 +67,7 @@ class FakeGcs:
         self.hold = False
         self.token = token
         self._version = 0
+        self._began = time.monotonic()
         self._released = threading.Event()
         self.add_node(name, "head-node", {"CPU": 1}, head=True, ip=host)
         self._pool = ThreadPoolExecutor(8)
@@ -69,8 +77,9 @@ class FakeGcs:
             "ReportAutoscalingState": self._report,
             "DrainNode": self._drain,
         }
-        handlers = {name: self._handler(name, method) for name, method in methods.items()}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        self._serve(SERVICE, methods, autoscaler_pb2)
+        self._serve(JOBS, {"GetAllJobInfo": self._jobs}, gcs_service())
+        self._serve(ACTORS, {"GetAllActorInfo": self._actors}, gcs_service())
         address = f"{host}:{port}"
         bound = self._server.add_secure_port(address, tls) if tls else self._server.add_insecure_port(address)
         self.address = f"{host}:{bound}"
@@ -132,7 +141,36 @@ class FakeGcs:
         if status is NodeStatus.IDLE:
             node.available_resources.update(node.total_resources)
 
-    def _handler(self, name: str, method: Callable[[Any], Any]) -> grpc.RpcMethodHandler[Any, Any]:
+    def start_job(self, namespace: str = "mine") -> Any:
+        """A driver connects; returns its line in the table of jobs."""
+        number = next(self._numbers)
+        job = gcs_service().GetAllJobInfoReply().job_info_list.add(job_id=number.to_bytes(4, "little"))
+        job.start_time = job.timestamp = 1_700_000_000_000 + number
+        job.config.ray_namespace = namespace
+        self.jobs.append(job)
+        return job
+
+    def end_job(self, job: Any, at: float = 1_700_000_100) -> None:
+        """It is over, at a time in Unix seconds; its actors are too, unless they are detached."""
+        job.is_dead, job.end_time = True, int(at * 1000)
+        for actor in self.actors:
+            if actor.job_id == job.job_id and not actor.is_detached:
+                actor.state = DEAD_ACTOR
+
+    def start_actor(self, job: Any, name: str = "", namespace: str = "mine", *, detached: bool = False) -> Any:
+        """An actor of a job; returns its line in the table of actors."""
+        number = next(self._numbers)
+        actor = gcs_service().GetAllActorInfoReply().actor_table_data.add(actor_id=number.to_bytes(16, "little"))
+        actor.job_id, actor.state, actor.class_name = job.job_id, ALIVE_ACTOR, "Worker"
+        actor.name, actor.ray_namespace, actor.is_detached = name, namespace, detached
+        self.actors.append(actor)
+        return actor
+
+    def _serve(self, service: str, methods: Mapping[str, Callable[[Any], Any]], messages: Any) -> None:
+        handlers = {name: self._handler(name, method, messages) for name, method in methods.items()}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+
+    def _handler(self, name: str, method: Callable[[Any], Any], messages: Any) -> grpc.RpcMethodHandler[Any, Any]:
         def handle(request: Any, context: grpc.ServicerContext) -> Any:
             self.calls.append(name)
             self.called.set()
@@ -148,7 +186,7 @@ class FakeGcs:
 
         return grpc.unary_unary_rpc_method_handler(
             handle,
-            request_deserializer=getattr(autoscaler_pb2, f"{name}Request").FromString,
+            request_deserializer=getattr(messages, f"{name}Request").FromString,
             response_serializer=lambda reply: reply if isinstance(reply, bytes) else reply.SerializeToString(),
         )
 
@@ -161,7 +199,11 @@ class FakeGcs:
         state = reply.cluster_resource_state
         state.cluster_resource_state_version = self._version
         state.cluster_session_name = self.session
-        state.node_states.extend(list(self.nodes.values()))
+        for node in list(self.nodes.values()):
+            if HEAD_RESOURCE in node.total_resources and node.status == STATUS_NUMBER[NodeStatus.IDLE]:
+                # Nothing has run there since it began.
+                node.idle_duration_ms = int((time.monotonic() - self._began) * 1000)
+            state.node_states.append(node)
         for demand in self.demands:
             fill_request(state.pending_resource_requests.add(count=demand.count).request, demand.shape)
         for gang in self.gangs:
@@ -169,6 +211,18 @@ class FakeGcs:
         if self.requested:
             fill_constraint(state.cluster_resource_constraints.add(), self.requested)
         return reply
+
+    def _jobs(self, request: Any) -> Any:
+        if request.HasField("job_or_submission_id"):
+            self._die("GetAllJobInfo of one job")
+        return gcs_service().GetAllJobInfoReply(job_info_list=self.jobs)
+
+    def _actors(self, request: Any) -> Any:
+        if request.filters.HasField("job_id") or request.filters.HasField("actor_id"):
+            self._die("GetAllActorInfo of one job or actor")
+        wanted = [a for a in self.actors if not request.filters.HasField("state") or a.state == request.filters.state]
+        limit = request.limit if request.HasField("limit") else len(wanted)
+        return gcs_service().GetAllActorInfoReply(actor_table_data=wanted[:limit], total=len(self.actors))
 
     def _report(self, request: Any) -> Any:
         if request.autoscaling_state.autoscaler_state_version >= self.reported.autoscaler_state_version:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from autoscaler.model import NodeStatus, RayNode, RayState, ReportedState
+from autoscaler.model import NodeStatus, RayNode, RayState, RayUsage, ReportedState
 from controller.objects.views import PodView
-from controller.planning.observed import RayView
+from controller.planning.observed import RayView, UsageView
 from controller.raycluster.model import Key
 
 
@@ -15,6 +15,8 @@ from controller.raycluster.model import Key
 class FakeHeads:
     """One head at most. ``state`` None: it has not answered. ``busy`` nodes refuse to be drained without a deadline.
 
+    ``user``: who uses the cluster, None while the head does not say. ``asked``: how often it was asked that,
+    ``answer``: what it said, and which head it was.
     ``on_drain`` is called when a node has agreed to go, before the operator hears of it.
     """
 
@@ -27,6 +29,11 @@ class FakeHeads:
     drained: list[bytes] = field(default_factory=list)
     deadlines: dict[bytes, float] = field(default_factory=dict)
     reports: list[ReportedState] = field(default_factory=list)
+    user: str | None = ""
+    last_end: int = 0
+    asked: int = 0
+    clock: Callable[[], float] = lambda: 0.0
+    answer: tuple[RayUsage, str] | None = None
     on_drain: Callable[[], object] = lambda: None
 
     def follow(self, cluster: Key, head: PodView | None, port: int, *, busy: bool) -> None:
@@ -37,6 +44,17 @@ class FakeHeads:
 
     def silence(self, cluster: Key) -> float:
         return self.silent_for
+
+    def usage(self, cluster: Key) -> UsageView | None:
+        if self.answer is None or self.head is None:
+            return None
+        found, uid = self.answer
+        return UsageView(found, "", uid, self.clock() - found.taken_at)
+
+    def ask_usage(self, cluster: Key) -> None:
+        self.asked += 1
+        if self.user is not None and self.head:
+            self.answer = RayUsage(self.clock(), self.user, self.last_end), self.head.uid
 
     def drain(self, cluster: Key, node_id: bytes, message: str, deadline: float | None = None) -> bool:
         if node_id in self.busy and deadline is None:
