@@ -6,7 +6,7 @@ Everything here is immutable and hashable, and equal things compare equal: shape
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from operator import attrgetter
 
@@ -166,7 +166,7 @@ class RayState:
     """One answer of a head. ``taken_at`` is our monotonic clock; ``session`` changes when the head restarts.
 
     ``requested`` is what request_resources() asks for: the size of the whole cluster, not an addition to it.
-    ``cost``: the seconds of CPU that reading the answer took.
+    ``cost``: the seconds of CPU that reading the answer took. ``size``: its bytes.
     """
 
     session: str
@@ -176,11 +176,27 @@ class RayState:
     gangs: tuple[Gang, ...] = ()
     requested: tuple[Demand, ...] = ()
     cost: float = field(default=0.0, compare=False)
+    size: int = field(default=0, compare=False)
 
     @property
     def living(self) -> tuple[RayNode, ...]:
         """The nodes without the dead ones, which Ray goes on to list."""
         return tuple(n for n in self.nodes if n.status is not NodeStatus.DEAD)
+
+
+@dataclass(frozen=True)
+class RayUsage:
+    """Who uses a Ray cluster, beside work that waits or holds resources. ``taken_at`` is our monotonic clock.
+
+    ``user``: a driver, job or actor that lives, in words; empty when there is none. ``last_end``: when the last driver
+    ended that is over, in Unix seconds of the head's clock; 0 when none ever was. ``cost``: the seconds of CPU that
+    reading the answers took.
+    """
+
+    taken_at: float
+    user: str = ""
+    last_end: int = 0
+    cost: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -190,6 +206,9 @@ class NodeType:
     ``unknown``: labels that its nodes may have and whose values are not known before there is one; ANY_LABEL among
     them stands for every label that is not in ``labels``. ``unknown_resources``: how the names of resources begin that
     are not known either. Types with more ``priority`` go first; ``position`` decides between types that are alike.
+
+    ``hosts``: a worker is so many nodes, which come and go together; bounds count workers, ``resources`` are those of
+    one host. ``first_resources``: what the first host has beside them. ``index_labels``: the value is the host's index.
     """
 
     name: str
@@ -201,6 +220,27 @@ class NodeType:
     unknown_resources: tuple[str, ...] = ()
     priority: int = 0
     position: int = 0
+    hosts: int = 1
+    first_resources: Mapping[str, int] = field(default_factory=dict)
+    index_labels: tuple[str, ...] = ()
+
+    def host_resources(self, index: int) -> Mapping[str, int]:
+        """What one host of a worker brings."""
+        return self.resources if index or not self.first_resources else {**self.resources, **self.first_resources}
+
+    def host_labels(self, index: int) -> Mapping[str, str]:
+        """The labels of one host of a worker."""
+        return {**self.labels, **dict.fromkeys(self.index_labels, str(index))} if self.index_labels else self.labels
+
+    @property
+    def as_hosts(self) -> tuple[NodeType, ...]:
+        """Its hosts that differ, each as a type of one host."""
+        if self.hosts == 1:
+            return (self,)
+        indices = range(self.hosts if self.index_labels else 2)
+        return tuple(
+            [replace(self, hosts=1, resources=self.host_resources(i), labels=self.host_labels(i)) for i in indices]
+        )
 
     def leaves_open(self, key: str) -> bool:
         """Whether its nodes may have a label of this key that it does not declare."""

@@ -25,6 +25,8 @@ class Judgement:
         self._given = given
         self._plan = plan
         self._undeclared: dict[Shape, tuple[str, ...] | None] = {}
+        # What a node may be: the hosts of workers, each by itself.
+        self._hosts = [host for t in given.types.values() for host in t.as_hosts]
 
     def infeasible(self, shapes: Iterable[Shape]) -> frozenset[Shape]:
         """Those that no node and no type could ever hold, whatever was declared about it."""
@@ -60,9 +62,8 @@ class Judgement:
     def _names(self, shape: Shape) -> tuple[str, ...] | None:
         """See ``undeclared``. Empty where the budget was spent."""
         if shape not in self._undeclared:
-            types = self._given.types.values()
-            looked = self._given.judging.spend(STEPS_PER_TYPE * len(types))
-            self._undeclared[shape] = undeclared(shape, types) if looked else ()
+            looked = self._given.judging.spend(STEPS_PER_TYPE * len(self._hosts))
+            self._undeclared[shape] = undeclared(shape, self._hosts) if looked else ()
         return self._undeclared[shape]
 
     def _causes(self, shape: Shape, waiting: int, requested: int, complete: bool) -> tuple[Cause, ...]:
@@ -73,7 +74,7 @@ class Judgement:
         slowed = self._plan.slowed[shape]
         found = {Cause(Obstacle.SPEED, (name,)) for name in self._plan.slowed_types.get(shape, ())}
         if waiting > slowed or requested:
-            found |= obstacles([shape], self._given.types.values(), self._plan.limits)
+            found |= obstacles([shape], self._hosts, self._plan.limits)
         return _sorted(found)
 
     def _causes_of_gang(self, group: Group, complete: bool) -> tuple[Cause, ...]:
@@ -84,7 +85,7 @@ class Judgement:
         if not complete:
             return (Cause(Obstacle.UNEXAMINED),)
         shapes = (shape for way in possible for shape in way)
-        return _sorted(obstacles(shapes, self._given.types.values(), self._plan.limits))
+        return _sorted(obstacles(shapes, self._hosts, self._plan.limits))
 
     def _causes_undeclared(self, shapes: Iterable[Shape]) -> tuple[Cause, ...]:
         names = {name for shape in shapes for name in self._names(shape) or ()}

@@ -228,6 +228,11 @@ class Wants:
             if self.counts[rank] == 0:
                 self.kind_of[rank].exhaust(self._index_of[rank])
 
+    def hold(self, taken: Taken, times: int) -> None:
+        """Keep so much from being taken by others for a while; a negative number lets go of it."""
+        for rank, count in taken:
+            self.counts[rank] -= count * times
+
     def remaining(self) -> list[Want]:
         """What still waits."""
         return [want._replace(number=count) for want, count in zip(self.wants, self.counts, strict=True) if count]

@@ -13,8 +13,8 @@ from .budget import Work
 from .capacity import Space
 from .feasibility import Places
 from .limits import Limits
-from .packing import Profile
-from .request import Existing, Request
+from .packing import Candidate, Hosts, Profile, summed
+from .request import Existing, Request, as_workers
 
 # The order in which nodes are filled. Those on their way come after those that run, and of them first those that the
 # minimum asks for: so the next round finds last round's launches in the order in which it chose them.
@@ -63,20 +63,26 @@ class PackingInput:
         self.types = {t.name: t for t in sorted(request.types, key=_cost)}
         self.priorities = sorted({t.priority for t in request.types})
         nodes = sorted(request.nodes, key=lambda n: n.name)
-        self.workers = [n for n in nodes if not n.is_head]
-        self.space = space = Space.of(shapes, [t.resources for t in request.types], [n.total for n in nodes])
-        self.profiles = {t.name: self._profile_of(t) for t in self.types.values()}
+        self.workers = as_workers(n for n in nodes if not n.is_head)
+        self.space = space = Space.of(shapes, [t.host_resources(0) for t in request.types], [n.total for n in nodes])
+        # Type -> the profiles of the nodes that a worker of it is.
+        self.hosts = {t.name: self._hosts_of(t) for t in self.types.values()}
+        self._profiles_of_types = {
+            name: summed(h) if len(h) > 1 or h[0][1] > 1 else h[0][0] for name, h in self.hosts.items()
+        }
         live = Counter(n.node_type for n in self.workers if not n.draining and not n.pending)
         self._below_minimum = {name: least(t) - live[name] for name, t in self.types.items()}
+        self._stages: dict[str, int] = {}
         self.nodes = [(n, *self._profiles(n)) for n in nodes if not n.draining]
         # Whether there is time to compare several heuristics.
         self.is_small = (len(shapes) + len(self.groups)) * (20 + len(nodes)) <= COMPARED
         leaving = [self._profiles(n)[0] for n in nodes if n.draining]
         here = [whole for _, whole, _ in self.nodes]
         self.judging = Work(JUDGING_STEPS)
-        self._every_place = Places(space, [*self.profiles.values(), *here, *leaving], self.judging)
+        possible = [p for hosts in self.hosts.values() for p, _ in hosts]
+        self._every_place = Places(space, [*possible, *here, *leaving], self.judging)
         limits = self.limits()
-        launchable = [p for name, p in self.profiles.items() if limits.could(name)]
+        launchable = [p for name, hosts in self.hosts.items() if limits.could(name) for p, _ in hosts]
         self.options = Places(space, [*launchable, *here], self.work, counting=self.is_small).options
 
     @property
@@ -89,22 +95,42 @@ class PackingInput:
         examined = self.space.unexamined.isdisjoint([name for name, _ in shape.resources])
         return not examined or self._every_place.possible(shape)
 
+    def launches(self, limits: Limits) -> list[Candidate]:
+        """A candidate for each type, as far as the bounds leave room."""
+        several = {name for name, hosts in self.hosts.items() if sum([n for _, n in hosts]) > 1}
+        return [
+            Candidate(profile, limits.room(name), name, self.hosts[name] if name in several else ())
+            for name, profile in self._profiles_of_types.items()
+        ]
+
     def limits(self) -> Limits:
         """All bounds, nothing launched yet."""
         present = Counter(n.node_type for n in self.workers)
         return Limits(self.types.values(), self.request.max_workers, present, self.request.blocked)
 
-    def _profile_of(self, node_type: NodeType) -> Profile:
-        t = node_type
-        return self.space.profile(t.resources, t.labels, COMING, unknown=t.unknown, rank=-t.priority)
+    def _hosts_of(self, node_type: NodeType) -> Hosts:
+        t, space = node_type, self.space
+        told = len(t.as_hosts)
+        profiles = [
+            space.profile(h.resources, h.labels, COMING, unknown=t.unknown, rank=-t.priority) for h in t.as_hosts
+        ]
+        counts = Counter(profiles)
+        # The hosts that are not told apart are all like the last one.
+        counts[profiles[-1]] += t.hosts - told
+        return tuple(counts.items())
 
     def _profiles(self, node: Existing) -> tuple[Profile, Profile]:
         """All of the node, and what is free of it."""
         stage, rank = RUNNING, 0
         if node.pending:
-            missing = self._below_minimum.get(node.node_type, 0)
-            stage = MINIMUM if missing > 0 else COMING
-            self._below_minimum[node.node_type] = missing - 1
+            stage = self._stages.get(node.worker, -1)
+            if stage < 0:
+                missing = self._below_minimum.get(node.node_type, 0)
+                stage = MINIMUM if missing > 0 else COMING
+                self._below_minimum[node.node_type] = missing - 1
+                if node.worker:
+                    # The hosts of a worker are filled together.
+                    self._stages[node.worker] = stage
             rank = -self.types[node.node_type].priority if node.node_type in self.types else 0
         whole = self.space.profile(node.total, node.labels, stage, is_worker=not node.is_head, rank=rank)
         return whole, self.space.used(whole, node.total, node.free)
@@ -122,6 +148,6 @@ def least(node_type: NodeType) -> int:
 
 def _cost(node_type: NodeType) -> tuple[bool, int, int, int, int, int, int, str]:
     """Preferred first, then cheap: GPUs cost most, then CPUs, then memory, then all else. Alike: as they are listed."""
-    r = node_type.resources
-    gpu, cpu, memory = r.get("GPU", 0), r.get("CPU", 0), r.get("memory", 0)
-    return gpu > 0, -node_type.priority, gpu, cpu, memory, sum(r.values()), node_type.position, node_type.name
+    r, hosts = node_type.resources, node_type.hosts
+    gpu, cpu, memory = (r.get(name, 0) * hosts for name in ("GPU", "CPU", "memory"))
+    return gpu > 0, -node_type.priority, gpu, cpu, memory, sum(r.values()) * hosts, node_type.position, node_type.name

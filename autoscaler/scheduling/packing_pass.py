@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from autoscaler.model import Demand, Shape
+from autoscaler.model import Demand, Gang, Shape
 
 from . import gangs
 from .capacity import Pool
 from .demand_index import Choice, Want, Wants
 from .limits import Limits, at_once
-from .packing import Candidate, Pick, Scorer, place
+from .packing import Pick, Scorer, place
 from .packing_input import COMING, MINIMUM, RUNNING, Heuristic, PackingInput, least
+from .request import Together
 from .scoring import Utilisation, Volume
 
 MIN_WORKERS, DEMAND, GANG, REQUESTED = "min workers", "demand", "gang", "requested"
@@ -34,6 +35,7 @@ class Planner:
         self._gpu = given.space.names.get("GPU")
         self.reasons: dict[str, Counter[str]] = {name: Counter() for name in given.types}
         self.needed: set[str] = set()
+        self.together: list[Together] = []
         # What waits for the upscaling speed alone: how much of which shape, for which types, on how many nodes of each.
         self.slowed: Counter[Shape] = Counter()
         self.slowed_types: dict[Shape, set[str]] = {}
@@ -54,7 +56,8 @@ class Planner:
             count = min(least(node_type) - live[node_type.name], self._limits.room(node_type.name))
             if count > 0:
                 self._launch(node_type.name, count, MIN_WORKERS)
-                self._pool.plan(self._given.profiles[node_type.name]._replace(stage=MINIMUM), count)
+                for profile, hosts in self._given.hosts[node_type.name]:
+                    self._pool.plan(profile._replace(stage=MINIMUM), count * hosts)
         for name, count in self._given.request.terminating.items():
             self._limits.take(name, count)
 
@@ -97,14 +100,14 @@ class Planner:
             return count
         left = count
         for attempt in gangs.attempts(group, self._options, self._heuristic.spread):
-            left -= self._place_many(attempt, left)
+            left -= self._place_many(attempt, group.members[count - left :])
             if not left or not self._given.work.spend(0):
                 break
         return count - left
 
-    def _place_many(self, attempt: gangs.Attempt, count: int) -> int:
-        """How many of ``count`` equal gangs find a place: all at once, else half as many, and so on."""
-        placed, step = 0, count
+    def _place_many(self, attempt: gangs.Attempt, members: Sequence[Gang]) -> int:
+        """How many of these equal gangs find a place: all at once, else half as many, and so on."""
+        placed, step, count = 0, len(members), len(members)
         while placed < count and step:
             step = min(step, count - placed)
             wanted, limit = attempt.times(step)
@@ -113,8 +116,17 @@ class Planner:
                 step //= 2
             else:
                 self._commit(self._pool, picks, wants, GANG)
+                self._note_together(members[placed : placed + step], picks)
                 placed += step
         return placed
+
+    def _note_together(self, members: Sequence[Gang], picks: Iterable[Pick]) -> None:
+        launches: Counter[str] = Counter()
+        for pick in picks:
+            if pick.candidate.key:
+                launches[pick.candidate.key] += pick.nodes
+        if launches:
+            self.together.append(Together(tuple([gang.name for gang in members]), launches))
 
     def _place_each(
         self, pool: Pool, demands: Sequence[Demand], reason: str, allowed: dict[str, int | float] | None = None
@@ -172,7 +184,7 @@ class Planner:
         for stages in [every] if self._heuristic.joint else [(stage,) for stage in every]:
             picks += place(wants, pool.candidates(stages, wants.floor, wants.work, turn), score, limit)
         if launch:
-            types = [Candidate(p, self._limits.room(name), name) for name, p in self._given.profiles.items()]
+            types = self._given.launches(self._limits)
             types = sorted(types[::turn], key=lambda c: c.profile.rank) if turn < 0 else types
             picks += place(wants, types, score, limit, cap=max(0, self._limits.workers))
         return picks
@@ -195,9 +207,11 @@ class Planner:
             count = pick.nodes if allowed is None else int(max(0, min(pick.nodes, allowed[name])))
             if count:
                 self._launch(name, count, reason)
-                pool.plan(pick.candidate.profile._replace(free=pick.free), count)
+                for profile, hosts in pick.hosts or ((pick.candidate.profile._replace(free=pick.free), 1),):
+                    pool.plan(profile, count * hosts)
                 if pool is not self._pool:
-                    self._pool.plan(pick.candidate.profile, count)
+                    for profile, hosts in self._given.hosts[name]:
+                        self._pool.plan(profile, count * hosts)
             if allowed is not None:
                 allowed[name] -= count
             if pick.nodes > count:

@@ -20,10 +20,10 @@ from autoscaler.model import Demand, Gang, NodeType, Shape, Strategy, in_order
 from .causes import Judgement
 from .gangs import Group
 from .packing_input import Heuristic, PackingInput, least
-from .packing_pass import MIN_WORKERS, Planner
-from .request import Decision, Existing, Request
+from .packing_pass import GANG, MIN_WORKERS, Planner
+from .request import Decision, Existing, Request, Together, as_workers
 
-__all__ = ["Decision", "Existing", "Request", "removable", "schedule"]
+__all__ = ["EXPECTED", "GANG", "Decision", "Existing", "Request", "Together", "removable", "schedule"]
 
 # The reason of launches for expected work, beside those of the packing.
 EXPECTED = "expected"
@@ -43,6 +43,7 @@ class _Result(NamedTuple):
     def launched(self, given: PackingInput) -> tuple[int, ...]:
         """Number of nodes launched, those of the least priority first, and their GPUs, CPUs and memory."""
         counts = {name: sum(reasons.values()) for name, reasons in self.planner.reasons.items()}
+        counts = {name: count * given.types[name].hosts for name, count in counts.items()}
         totals = (
             sum(given.types[name].resources.get(resource, 0) * n for name, n in counts.items())
             for resource in ("GPU", "CPU", "memory")
@@ -94,24 +95,37 @@ def _after(request: Request, first: Decision, *, draining: bool) -> Request:
     Nodes of a last resort exist in it. ``draining``: they take nothing, as they may never start.
     """
     types = {t.name: t for t in request.types}
-    launched = (_coming(types[name], number) for name, count in first.launches.items() for number in range(count))
+    launched = (
+        node
+        for name, count in first.launches.items()
+        for number in range(count)
+        for node in _coming(types[name], number)
+    )
     stuck = (node for node in request.stuck if node.node_type in request.last_resort)
     coming = [replace(n, draining=draining and n.node_type in request.last_resort) for n in (*launched, *stuck)]
     others = sum(count for name, count in request.reserved.items() if name not in request.last_resort)
     return _with_room(replace(request, nodes=(*request.nodes, *coming)), others)
 
 
-def _coming(node_type: NodeType, number: int) -> Existing:
-    """A node that is about to be launched. No node that exists has such a name."""
-    name, resources = f"/{node_type.name}/{number}", node_type.resources
-    return Existing(name, node_type.name, resources, resources, node_type.labels, pending=True)
+def _coming(node_type: NodeType, number: int) -> Iterator[Existing]:
+    """The nodes of a worker that is about to be launched. No node that exists has such a name."""
+    worker = f"/{node_type.name}/{number}"
+    for host in range(node_type.hosts):
+        resources, labels = node_type.host_resources(host), node_type.host_labels(host)
+        yield Existing(f"{worker}/{host}", node_type.name, resources, resources, labels, pending=True, worker=worker)
 
 
 def _merged(request: Request, first: Decision, reasons: Mapping[str, Mapping[str, int]], second: Decision) -> Decision:
     """These launches, what either decision needs of the nodes that exist, and what the first one leaves over."""
     launches = {name: sum(counts.values()) for name, counts in reasons.items()}
     existing = {n.name for n in (*request.nodes, *request.stuck)}
-    return replace(first, launches=launches, reasons=reasons, needed=first.needed | second.needed & existing)
+    return replace(
+        first,
+        launches=launches,
+        reasons=reasons,
+        needed=first.needed | second.needed & existing,
+        together=(*first.together, *second.together),
+    )
 
 
 def _packed(request: Request) -> Decision:
@@ -135,16 +149,17 @@ def removable(request: Request, decision: Decision, idle: Sequence[str] | None =
     """Those of ``idle`` (workers by name, the longest idle first; default: all) that need not stay.
 
     No needed worker is among them, and of each type its minimum stays, counting what runs or is on its way. None while
-    the decision is incomplete: what was not examined may need them.
+    the decision is incomplete: what was not examined may need them. A worker is needed where any of its nodes is.
     """
     if not decision.complete:
         return frozenset()
-    live = {n.name: n.node_type for n in request.nodes if not n.is_head and not n.draining}
+    live = {n.worker or n.name: n.node_type for n in as_workers(request.nodes) if not n.is_head and not n.draining}
+    needed = {n.worker or n.name for n in request.nodes if n.name in decision.needed}
     spare = Counter(live.values())
     spare.subtract({t.name: least(t) for t in request.types})
     chosen: set[str] = set()
     for name in sorted(live) if idle is None else dict.fromkeys(idle):
-        if name in live and name not in decision.needed and spare[live[name]] > 0:
+        if name in live and name not in needed and spare[live[name]] > 0:
             chosen.add(name)
             spare[live[name]] -= 1
     return frozenset(chosen)
@@ -196,6 +211,7 @@ def _decision(given: PackingInput, result: _Result, complete: bool) -> Decision:
         causes=found.causes(result.demands, result.requested, waiting, complete),
         slowed=dict(sorted(result.planner.slowed_nodes.items())),
         complete=complete,
+        together=tuple(result.planner.together),
     )
 
 
