@@ -69,6 +69,11 @@ def tpu_slice(pod_spec: Json) -> Tpu | None:
     return Tpu(f"TPU-{generation.upper()}", topology, f"{generation}-{chips * cores}", chips)
 
 
+def gke_slice_type(found: Tpu) -> str:
+    """What GKE, and with it libtpu, calls a slice: Ray's name but for the generations that are named after the chip."""
+    return found.pod_type.replace("v7x-", "tpu7x-", 1)
+
+
 def _ray_name(product: str) -> str:
     """``nvidia-tesla-t4``, ``NVIDIA-A100-SXM4-40GB`` and ``h100`` are T4, A100 and H100.
 

@@ -23,7 +23,7 @@ def label_problems(raw: Json) -> Iterator[tuple[str, str]]:
     """Everything wrong with a pod type's ``labels``: the field below the type, and what is wrong with it."""
     labels = raw.get("labels") or {}
     for key, value in labels.items():
-        wrong = _wrong_key(key) or _wrong_value(value)
+        wrong = wrong_key(key) or wrong_value(value)
         if wrong:
             yield f"labels.{key}", wrong
     containers = (raw["podConfig"].get("spec") or {}).get("containers") or ()
@@ -32,7 +32,8 @@ def label_problems(raw: Json) -> Iterator[tuple[str, str]]:
         yield "labels", f"are given twice; remove the variable {OVERRIDE} from the podConfig"
 
 
-def _wrong_key(key: str) -> str:
+def wrong_key(key: str) -> str:
+    """What is wrong with the key of a label or an annotation; empty when nothing is."""
     prefix, given, name = key.rpartition("/")
     if key in _RESERVED:
         return _RESERVED[key]
@@ -41,7 +42,8 @@ def _wrong_key(key: str) -> str:
     return "" if _WORD.fullmatch(name) else f"{name!r} cannot be the name of a label; {_SYNTAX}"
 
 
-def _wrong_value(value: object) -> str:
+def wrong_value(value: object) -> str:
+    """What is wrong with the value of a label; empty when nothing is."""
     if not isinstance(value, str):
         return f'{value!r} is not a string; put it in quotes: "{value}"'
     return "" if not value or _WORD.fullmatch(value) else f"{value!r} cannot be a label's value; {_SYNTAX}"

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from .do_not_disrupt import DoNotDisrupt, parse_do_not_disrupt
+from .gang import GangTemplate, parse_gang
 from .head_recovery import HeadRecovery, parse_recovery
+from .idle_termination import RESUMED_ANNOTATION, IdleTermination, parse_idle
+from .service_ports import ServicePort, merge_service_ports
+from .size import bounded
 from .start_options import DEFAULT_GCS_PORT, StartOptions, head_port, start_options
 
 GROUP = "cluster.ray.io"
@@ -22,6 +27,8 @@ API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "RayCluster"
 PLURAL = "rayclusters"
 
+# What is kept of the annotation that brings a cluster back: a time.
+MAX_RESUMED = 100
 DEFAULT_MAX_WORKERS = 2
 DEFAULT_UPSCALING_SPEED = 1.0
 DEFAULT_IDLE_TIMEOUT_MINUTES = 5.0
@@ -54,28 +61,12 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ServicePort:
-    """One port of the head Service. ``target_port`` is a number or the name of a container port."""
-
-    name: str
-    port: int
-    target_port: int | str
-
-
-DEFAULT_SERVICE_PORTS = (
-    ServicePort("client", 10001, 10001),
-    ServicePort("dashboard", 8265, 8265),
-    ServicePort("ray-serve", 8000, 8000),
-)
-
-
-@dataclass(frozen=True)
 class PodType:
     """A kind of Ray node: its pod, its bounds, what Ray knows about it. ``is_head``: the head is meant, no worker.
 
     ``start``: what its start commands give Ray. ``start_commands``: its own; empty where the cluster's count, as where
     ``idle_timeout_minutes`` is None. ``admitted``: the ``resources`` that the API server gives Ray's container, None
-    while that is not known.
+    while that is not known. ``hosts``: the pods of a worker.
     """
 
     name: str
@@ -91,6 +82,7 @@ class PodType:
     idle_timeout_minutes: float | None = None
     start_commands: tuple[str, ...] = ()
     admitted: Json | None = None
+    hosts: int = 1
 
 
 @dataclass(frozen=True)
@@ -107,6 +99,9 @@ class ClusterSpec:
     worker_start: tuple[str, ...]
     suspend: bool = False
     recovery: HeadRecovery | None = None
+    idle: IdleTermination | None = None
+    do_not_disrupt: DoNotDisrupt = field(default_factory=DoNotDisrupt)
+    gang: GangTemplate | None = None
 
     @property
     def head(self) -> PodType:
@@ -172,6 +167,8 @@ def config_hash(spec: ClusterSpec, pod_type: PodType) -> str:
     parts: list[Any] = [pod_type.pod_config, pod_type.setup_commands, spec.start_of(pod_type), spec.gcs_port]
     if pod_type.labels:
         parts.append({"labels": dict(pod_type.labels)})
+    if pod_type.hosts > 1:
+        parts.append({"hosts": pod_type.hosts})
     if spec.recovery:
         parts.append({"headRecovery": spec.recovery_token, **(spec.recovery.credentials if pod_type.is_head else {})})
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
@@ -179,7 +176,7 @@ def config_hash(spec: ClusterSpec, pod_type: PodType) -> str:
 
 @dataclass(frozen=True)
 class RayCluster:
-    """A RayCluster object. ``spec`` is the raw mapping: it may be invalid, see ``validation``."""
+    """A RayCluster object. ``spec``: raw, see ``validation``. ``resumed``: see ``idle_termination``."""
 
     key: Key
     uid: str
@@ -188,6 +185,7 @@ class RayCluster:
     deleting: bool
     spec: Json = field(repr=False)
     status: Json = field(repr=False)
+    resumed: str = ""
 
     @property
     def namespace(self) -> str:
@@ -209,8 +207,9 @@ class RayCluster:
             resource_version=int(metadata["resourceVersion"]),
             generation=metadata.get("generation", 0),
             deleting="deletionTimestamp" in metadata,
-            spec=obj.get("spec") or {},
-            status=obj.get("status") or {},
+            spec=bounded(obj.get("spec") or {}),
+            status=bounded(obj.get("status") or {}),
+            resumed=str((metadata.get("annotations") or {}).get(RESUMED_ANNOTATION, ""))[:MAX_RESUMED],
         )
 
 
@@ -238,6 +237,9 @@ def parse_spec(spec: Json) -> ClusterSpec:
         worker_start=worker_start,
         suspend=bool(spec.get("suspend")),
         recovery=recovery,
+        idle=parse_idle(spec.get("idleTermination")),
+        do_not_disrupt=parse_do_not_disrupt(spec.get("doNotDisrupt")),
+        gang=parse_gang(spec.get("gang")),
     )
 
 
@@ -264,6 +266,7 @@ def _pod_type(
         priority=raw.get("priority") or 0,
         idle_timeout_minutes=_optional_float(raw.get("idleTimeoutMinutes")),
         start_commands=own,
+        hosts=int(_given(raw, "hosts", 1)),
     )
 
 
@@ -280,16 +283,3 @@ def _given(raw: Json, name: str, default: Any) -> Any:
 
 def _optional_float(value: float | None) -> float | None:
     return None if value is None else float(value)
-
-
-def merge_service_ports(wanted: Sequence[Json], gcs_port: int | None = None) -> tuple[ServicePort, ...]:
-    """The default ports with the wanted ones merged by name: same name replaces in place, new names follow.
-
-    ``gcs_port``: where workers that outlive their head find the next one; None where they do not.
-    """
-    ports = {port.name: port for port in DEFAULT_SERVICE_PORTS}
-    for raw in wanted:
-        ports[raw["name"]] = ServicePort(raw["name"], raw["port"], raw["targetPort"])
-    if gcs_port is not None and all(p.port != gcs_port for p in ports.values()):
-        ports[f"gcs-{gcs_port}"] = ServicePort(f"gcs-{gcs_port}", gcs_port, gcs_port)
-    return tuple(ports.values())

@@ -31,7 +31,8 @@ _VARIABLES = {
     "RAY_NODE_ZONE": "ray.io/availability-zone",
     "RAY_NODE_REGION": "ray.io/availability-region",
 }
-_TPU_LABELS = ("ray.io/tpu-slice-name", "ray.io/tpu-worker-id", "ray.io/tpu-topology", "ray.io/tpu-pod-type")
+SLICE_LABEL = "ray.io/tpu-slice-name"
+_TPU_LABELS = (SLICE_LABEL, "ray.io/tpu-worker-id", "ray.io/tpu-topology", "ray.io/tpu-pod-type")
 ACCELERATOR_RESOURCE = "accelerator_type:"
 # Accelerators of which Ray finds out the kind by itself.
 _ACCELERATORS = ("GPU", "TPU", "HPU", "NPU", "neuron_cores", "RBLN", "FURIOSA", "TTNPU")
@@ -42,13 +43,16 @@ class NodeLabels:
     """``known``: key -> value. ``unknown``: keys that nodes may have with any value; ANY_LABEL stands for every other.
 
     ``resources``: those that come with the accelerator, in Ray's own units; ``unknown_resources``: how the names begin
-    of those that may come with it.
+    of those that may come with it. Of workers of several hosts, ``index_labels``: keys whose value is the host's index;
+    ``first_resources``: those of the first host alone.
     """
 
     known: Mapping[str, str] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
     resources: Mapping[str, int] = field(default_factory=dict)
     unknown_resources: tuple[str, ...] = ()
+    index_labels: tuple[str, ...] = ()
+    first_resources: Mapping[str, int] = field(default_factory=dict)
 
 
 def node_labels(spec: ClusterSpec, pod_type: PodType) -> NodeLabels:
@@ -72,7 +76,10 @@ def node_labels(spec: ClusterSpec, pod_type: PodType) -> NodeLabels:
         unknown = (unknown | layer.unknown) - layer.known.keys()
     resources = {name: count for layer in layers for name, count in layer.resources.items()}
     vague = tuple(name for layer in layers for name in layer.unknown_resources)
-    return NodeLabels(known, frozenset(unknown), resources, vague)
+    first = {name: count for layer in layers for name, count in layer.first_resources.items()}
+    # What the user says of the label holds for every host.
+    indices = tuple(key for layer in layers for key in layer.index_labels if key not in known)
+    return NodeLabels(known, frozenset(unknown).difference(indices), resources, vague, indices, first)
 
 
 def _from_environment(variables: Variables) -> NodeLabels:
@@ -102,13 +109,18 @@ def _accelerator(pod_type: PodType) -> Iterable[NodeLabels]:
 def _tpu(pod_type: PodType, chips: int) -> NodeLabels:
     found = tpu_slice(pod_type.pod_config["spec"])
     if found is None:
-        return NodeLabels({}, frozenset({ACCELERATOR_LABEL, *_TPU_LABELS}), {}, (ACCELERATOR_RESOURCE, "TPU-"))
+        indices = _TPU_LABELS[1:2] if pod_type.hosts > 1 else ()
+        unknown = frozenset({ACCELERATOR_LABEL, *_TPU_LABELS}).difference(indices)
+        return NodeLabels({}, unknown, {}, (ACCELERATOR_RESOURCE, "TPU-"), indices)
     known = {
         ACCELERATOR_LABEL: found.kind,
         "ray.io/tpu-topology": found.topology,
         "ray.io/tpu-pod-type": found.pod_type,
     }
     resources = {f"{ACCELERATOR_RESOURCE}{found.kind}": 1}
+    if pod_type.hosts > 1:
+        first = {f"TPU-{found.pod_type}-head": 1}
+        return NodeLabels(known, frozenset(_TPU_LABELS[:1]), resources, (), _TPU_LABELS[1:2], first)
     if found.chips > chips:
         # One of several hosts: which of them a node is, and so who has the head's resource, is not known before.
         return NodeLabels(known, frozenset(_TPU_LABELS[:2]), resources, ("TPU-",))

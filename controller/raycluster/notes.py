@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .model import ClusterSpec, PodType
+from .hosts import slice_notes
+from .model import GROUP, ClusterSpec, PodType
 from .problem import Problem
 from .ray_resources import passed_on, ray_resources, resources_of
-from .start_commands import ray_starts
+from .start_commands import AUTOSCALING_CONFIG, ray_starts
 from .start_options import variables_of
 
+# Of a name in a message.
+MAX_NAME = 80
 _HEAD, _WORKER = "spec.headStartRayCommands", "spec.workerStartRayCommands"
 _OPTIONS = {
     "CPU": "--num-cpus",
@@ -41,6 +44,8 @@ def _of_type(path: str, pod_type: PodType) -> Iterator[Problem]:
             "name no cpu, and Ray counts 0 CPU unless a LimitRange of the namespace gives the container one; "
             "set requests.cpu, or rayResources.CPU",
         )
+    yield from slice_notes(path, pod_type)
+    yield from _left_out(f"{path}.podConfig.metadata", pod_type)
     for name, given in pod_type.start.resources.items():
         decided = pod_type.ray_resources.get(name, given)
         if decided != given:
@@ -49,6 +54,15 @@ def _of_type(path: str, pod_type: PodType) -> Iterator[Problem]:
                 f"{path}.rayResources.{name}",
                 f"{decided} counts, and not the {given} of {option} in the start commands",
             )
+
+
+def _left_out(path: str, pod_type: PodType) -> Iterator[Problem]:
+    """Labels and annotations that would mean something to the operator."""
+    metadata = pod_type.pod_config.get("metadata") or {}
+    for part in ("labels", "annotations"):
+        for name in metadata.get(part) or {}:
+            if name.startswith(f"{GROUP}/"):
+                yield Problem(f"{path}.{part}", f"{name[:MAX_NAME]!r} is left out: {GROUP}/ is the operator's own")
 
 
 def _unread(path: str, pod_type: PodType) -> Iterator[Problem]:
@@ -74,6 +88,7 @@ def _of_commands(spec: ClusterSpec) -> Iterator[Problem]:
         yield Problem(
             _HEAD, f"only a running shell knows all options of ray start; {taken}; write --port={spec.gcs_port} out"
         )
-    for index, command in enumerate(spec.head_start):
-        if "--autoscaling-config" in command:
-            yield Problem(f"{_HEAD}[{index}]", "--autoscaling-config is left out: the operator scales the cluster")
+    for index in sorted({s.command - len(setup) for s in starts if s.get(AUTOSCALING_CONFIG)}):
+        if index >= 0:
+            words = f"{AUTOSCALING_CONFIG} has no effect: the operator scales the cluster"
+            yield Problem(f"{_HEAD}[{index}]", words)

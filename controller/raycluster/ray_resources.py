@@ -30,9 +30,11 @@ _ACCELERATORS = {
     **dict.fromkeys(("amd.com/spx_", "amd.com/dpx_", "amd.com/qpx_", "amd.com/cpx_"), "GPU"),
     **dict.fromkeys(("gpu.intel.com/i915", "gpu.intel.com/xe"), "GPU"),
 }
-# How much of a device is asked for, beside the device: nvidia.com/gpumem, gpu.intel.com/millicores.
+# How much of a device is asked for, beside the device: nvidia.com/gpumem, gpu.intel.com/millicores. Or what connects
+# it: example.com/gpu-nic.
 _SHARE = re.compile(
-    ".*(mem(ory)?|cores?|tiles?|percent(age)?|ratio|monitoring|bandwidth|quota|weight|priority|policy|class)"
+    ".*(mem(ory)?|cores?|tiles?|percent(age)?|ratio|monitoring|bandwidth|quota|weight|priority|policy|class"
+    "|[-._](nics?|direct|rdma|ib|roce|nvlinks?|links?|net(works?)?))"
 )
 # The one device that is counted in cores.
 _CORES = "aws.amazon.com/neuroncore"

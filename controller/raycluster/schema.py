@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -92,6 +92,25 @@ def _json_schema(openapi: Json) -> dict[str, Any]:
     return _as_pod(made) if openapi.get("x-kubernetes-embedded-resource") else made
 
 
+# What the spec of KubeRay's RayCluster has and this one has not, as of its version 1.7.
+KUBERAYS = frozenset(
+    {
+        "authOptions",
+        "autoscalerOptions",
+        "enableInTreeAutoscaling",
+        "gcsFaultToleranceOptions",
+        "headGroupSpec",
+        "headServiceAnnotations",
+        "managedBy",
+        "networkPolicy",
+        "rayVersion",
+        "tlsOptions",
+        "upgradeStrategy",
+        "workerGroupSpecs",
+    }
+)
+
+
 def _as_pod(podconfig: dict[str, Any]) -> dict[str, Any]:
     """An embedded resource has a version and a kind of its own; this one is a pod."""
     own = podconfig["properties"]
@@ -131,14 +150,26 @@ def _told(error: ValidationError) -> Iterator[Problem]:
             if name not in value:
                 yield Problem(_below(path, name), "is missing")
     elif rule == "additionalProperties":
-        known = schema.get("properties", {})
-        for name in value:
-            if name not in known:
-                yield Problem(_below(path, name), f"is no field; {_nearest(name, known)}")
+        yield from _unknown(path, value, schema.get("properties", {}))
     elif rule == "type":
         yield Problem(path, f"{_short(value)} is not {_kind(limit)}{_remedy(value, limit)}")
+    elif rule == "pattern" and "title" in schema:
+        # In words, where a pattern of many letters would be shown.
+        yield Problem(path, f"{_short(value)} is no {schema['title']}")
     else:
         yield Problem(path, _bound(rule, limit, value))
+
+
+def _unknown(path: str, value: Iterable[str], known: Mapping[str, Any]) -> Iterator[Problem]:
+    """Fields that there are not. What fields there are is said once."""
+    said: set[str] = set()
+    for name in (name for name in value if name not in known):
+        what, hint = "is no field", _nearest(name, list(known))
+        if path == "spec" and name in KUBERAYS:
+            what += "; it is KubeRay's"
+            hint = "set apiVersion to ray.io/v1 and let ray-operator convert rewrite the RayCluster"
+        yield Problem(_below(path, name), what if hint in said else f"{what}; {hint}")
+        said.add(hint)
 
 
 def _bound(rule: str, limit: Any, value: Any) -> str:

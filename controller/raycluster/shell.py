@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from .shell_scan import word_at
@@ -21,6 +22,9 @@ _CONTROL = re.compile(r"&&|\|\||;;|\|&|[;|&()\n]")
 _REDIRECT = re.compile(r"(?:[0-9]*|&)(?:>>|>\||>&|<<<|<>|<&|<<-?|[<>])")
 _WRITING = (">", ">>", ">|", "1>", "1>>")
 _OPENING = ("{", "if", "while", "until", "for", "case", "select")
+_LOOPS = ("while", "until", "for", "select")
+# Characters. Of longer programs none is kept.
+_SHORT = 4096
 _CLOSING = ("}", "fi", "done", "esac")
 _PREFIXES = ("!", "time")
 _BRANCHING = ("else", "elif")
@@ -56,7 +60,7 @@ class SimpleCommand:
     ``before``, ``after``: the operators around it, empty at the ends of the text. ``end``: where ``after`` starts;
     ``resume``: where the text goes on behind it. ``place``: one for each level of brackets and compound commands.
     ``writes``: its output goes to a file. ``loop``: its words are the head of a for. ``function``: it is part of one.
-    ``prefixed``: it begins with ! or time.
+    ``repeated``: it is part of a loop. ``prefixed``: it begins with ! or time.
     """
 
     start: int
@@ -70,6 +74,7 @@ class SimpleCommand:
     writes: bool = False
     loop: bool = False
     function: bool = False
+    repeated: bool = False
     prefixed: bool = False
 
     @property
@@ -88,12 +93,22 @@ class _Redirect(NamedTuple):
     text: str
 
 
-def commands(text: str) -> list[SimpleCommand]:
-    """The simple commands of a program in their order, those inside compound commands too.
+def commands(text: str) -> Sequence[SimpleCommand]:
+    """The simple commands of a program in their order, those inside compound commands too. They are shared: most
+    clusters start Ray alike, and each reads its commands several times.
 
     Raises:
         UnreadableError: quotes or brackets do not close.
     """
+    return _remembered(text) if len(text) <= _SHORT else _read(text)
+
+
+@lru_cache(maxsize=256)
+def _remembered(text: str) -> Sequence[SimpleCommand]:
+    return _read(text)
+
+
+def _read(text: str) -> Sequence[SimpleCommand]:
     nesting = _Nesting()
     found = [SimpleCommand(0, "", nesting.place())]
     for item in _tokens(text):
@@ -101,7 +116,8 @@ def commands(text: str) -> list[SimpleCommand]:
         if isinstance(item, _Operator):
             current.after, current.end, current.resume = item.text, item.start, item.end
             nesting.operator(item.text)
-            found.append(SimpleCommand(item.end, item.text, nesting.place(), function=nesting.in_function()))
+            found.append(SimpleCommand(item.end, item.text, nesting.place()))
+            nesting.mark(found[-1])
         elif isinstance(item, Document):
             current.documents.append(item)
         elif isinstance(item, _Redirect):
@@ -109,7 +125,7 @@ def commands(text: str) -> list[SimpleCommand]:
         else:
             _add(item, found, nesting)
     found[-1].end = max(found[-1].end, found[-1].start)
-    return found
+    return tuple(found)
 
 
 def _add(word: Word, found: Sequence[SimpleCommand], nesting: _Nesting) -> None:
@@ -129,7 +145,7 @@ def _add(word: Word, found: Sequence[SimpleCommand], nesting: _Nesting) -> None:
         current.start = current.start if current.prefixed else word.start
         current.prefixed = True
     current.loop = bare in ("for", "select")
-    current.place, current.function = nesting.place(), nesting.in_function()
+    nesting.mark(current)
 
 
 def exclusive(first: Sequence[Place], second: Sequence[Place]) -> bool:
@@ -153,8 +169,11 @@ class _Nesting:
     def place(self) -> tuple[Place, ...]:
         return tuple(self._levels)
 
-    def in_function(self) -> bool:
-        return "function" in self._kinds
+    def mark(self, command: SimpleCommand) -> None:
+        """Note where a command is."""
+        command.place = self.place()
+        command.function = "function" in self._kinds
+        command.repeated = "loop" in self._kinds
 
     def open(self, kind: str = "") -> None:
         self._made += 1
@@ -179,7 +198,7 @@ class _Nesting:
     def keyword(self, bare: str) -> bool:
         """Whether a word at a command's place is a keyword, which changes the places of what follows."""
         if bare in _OPENING:
-            self.open()
+            self.open(kind="loop" if bare in _LOOPS else "")
         elif bare in _CLOSING:
             self._close()
         elif bare in _BRANCHING:
@@ -192,7 +211,7 @@ class _Nesting:
     def _change(self, **values: int) -> None:
         self._levels[-1] = self._levels[-1]._replace(**values)
 
-    def _close(self, kinds: Sequence[str] = ("", "function")) -> None:
+    def _close(self, kinds: Sequence[str] = ("", "function", "loop")) -> None:
         if len(self._levels) > 1 and self._kinds[-1] in kinds:
             self._levels.pop()
             self._kinds.pop()

@@ -20,7 +20,10 @@ _PROGRAM = r"\bray(?:\.scripts\.scripts|/scripts/scripts\.py)?"
 RAY_START = re.compile(rf"{_PROGRAM}(?:(?:\s|\\\n)+--logging-(?:level|format)(?:=|\s)\s*\S+)*(?:\s|\\\n)+start\b")
 _RAY = re.compile(r"(?:.*/)?ray|ray\.scripts\.scripts|(?:.*/)?ray/scripts/scripts\.py")
 _LOGGING = ("--logging-level", "--logging-format")
-HEAD_IP_VARIABLE = "RAY_HEAD_IP"
+# With the brackets that an address of IPv6 needs before a port, and without.
+HEAD_VARIABLES = ("RAY_HEAD_IP", "RAY_HEAD_HOST")
+# Ray's own autoscaler on the head would read it.
+AUTOSCALING_CONFIG = "--autoscaling-config"
 # Stands for the head's address, which no podConfig knows.
 HEAD_ADDRESS = "<head>"
 # These print or test; what they are given is no command.
@@ -56,6 +59,7 @@ class RayStart:
     ``begin``: where the command starts that it is part of, or of which it is an alternative. ``behind``: the end of
     "ray start" itself.
     ``tail``: where that begins which the shell runs after it; None where nothing follows.
+    ``followed``: commands follow it inside of the brackets or the program that it is in, and no loop starts it again.
     ``background``: it is started with & behind it. ``vague``: some of its options are not known. ``elsewhere``: it is
     part of a function, or of a file that the command writes. ``variables``: those that it is started with.
     ``place``: see ``SimpleCommand``.
@@ -66,6 +70,7 @@ class RayStart:
     behind: int
     tail: int | None = None
     options: Mapping[str, Option] = field(default_factory=dict)
+    followed: bool = False
     background: bool = False
     vague: bool = False
     elsewhere: bool = False
@@ -76,6 +81,16 @@ class RayStart:
     def is_head(self) -> bool:
         """It starts a head."""
         return "--head" in self.options
+
+    @property
+    def blocks(self) -> bool:
+        """It stays in the foreground by itself."""
+        return "--block" in self.options
+
+    @property
+    def leaves(self) -> bool:
+        """It is to leave Ray behind: what follows it where it is runs when it has ended."""
+        return self.followed and not self.blocks
 
     def get(self, name: str) -> Field | None:
         """The value of an option; None where it is not given."""
@@ -125,13 +140,13 @@ def _read(text: str, number: int, variables: Variables) -> list[RayStart]:
         change(command, variables)
         for start in _started(text, command, number, variables):
             background = start.background or _in_background(every[index:])
+            followed = start.followed or _followed(every[index:])
             place = (*command.place, *start.place)
             elsewhere = start.elsewhere or command.function
             tail = None if elsewhere else _tail(every[index:])
             begin = _begin(every[: index + 1])
-            found.append(
-                replace(start, begin=begin, tail=tail, background=background, place=place, elsewhere=elsewhere)
-            )
+            ways = replace(start, background=background, followed=followed, elsewhere=elsewhere)
+            found.append(replace(ways, begin=begin, tail=tail, place=place))
     return found
 
 
@@ -200,7 +215,8 @@ def _nested(
         found = [RayStart(number, 0, m.end(), vague=True) for m in list(RAY_START.finditer(inner))[-1:]]
     for start in found:
         options = {n: replace(o, start=places[o.start], end=places[o.end]) for n, o in start.options.items()}
-        yield replace(start, begin=command.start, behind=places[start.behind], options=options)
+        followed = start.followed or start.tail is not None
+        yield replace(start, begin=command.start, behind=places[start.behind], options=options, followed=followed)
 
 
 def _options(words: Sequence[Word], variables: Variables) -> tuple[dict[str, Option], bool]:
@@ -249,3 +265,22 @@ def _tail(following: Sequence[SimpleCommand]) -> int | None:
         if command.after in ("&", "", ";;"):
             return None
     return None
+
+
+def _followed(following: Sequence[SimpleCommand]) -> bool:
+    """Inside of the compound command that it is in, more runs when the first of these commands has succeeded. A loop is
+    taken as one that starts Ray again.
+    """
+    first, joined = following[0], False
+    if first.repeated or not first.depth:
+        return False
+    for command in following:
+        if command.depth < first.depth or command.place[first.depth].branch != first.place[-1].branch:
+            return False
+        if joined and command.words:
+            return True
+        if command.depth == first.depth:
+            joined = joined or command.after in ("&&", ";", "\n")
+            if command.after in ("&", ";;"):
+                return False
+    return False

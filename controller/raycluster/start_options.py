@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .shell_words import UNKNOWN, Field, Variables
-from .start_commands import HEAD_ADDRESS, HEAD_IP_VARIABLE, RayStart, lasting, options_of_programs, ray_starts
+from .start_commands import HEAD_ADDRESS, HEAD_VARIABLES, RayStart, lasting, options_of_programs, ray_starts
 
 DEFAULT_GCS_PORT = 6379
 _RESOURCES = {
@@ -42,7 +42,8 @@ def variables_of(pod_config: Mapping[str, Any]) -> Variables:
     for entry in filter(None, container.get("env") or ()):
         value = None if entry.get("valueFrom") else _resolved(str(entry.get("value") or ""), variables)
         variables.export(str(entry.get("name")), value)
-    variables.export(HEAD_IP_VARIABLE, HEAD_ADDRESS)
+    for name in HEAD_VARIABLES:
+        variables.export(name, HEAD_ADDRESS)
     return variables
 
 

@@ -8,13 +8,18 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from .depth import MAX_DEPTH, too_deep
+from .gang_problems import gang_problems
 from .head_recovery import recovery_problems
+from .hosts import hosts_problems
+from .idle_termination import idle_problems
 from .label_syntax import label_problems
-from .model import DEFAULT_MAX_WORKERS, DEFAULT_SERVICE_PORTS, ClusterSpec, Json, merge_service_ports, parse_spec
+from .model import DEFAULT_MAX_WORKERS, ClusterSpec, Json, parse_spec
 from .problem import Problem
 from .quantities import QuantityError, parse_quantity
 from .ray_resources import MAX_RESOURCE, detect_resources, node_resources
 from .schema import SHAPE_ERRORS, shape_problems
+from .service_ports import DEFAULT_SERVICE_PORTS, merge_service_ports
+from .size import MESSAGE, TOO_MANY, has_too_many_values
 from .start_problems import start_problems
 
 T = TypeVar("T", bound=Hashable)
@@ -44,10 +49,12 @@ def problems(name: str, spec: Json) -> tuple[Problem, ...]:
 
     Never raises: a spec of any shape is either fine or described.
     """
+    if spec == TOO_MANY or has_too_many_values(spec):
+        return (Problem("spec", MESSAGE),)
     if where := too_deep(spec, "spec"):
         return (Problem(where[:MAX_PATH], f"is nested deeper than {MAX_DEPTH} levels; no pod template needs that"),)
     try:
-        found = (*_name(name), *_problems(spec))
+        found = (*_name(name), *_problems(spec), *gang_problems(spec.get("gang"), name))
         if found:
             return found
         read = parse_spec(spec)
@@ -77,11 +84,13 @@ def _problems(spec: Json) -> Iterator[Problem]:
     yield from _names(names, spec.get("headPodType"))
     for index, pod_type in enumerate(types):
         yield from _pod_type(f"spec.podTypes[{index}]", pod_type)
+        yield from hosts_problems(f"spec.podTypes[{index}]", pod_type, pod_type["name"] == spec.get("headPodType"))
     yield from _bounds(spec, types)
     _truth(spec.get("suspend"))
     yield from _ports(spec.get("headServicePorts") or ())
     yield from _commands(spec)
     yield from recovery_problems(spec.get("headRecovery"))
+    yield from idle_problems(spec.get("idleTermination"))
 
 
 def _names(names: list[str], head: object) -> Iterator[Problem]:
