@@ -8,6 +8,8 @@ from controller.raycluster.model import Json
 
 # What Kubernetes gives a pod that does not say otherwise.
 GRACE_SECONDS = 30.0
+# Kueue sets the second one before it takes a pod's quota back.
+_ENDS = ("DisruptionTarget", "TerminationTarget")
 # The reason of a condition comes from any client that may write a pod's status.
 _LONGEST_REASON = 100
 
@@ -25,7 +27,8 @@ def deleted_at(metadata: Json, delete_by: float) -> float:
 
 def disruption(conditions: Mapping[str, Json]) -> tuple[str, str | None]:
     """Why Kubernetes is about to end a pod, and since when; an empty reason while it is not."""
-    found = conditions.get("DisruptionTarget", {})
-    if found.get("status") != "True":
-        return "", None
-    return str(found.get("reason") or "DisruptionTarget")[:_LONGEST_REASON], found.get("lastTransitionTime")
+    for kind in _ENDS:
+        found = conditions.get(kind, {})
+        if found.get("status") == "True":
+            return str(found.get("reason") or kind)[:_LONGEST_REASON], found.get("lastTransitionTime")
+    return "", None

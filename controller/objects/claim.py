@@ -10,13 +10,13 @@ from controller.raycluster.head_recovery import Storage
 from controller.raycluster.model import Json, Key, RayCluster
 from controller.raycluster.quantities import QuantityError, parse_quantity
 
-from .labels import CLUSTER_LABEL, HEAD_COMPONENT_SUFFIX, owner_reference
+from .labels import CLUSTER_LABEL, FOUND_ANNOTATION, HEAD_COMPONENT_SUFFIX, owner_reference
 
 
 @dataclass(frozen=True)
 class ClaimView:
     """A claim as it is. ``controller_uid``: of whatever it goes with; empty when it stays. ``storage_class``: None
-    while there is none, "" for volumes without a class.
+    while there is none, "" for volumes without a class. ``found``: somebody else had made it.
     """
 
     key: Key
@@ -28,6 +28,7 @@ class ClaimView:
     storage_class: str | None
     size: str
     deleting: bool
+    found: bool = False
 
     @property
     def name(self) -> str:
@@ -55,6 +56,7 @@ class ClaimView:
             storage_class=spec.get("storageClassName"),
             size=((spec.get("resources") or {}).get("requests") or {}).get("storage", ""),
             deleting="deletionTimestamp" in metadata,
+            found=FOUND_ANNOTATION in (metadata.get("annotations") or {}),
         )
 
 
@@ -85,12 +87,16 @@ def build_claim(cluster: RayCluster, storage: Storage) -> dict[str, Any]:
 
 
 def claim_patch(claim: ClaimView, cluster: RayCluster, storage: Storage) -> dict[str, Any]:
-    """A merge patch that makes the claim what the cluster asks for; empty when it is. A volume never shrinks."""
+    """A merge patch that makes the claim what the cluster asks for; empty when it is. A volume never shrinks.
+
+    Who may write RayClusters may not delete claims: one that somebody else has made never goes with the cluster.
+    """
     metadata: dict[str, Any] = {}
+    found = claim.found or claim.cluster != cluster.key
     if claim.cluster != cluster.key:
-        metadata["labels"] = {CLUSTER_LABEL: cluster.name}
-    if claim.controller_uid != ("" if storage.retain else cluster.uid):
-        metadata["ownerReferences"] = _owners(cluster, storage)
+        metadata |= {"labels": {CLUSTER_LABEL: cluster.name}, "annotations": {FOUND_ANNOTATION: "true"}}
+    if claim.controller_uid != ("" if storage.retain or found else cluster.uid):
+        metadata["ownerReferences"] = [] if found else _owners(cluster, storage)
     spec: dict[str, Any] = {}
     if claim.storage_class is None and storage.storage_class is not None and not claim.bound:
         spec["storageClassName"] = storage.storage_class

@@ -14,16 +14,24 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from controller.raycluster.head_recovery import PATH
 from controller.raycluster.model import ClusterSpec, PodType
 from controller.raycluster.shell_words import Variables
-from controller.raycluster.start_commands import RAY_START, RayStart, ray_starts
+from controller.raycluster.start_commands import AUTOSCALING_CONFIG, RAY_START, RayStart, ray_starts
 from controller.raycluster.start_options import variables_of
 
 from . import probes
+from .recovery import STORE_PATH
 
 HEAD_FILE_DIR = "/etc/ray-operator"
 HEAD_FILE_NAME = "head-ip"
 HEAD_WAIT_SECONDS = 900
+# Longer than a Redis takes to start again or to fail over; then the status can say what is wrong.
+REDIS_WAIT_SECONDS = 30
+# Nobody waits for it.
+CLEANUP_WAIT_SECONDS = 300
+# Kubernetes' own default.
+TERMINATION_MESSAGE = "/dev/termination-log"
 
 # `ray stop` clears an earlier Ray out of an idling container; in a fresh one it only costs a second.
 _RAY_STOP = re.compile(r"\s*ray\s+stop\b(?:\s+(?:--force|-f)\b)?\s*(?:;\s*)?")
@@ -37,8 +45,9 @@ FOREGROUND, BACKGROUND, DAEMON = "foreground", "background", "daemon"
 
 @dataclass(frozen=True)
 class Commands:
-    """Start commands as they are run. ``start``: the last one is Ray, unless ``mode`` is DAEMON: then no ``ray start``
-    is to be seen, a program of the user's leaves Ray behind. ``later``: what follows, once Ray is up.
+    """Start commands as they are run. ``start``: the last one is Ray, unless ``mode`` is DAEMON: then one of them
+    leaves Ray behind, because no ``ray start`` is to be seen, or because commands follow it in brackets or in a program
+    of its own. ``later``: what follows, once Ray is up.
     """
 
     start: tuple[str, ...]
@@ -50,7 +59,7 @@ def head_script(spec: ClusterSpec) -> str:
     """The head's program, for ``bash -c``."""
     commands = rewritten(spec.head_start, store_options(spec), variables_of(spec.head.pod_config))
     says = [word for pair in probes.missing(spec) for word in pair]
-    return _script(spec.head.setup_commands, commands, probes.head_is_up(spec), says)
+    return _script(spec.head.setup_commands, commands, probes.head_is_up(spec), says, store=_store_check(spec))
 
 
 def worker_script(
@@ -71,18 +80,27 @@ def worker_script(
     )
 
 
+def cleanup_script(spec: ClusterSpec, command: str) -> str:
+    """The program of a container that runs a command about the store of a head that is gone, for ``bash -c``."""
+    commands = Commands((command,), (), FOREGROUND)
+    return _script((), commands, "true", (), store=_store_check(spec, CLEANUP_WAIT_SECONDS))
+
+
 def _script(
     setup: Sequence[str],
     commands: Commands,
     up: str,
     says: Sequence[str],
     wait: dict[str, str] | None = None,
+    *,
+    store: Sequence[str] = (),
 ) -> str:
     lists = {
         "setup": without_brackets(setup),
         "start": without_brackets(commands.start),
         "later": without_brackets(commands.later),
         "files": output_files(commands.start),
+        "store": store,
         "says": says,
     }
     values = {"head_file": "", "port": "", "limit": "", **(wait or {}), "up": up, "mode": commands.mode}
@@ -94,7 +112,9 @@ def _script(
 @cache
 def _program() -> str:
     """Without its comments, which only cost room in each pod."""
-    lines = files(__package__).joinpath("entrypoint.sh").read_text().splitlines()
+    here = files(__package__)
+    texts = [here.joinpath(name).read_text() for name in ("termination.sh", "entrypoint.sh")]
+    lines = "".join(texts).splitlines()
     return "\n".join(line for line in lines if line and not line.lstrip().startswith("#")) + "\n"
 
 
@@ -118,6 +138,27 @@ def store_options(spec: ClusterSpec) -> str:
     return f'{username} --redis-password="$REDIS_PASSWORD"'
 
 
+def says_more_of_redis(spec: ClusterSpec) -> bool:
+    """Start commands of the head set variables about its store, which Ray alone is told then."""
+    return any("RAY_REDIS_" in command or "RAY_external_storage" in command for command in spec.head_start)
+
+
+def _store_check(spec: ClusterSpec, seconds: int = REDIS_WAIT_SECONDS) -> list[str]:
+    """The program that looks at a head's store, and its arguments; empty where there is none to be known."""
+    recovery = spec.recovery
+    if recovery is None or (recovery.redis and says_more_of_redis(spec)):
+        return []
+    file = spec.head.pod_config["spec"]["containers"][0].get("terminationMessagePath") or TERMINATION_MESSAGE
+    if redis := recovery.redis:
+        return [_check("redis"), f"{seconds}", file, redis.username, redis.secret, redis.key]
+    field = "claimName" if recovery.storage and recovery.storage.claim_name else "size"
+    return [_check("volume"), STORE_PATH, file, f"{PATH}.storage.{field}"]
+
+
+def _check(of: str) -> str:
+    return files(__package__).joinpath(f"{of}_check.py").read_text()
+
+
 def rewritten(start: Sequence[str], options: str = "", variables: Variables | None = None) -> Commands:
     """The start commands as they are run: the last ``ray start`` stays in the foreground, and what follows it runs
     beside it. ``ray stop`` and Ray's own autoscaler are left out: a head has one process less that speaks of scaling.
@@ -130,29 +171,34 @@ def rewritten(start: Sequence[str], options: str = "", variables: Variables | No
         return Commands(tuple(texts), (), DAEMON)
     last = starts[-1]
     edited, later = list(texts), tuple(texts[last.command + 1 :])
-    if last.elsewhere:
-        # What follows runs it.
+    if last.elsewhere or last.leaves:
+        # What follows runs it, or may need what is set around it.
         later = ()
     else:
         edited = edited[: last.command + 1]
-    if last.tail is not None and "--block" not in last.options:
+    if last.tail is not None and not last.blocks and not last.leaves:
         tail = edited[last.command][last.tail :].strip()
         edited[last.command] = edited[last.command][: last.tail].rstrip().removesuffix("&&").rstrip(" \t\n;")
         later = (tail, *later)
     for number, text in enumerate(edited):
-        edits = [edit for ray in starts if ray.command == number for edit in _edits(ray, last, options, bool(later))]
+        here = [ray for ray in starts if ray.command == number]
+        edits = [edit for ray in here for edit in _edits(text, ray, last, options, bool(later))]
         edited[number] = _applied(text, edits)
-    return Commands(tuple(edited), later, BACKGROUND if last.background else FOREGROUND)
+    mode = DAEMON if last.leaves else BACKGROUND if last.background else FOREGROUND
+    return Commands(tuple(edited), later, mode)
 
 
-def _edits(ray: RayStart, last: RayStart, options: str, hook: bool) -> Iterator[tuple[int, int, str]]:
-    """What to change about one ``ray start``: from where to where, and what stands there then."""
+def _edits(text: str, ray: RayStart, last: RayStart, options: str, hook: bool) -> Iterator[tuple[int, int, str]]:
+    """What to change about one ``ray start`` of a text: from where to where, and what stands there then."""
     stays = ray is last or ray.excludes(last)
-    dropped = ray.options.get("--autoscaling-config")
-    if dropped:
+    dropped = ray.options.get(AUTOSCALING_CONFIG)
+    # In a variable there may be more, which must stay.
+    if dropped and AUTOSCALING_CONFIG in text[dropped.start : dropped.end]:
         yield dropped.start, dropped.end, ""
-    added = " --block" if stays and "--block" not in ray.options else ""
-    added += " --no-monitor" if ray.is_head and "--no-monitor" not in ray.options else ""
+    added = " --block" if stays and not last.leaves and not ray.blocks else ""
+    # A worker takes the option too, without effect.
+    head = ray.is_head or (ray.vague and "--address" not in ray.options)
+    added += " --no-monitor" if head and "--no-monitor" not in ray.options else ""
     yield ray.behind, ray.behind, added + (options if stays else "")
     if stays and hook:
         yield ray.begin, ray.begin, _HOOK

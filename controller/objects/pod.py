@@ -16,6 +16,8 @@ from controller.raycluster.schema import SHAPE_ERRORS, shape_problems
 
 from . import entrypoint, probes
 from .announced import grace_of
+from .gang import PodGang, gang_annotations, gang_labels, with_gang_fields
+from .hosts import Host, host_env, host_name, hosts_selector, hosts_service_name, worker_name
 from .labels import (
     ATTEMPT_ANNOTATION,
     CLUSTER_LABEL,
@@ -26,14 +28,19 @@ from .labels import (
     HEAD_COMPONENT_SUFFIX,
     HEAD_IP_ANNOTATION,
     HEAD_UID_ANNOTATION,
+    HOST_LABEL,
+    HOSTS_ANNOTATION,
     INSTANCE_VARIABLE,
     KIND_LABEL,
     NODE_NAME_LABEL,
+    OWN_PREFIX,
     RECOVERY_ANNOTATION,
     TYPE_LABEL,
     WORKER,
+    WORKER_LABEL,
     owner_reference,
 )
+from .protection import protecting
 from .recovery import mount_store, recovery_env
 
 # The letters that Kubernetes itself uses for generated names: no vowels, no look-alikes.
@@ -80,59 +87,103 @@ def build_pod(
     attempt: int = 0,
     head_ip: str = "",
     head_uid: str = "",
+    host: Host | None = None,
+    gang: PodGang | None = None,
 ) -> dict[str, Any]:
-    """The pod to create. With ``head_ip`` a worker knows its head from the start, else it waits for the address."""
-    is_head = pod_type.is_head
+    """The pod to create. With ``head_ip`` a worker knows its head from the start, else it waits for the address.
+
+    ``host``: which one it is, of a worker of several. ``gang``: the pods that it belongs with.
+    """
     config = without_nulls(pod_type.pod_config)
     given = config.get("metadata") or {}
-    # Whatever a webhook puts before Ray's container, kubectl goes to Ray's.
-    shown = {DEFAULT_CONTAINER: ray["name"]} if (ray := config["spec"]["containers"][0]).get("name") else {}
-    annotations = {**shown, **(given.get("annotations") or {}), CONFIG_ANNOTATION: spec.hash_of(pod_type)}
-    if spec.recovery:
-        annotations[RECOVERY_ANNOTATION] = spec.recovery_token
-    if attempt:
-        annotations[ATTEMPT_ANNOTATION] = str(attempt)
-    if head_ip:
-        annotations |= {HEAD_IP_ANNOTATION: head_ip, HEAD_UID_ANNOTATION: head_uid}
+    annotations = {**_shown(config), **_users(given.get("annotations")), **_annotations(spec, pod_type, attempt, host)}
+    if pod_type.is_head and spec.do_not_disrupt.head:
+        annotations |= protecting(config)
+    annotations |= _head_known(head_ip, head_uid) | gang_annotations(spec.gang, gang, cluster)
+    labels = {
+        **_users(given.get("labels")),
+        **gang_labels(spec.gang, gang, cluster),
+        **_labels(cluster, pod_type, host),
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": name,
             "namespace": cluster.namespace,
-            "labels": {**(given.get("labels") or {}), **_labels(cluster, pod_type, is_head)},
+            "labels": labels,
             "annotations": annotations,
             "ownerReferences": [owner_reference(cluster)],
             **({"finalizers": given["finalizers"]} if "finalizers" in given else {}),
         },
-        "spec": _pod_spec(config["spec"], cluster, spec, pod_type),
+        "spec": with_gang_fields(_pod_spec(config["spec"], cluster, spec, pod_type, host), spec.gang, gang, cluster),
     }
+
+
+def _head_known(ip: str, uid: str) -> dict[str, str]:
+    return {HEAD_IP_ANNOTATION: ip, HEAD_UID_ANNOTATION: uid} if ip else {}
+
+
+def _users(given: Json | None) -> dict[str, str]:
+    """Labels or annotations of a podConfig. The operator believes its own: there they would say what is not so."""
+    return {name: value for name, value in {**(given or {})}.items() if not name.startswith(OWN_PREFIX)}
+
+
+def _shown(config: Json) -> dict[str, str]:
+    """Whatever a webhook puts before Ray's container, kubectl goes to Ray's."""
+    name = config["spec"]["containers"][0].get("name")
+    return {DEFAULT_CONTAINER: name} if name else {}
+
+
+def _annotations(spec: ClusterSpec, pod_type: PodType, attempt: int, host: Host | None) -> dict[str, str]:
+    annotations = {CONFIG_ANNOTATION: spec.hash_of(pod_type)}
+    if spec.recovery:
+        annotations[RECOVERY_ANNOTATION] = spec.recovery_token
+    if attempt:
+        annotations[ATTEMPT_ANNOTATION] = str(attempt)
+    if host:
+        annotations[HOSTS_ANNOTATION] = str(pod_type.hosts)
+    return annotations
 
 
 def unbuildable(cluster: RayCluster, spec: ClusterSpec) -> tuple[Problem, ...]:
     """The pod types whose podConfig has fields of a wrong shape, which the CRD leaves to the pods' own validation."""
     try:
         for pod_type in spec.pod_types:
-            build_pod(cluster, spec, pod_type, "trial")
+            build_pod(cluster, spec, pod_type, "trial", host=trial_host(pod_type))
     except SHAPE_ERRORS:
         return shape_problems(cluster.spec)
     return ()
 
 
-def _labels(cluster: RayCluster, pod_type: PodType, is_head: bool) -> dict[str, str]:
-    kind = HEAD if is_head else WORKER
+def trial_gang(spec: ClusterSpec, pod_type: PodType) -> PodGang | None:
+    """The gang of a pod that is only tried out: fields that are given to gangs alone are tried out as well."""
+    return PodGang("trial", 2) if spec.gang and spec.gang.pod_spec and not pod_type.is_head else None
+
+
+def trial_host(pod_type: PodType) -> Host | None:
+    """Which host a pod is that is only tried out."""
+    return Host("trial", 0) if pod_type.hosts > 1 else None
+
+
+def _labels(cluster: RayCluster, pod_type: PodType, host: Host | None) -> dict[str, str]:
+    kind = HEAD if pod_type.is_head else WORKER
     labels = {
         CLUSTER_LABEL: cluster.name,
         KIND_LABEL: kind,
         TYPE_LABEL: pod_type.name,
         NODE_NAME_LABEL: f"ray-{cluster.name}-{kind}",
     }
-    if is_head:
+    if pod_type.is_head:
         labels[COMPONENT_LABEL] = cluster.name + HEAD_COMPONENT_SUFFIX
+    if host:
+        labels |= {WORKER_LABEL: worker_name(host.slot), HOST_LABEL: str(host.index), **hosts_selector(cluster)}
     return labels
 
 
-def _pod_spec(given: dict[str, Any], cluster: RayCluster, spec: ClusterSpec, pod_type: PodType) -> dict[str, Any]:
+def _pod_spec(
+    given: dict[str, Any], cluster: RayCluster, spec: ClusterSpec, pod_type: PodType, host: Host | None
+) -> dict[str, Any]:
     is_head = pod_type.is_head
     # A Ray pod that ends is replaced by the operator, never restarted in place: a second Ray in the same
     # pod would be a new node under an old name.
@@ -148,6 +199,9 @@ def _pod_spec(given: dict[str, Any], cluster: RayCluster, spec: ClusterSpec, pod
     # Kubernetes would put a variable's value in the place of $(NAME), and $ in that of $$, before the shell sees them.
     container["command"] = ["/bin/bash", "-c", script.replace("$", "$$")]
     added = [*_env(spec, pod_type, is_head), *recovery_env(cluster, spec, is_head)]
+    if host:
+        given |= {"hostname": host_name(host.slot, host.index), "subdomain": hosts_service_name(cluster)}
+        added += host_env(cluster, pod_type, host)
     container["env"] = _merged(container.get("env") or [], added)
     if not {"startupProbe", "readinessProbe"} & set(container):
         container |= probes.head_probes(spec) if is_head else probes.worker_probes(spec, pod_type)

@@ -13,11 +13,16 @@ from controller.raycluster.model import Json
 from .labels import INSTANCE_VARIABLE
 
 ENDED = ("Failed", "Succeeded")
+# So begins what the program of a Ray container leaves as its last words, and so many characters of them count.
+SAID, MAX_SAID = "ray-operator: ", 1024
 # Why a container has ended that never ran: containerd's word, and the older ones.
 _NEVER_STARTED = ("StartError", "ContainerCannotRun", "RunContainerError")
 
 # Why a pod that exists cannot start.
 UNSCHEDULABLE, IMAGE_MISSING, CONFIG_MISSING = "Unschedulable", "ImageMissing", "ConfigMissing"
+SCHEDULING_GATED = "SchedulingGated"
+# Gates that a message names.
+_GATES_SHOWN = 3
 _WAITING_STUCK = {
     **dict.fromkeys(
         ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"),
@@ -91,11 +96,15 @@ def node_lost(obj: Json, conditions: Mapping[str, Json]) -> bool:
     return not gated and _is(conditions, "Ready", "False") and _is(conditions, "ContainersReady", "True")
 
 
-def stuck(status: Json, ray: Json, conditions: Mapping[str, Json]) -> tuple[str, float]:
+def stuck(obj: Json, ray: Json, conditions: Mapping[str, Json]) -> tuple[str, float]:
     """Why a pod that has not started cannot start, and since when; empty when nothing keeps it."""
+    status = obj.get("status") or {}
     # A pod is Pending until all its containers have started once.
     if status.get("phase", "Pending") != "Pending" or "running" in ray or "terminated" in ray:
         return "", 0.0
+    # Not the condition: that stays as it is when the last gate is removed.
+    if (obj.get("spec") or {}).get("schedulingGates"):
+        return SCHEDULING_GATED, seconds(obj["metadata"].get("creationTimestamp"))
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return UNSCHEDULABLE, seconds(scheduled.get("lastTransitionTime"))
@@ -103,15 +112,27 @@ def stuck(status: Json, ray: Json, conditions: Mapping[str, Json]) -> tuple[str,
     return next((_WAITING_STUCK[w["reason"]] for w in waiting if w.get("reason") in _WAITING_STUCK), ""), 0.0
 
 
-def problem_of(status: Json, ray: Json, conditions: Mapping[str, Json]) -> str:
+def problem_of(obj: Json, ray: Json, conditions: Mapping[str, Json]) -> str:
     """What keeps the pod from being ready, as the component reported it; empty when nothing is said."""
+    status = obj.get("status") or {}
     if status.get("phase") in ENDED and status.get("reason"):
         return _sentence(status["reason"], status.get("message"))
     if status.get("phase", "Pending") == "Pending" and _is(conditions, "PodScheduled", "False"):
-        return _sentence(conditions["PodScheduled"].get("reason"), conditions["PodScheduled"].get("message"))
+        return _not_scheduled(obj, conditions["PodScheduled"])
     own = "running" in ray or (ray.get("terminated") or {}).get("exitCode")
     states = [ray] if own else [ray, *(c.get("state") or {} for c in _containers(status))]
     return next((said for said in map(_said, states) if said), "")
+
+
+def _not_scheduled(obj: Json, scheduled: Json) -> str:
+    """What keeps the pod from having a node: a gate by its name, all else in the scheduler's words."""
+    if scheduled.get("reason") != SCHEDULING_GATED:
+        return _sentence(scheduled.get("reason"), scheduled.get("message"))
+    # The condition stays as it is when the last gate is removed, until the scheduler has looked at the pod.
+    gates = (obj.get("spec") or {}).get("schedulingGates") or ()
+    more = f" and {len(gates) - _GATES_SHOWN} more" if len(gates) > _GATES_SHOWN else ""
+    shown = ", ".join(str(gate.get("name")) for gate in gates[:_GATES_SHOWN])
+    return f"{SCHEDULING_GATED}: it waits for the scheduling gate {shown}{more}" if gates else ""
 
 
 def _said(state: Json) -> str:
@@ -126,8 +147,10 @@ def _said(state: Json) -> str:
 
 def _failure(terminated: Json) -> str:
     said = f"{terminated.get('reason') or 'Error'}, exit code {terminated['exitCode']}"
-    # A container that could not be started at all: the runtime's words are all there is.
     message = terminated.get("message") or ""
+    if message.startswith(SAID):
+        return f"{said}: {' '.join(message[len(SAID) : MAX_SAID].split())}"
+    # A container that could not be started at all: the runtime's words are all there is.
     if terminated.get("reason") not in _NEVER_STARTED or not message:
         return said
     remedy = "; the start commands need bash: use an image that has /bin/bash" if "/bin/bash" in message else ""

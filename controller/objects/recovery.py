@@ -15,6 +15,8 @@ STORE_DIR = "/var/lib/ray-operator/head"
 STORE_PATH = f"{STORE_DIR}/gcs"
 # For so long a worker waits for a head to come back. A volume may need six minutes to leave a node that is lost.
 RECONNECT_SECONDS = 900
+# Names the place in a Redis in which Ray keeps its keys.
+REDIS_NAMESPACE = "RAY_external_storage_namespace"
 # Any group will do: Kubernetes gives the volume to it, and it to the pod's processes.
 STORE_GROUP = 1000
 
@@ -41,7 +43,7 @@ def _redis_env(cluster: RayCluster, redis: Redis) -> list[Json]:
     variables: list[Json] = [
         {"name": "RAY_REDIS_ADDRESS", "value": f"{scheme}{redis.address}"},
         # Several clusters may share a server; a later one of the same name is another one.
-        {"name": "RAY_external_storage_namespace", "value": cluster.uid},
+        {"name": REDIS_NAMESPACE, "value": cluster.uid},
     ]
     if redis.secret:
         source = {"secretKeyRef": {"name": redis.secret, "key": redis.key}}

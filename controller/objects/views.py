@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
-from controller.raycluster.model import KIND, Json, Key, ServicePort
+from controller.raycluster.hosts import MAX_HOSTS
+from controller.raycluster.model import KIND, Json, Key
+from controller.raycluster.service_ports import ServicePort
 
 from .announced import GRACE_SECONDS, deleted_at, disruption, grace_of
 from .labels import (
     ATTEMPT_ANNOTATION,
     CLUSTER_LABEL,
+    COMPLETE_ANNOTATION,
     CONFIG_ANNOTATION,
     DRAIN_BY_ANNOTATION,
     DRAIN_LABEL_ANNOTATION,
     DRAIN_REASON_ANNOTATION,
+    GANG_ANNOTATION,
     HEAD_IP_ANNOTATION,
     HEAD_UID_ANNOTATION,
+    HOST_LABEL,
+    HOSTS_ANNOTATION,
     KIND_LABEL,
+    PROTECTED_ANNOTATION,
     RECOVERY_ANNOTATION,
     TYPE_LABEL,
+    WORKER_LABEL,
 )
+from .nodes import Toleration, tolerations_of
 from .pod_status import ENDED, ended_at, is_ready, node_lost, phase_of, problem_of, ray_status, seconds, stuck
+
+# What is kept of an annotation: anyone who may edit a pod may write 256 KiB there. The operator's own are shorter.
+MAX_TEXT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +50,12 @@ class PodView:
     ``unready_since``, which of a ready one is when it became ready. ``delete_by``: when the grace period of its
     deletion is over. ``deleted_at``: when its deletion was asked for, 0 when it was not. ``disrupted``: why Kubernetes
     is about to end it, since ``disrupted_at``. ``grace``: seconds from a deletion to the kill. ``recovery``: what head
-    and workers have to agree on, see ClusterSpec.recovery_token.
+    and workers have to agree on, see ClusterSpec.recovery_token. ``whole``: it was read from more than metadata.
+    ``protected``: the operator has told autoscalers of nodes to leave it alone. ``node``: where it is, empty before it
+    has one. ``gang``: see PodGang.
+
+    Of a worker of several hosts, ``group``: the worker's name, empty for a pod that is one by itself; ``host``: which
+    of the ``hosts`` it is; ``complete``: of the first host, that all of them have been there.
     """
 
     key: Key
@@ -72,6 +90,15 @@ class PodView:
     disrupted: str = ""
     disrupted_at: float = 0.0
     grace: float = GRACE_SECONDS
+    group: str = ""
+    host: int = 0
+    hosts: int = 1
+    complete: bool = False
+    whole: bool = True
+    protected: bool = False
+    node: str = ""
+    tolerations: tuple[Toleration, ...] = ()
+    gang: str = ""
 
     @property
     def name(self) -> str:
@@ -96,11 +123,12 @@ class PodView:
     def from_object(cls, obj: Json) -> PodView:
         """Read a pod as the API server answers it."""
         metadata, status = obj["metadata"], obj.get("status") or {}
-        labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+        labels, given = metadata.get("labels") or {}, metadata.get("annotations") or {}
+        annotations = {name: given[name][:MAX_TEXT] if given[name].__class__ is str else given[name] for name in given}
         conditions = {c["type"]: c for c in status.get("conditions") or ()}
         ray = ray_status(obj, status)
         state = ray.get("state") or {}
-        reason, since = stuck(status, state, conditions)
+        reason, since = stuck(obj, state, conditions)
         return cls(
             **_identity(metadata),
             kind=labels.get(KIND_LABEL, ""),
@@ -114,7 +142,7 @@ class PodView:
             attempt=_number(annotations.get(ATTEMPT_ANNOTATION)),
             started_at=seconds(metadata.get("creationTimestamp")),
             ended_at=ended_at(status, state) or seconds(metadata.get("creationTimestamp")),
-            problem=problem_of(status, state, conditions),
+            problem=problem_of(obj, state, conditions),
             running_since=seconds((state.get("running") or {}).get("startedAt")),
             drain_by=float(_number(annotations.get(DRAIN_BY_ANNOTATION))),
             drain_reason=annotations.get(DRAIN_REASON_ANNOTATION, ""),
@@ -124,13 +152,17 @@ class PodView:
             node_lost=node_lost(obj, conditions),
             unready_since=seconds(conditions.get("Ready", {}).get("lastTransitionTime")),
             recovery=annotations.get(RECOVERY_ANNOTATION, ""),
+            whole="spec" in obj,
+            protected=PROTECTED_ANNOTATION in annotations,
+            gang=annotations.get(GANG_ANNOTATION, ""),
             **_announced(obj, conditions),
+            **(_host(labels, annotations) if WORKER_LABEL in labels else {}),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceView:
-    """The head Service as it is."""
+    """A Service of the cluster as it is: the head's, or the one of workers of several hosts."""
 
     key: Key
     uid: str
@@ -141,6 +173,7 @@ class ServiceView:
     selector: tuple[tuple[str, str], ...]
     deleting: bool
     ip: str = ""
+    publishes_unready: bool = False
 
     @classmethod
     def from_object(cls, obj: Json) -> ServiceView:
@@ -155,6 +188,7 @@ class ServiceView:
             selector=tuple(sorted((spec.get("selector") or {}).items())),
             deleting="deletionTimestamp" in metadata,
             ip=spec.get("clusterIP") or "",
+            publishes_unready=bool(spec.get("publishNotReadyAddresses")),
         )
 
 
@@ -172,7 +206,8 @@ def _identity(metadata: Json) -> dict[str, Any]:
 
 
 def _announced(obj: Json, conditions: Mapping[str, Json]) -> dict[str, Any]:
-    """The fields about an end that is announced."""
+    """The fields about an end that is announced, or that its node may announce."""
+    spec = obj.get("spec") or {}
     delete_by = seconds(obj["metadata"].get("deletionTimestamp"))
     disrupted, since = disruption(conditions)
     return {
@@ -182,6 +217,18 @@ def _announced(obj: Json, conditions: Mapping[str, Json]) -> dict[str, Any]:
         "disrupted": disrupted,
         "disrupted_at": seconds(since),
         "grace": grace_of(obj),
+        "node": intern(spec.get("nodeName") or ""),
+        "tolerations": tolerations_of(spec["tolerations"]) if spec.get("tolerations") else (),
+    }
+
+
+def _host(labels: Json, annotations: Json) -> dict[str, Any]:
+    """The fields about a worker of several hosts."""
+    return {
+        "group": labels[WORKER_LABEL],
+        "host": _number(labels.get(HOST_LABEL)),
+        "hosts": min(_number(annotations.get(HOSTS_ANNOTATION)), MAX_HOSTS),
+        "complete": COMPLETE_ANNOTATION in annotations,
     }
 
 
