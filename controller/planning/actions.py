@@ -7,7 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from controller.objects.claim import ClaimView
+from controller.objects.gang import GangObject, PodGang
+from controller.objects.hosts import Host
 from controller.objects.views import PodView, ServiceView
+from controller.raycluster.gang import ObjectTemplate
 from controller.raycluster.model import PodType
 
 from .reasons import Reason
@@ -26,9 +29,12 @@ class HeadAddress:
 
 @dataclass(frozen=True)
 class CreateService:
-    """Make the head Service. ``ip``: its address, where workers know it by one; empty for any."""
+    """Make the head Service. ``ip``: its address, where workers know it by one; empty for any. ``for_hosts``: make the
+    Service of workers of several hosts instead.
+    """
 
     ip: str = ""
+    for_hosts: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,20 +51,40 @@ class PatchClaim:
 
 @dataclass(frozen=True)
 class PatchService:
-    """Put an edited or outdated head Service right."""
+    """Put an edited or outdated Service right."""
 
     service: ServiceView
+    for_hosts: bool = False
 
 
 @dataclass(frozen=True)
 class CreatePod:
-    """Make a pod. ``attempt`` counts the pods of its slot that ended soon after they had started."""
+    """Make a pod. ``attempt`` counts the pods of its slot that ended soon after they had started. ``host``: which one
+    it is of a worker of several. ``gang``: the pods that it belongs with.
+    """
 
     pod_type: PodType
     name: str
     why: Reason
     attempt: int = 0
     head: PodView | HeadAddress | None = None
+    host: Host | None = None
+    gang: PodGang | None = None
+
+
+@dataclass(frozen=True)
+class CreateGangObject:
+    """Have an object that goes with a gang, before the gang's pods."""
+
+    template: ObjectTemplate
+    gang: PodGang
+
+
+@dataclass(frozen=True)
+class DeleteGangObject:
+    """Delete this incarnation of an object whose gang has no pods left."""
+
+    object: GangObject
 
 
 @dataclass(frozen=True)
@@ -75,6 +101,13 @@ class TellHead:
 
     pod: PodView
     head: PodView | HeadAddress
+
+
+@dataclass(frozen=True)
+class NoteComplete:
+    """Note on the first host of a worker that all of its hosts have been there."""
+
+    pod: PodView
 
 
 @dataclass(frozen=True)
@@ -99,8 +132,37 @@ class DrainPod:
     deadline: float
 
 
+@dataclass(frozen=True)
+class DeleteCluster:
+    """Delete the RayCluster in the very version that was seen: an edit meanwhile keeps it."""
+
+    uid: str
+    resource_version: int
+
+
+@dataclass(frozen=True)
+class ProtectPod:
+    """Tell autoscalers of nodes to leave a pod alone, or that they need not any more."""
+
+    pod: PodView
+    protect: bool
+
+
 Action = (
-    CreateService | PatchService | CreateClaim | PatchClaim | CreatePod | DeletePod | TellHead | RetirePod | DrainPod
+    CreateService
+    | PatchService
+    | CreateClaim
+    | PatchClaim
+    | CreatePod
+    | CreateGangObject
+    | DeleteGangObject
+    | DeletePod
+    | TellHead
+    | NoteComplete
+    | RetirePod
+    | DrainPod
+    | DeleteCluster
+    | ProtectPod
 )
 
 
@@ -124,11 +186,18 @@ def summarize(actions: Sequence[Action]) -> list[tuple[str, str]]:
         lines.append(("RetiredPods", f"retired {_pods(count)} of type {node_type}: {why}"))
     for (node_type, why), count in _counted(actions, DrainPod).items():
         lines.append(("DrainingPods", f"draining {_pods(count)} of type {node_type}: {why}"))
-    created = Counter((a.pod_type.name, a.why.text) for a in actions if isinstance(a, CreatePod))
+    created = Counter(
+        (_kind_of(a) if a.host else a.pod_type.name, a.why.text) for a in actions if isinstance(a, CreatePod)
+    )
     if created:
         parts = ", ".join(f"{count} {name}{f' for {why}' if why else ''}" for (name, why), count in created.items())
         lines.append(("CreatedPods", f"created {_pods(sum(created.values()))}: {parts}"))
     return lines
+
+
+def _kind_of(action: CreatePod) -> str:
+    """The type of a worker of several hosts, with how many pods it takes."""
+    return f"{action.pod_type.name} ({action.pod_type.hosts} are a worker)"
 
 
 def _counted(

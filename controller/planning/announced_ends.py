@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from autoscaler.model import NodeStatus
 from controller.objects.views import PodView
 
-from .actions import DrainPod
+from .actions import DeletePod, DrainPod
 from .departure import ASK_AGAIN_SECONDS, Choice, ScaleDownInputs, let_go
 from .reasons import reason_of_drain
 
@@ -24,10 +24,16 @@ def announced_ends(at: ScaleDownInputs) -> Iterator[Choice]:
 
 
 def _interrupted(at: ScaleDownInputs) -> Iterator[Choice]:
-    """Those whose end is announced, and that are not being deleted yet: drained, or deleted where Ray has no node."""
+    """Those whose end is announced, and that are not being deleted yet: drained, or deleted where Ray has no node.
+
+    So are those that follow another host of their worker.
+    """
     for pod in at.fleet.interrupted:
         node, end = at.node(pod), at.ends[pod.uid]
-        if node is None:
+        if at.silent and pod.uid in at.following:
+            # Nothing but the operator ends these.
+            yield Choice(DeletePod(pod, end.reason.extended(", and the head does not answer")))
+        elif node is None:
             yield let_go(at, pod, end.reason)
         elif at.fresh:
             yield Choice(DrainPod(pod, node.node_id, end.reason, end.until))
@@ -41,11 +47,12 @@ def _deleted(at: ScaleDownInputs) -> Iterator[Choice]:
             continue
         draining = node.status is NodeStatus.DRAINING
         if pod.drain_by:
-            reason, told = reason_of_drain(pod), draining
+            # Whoever deleted it may give it less time than it was told of.
+            reason, told = reason_of_drain(pod), draining and pod.drain_by <= end.until
         else:
             reason, told = end.reason, not _is_time_to_tell(at, pod, draining)
         if at.fresh and not told:
-            yield Choice(DrainPod(pod, node.node_id, reason, pod.drain_by or end.until))
+            yield Choice(DrainPod(pod, node.node_id, reason, min(pod.drain_by or end.until, end.until)))
         if not (draining and pod.drain_by):
             yield Choice(look_again_in=ASK_AGAIN_SECONDS)
 

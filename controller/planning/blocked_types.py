@@ -1,19 +1,20 @@
 """Pod types that cannot be launched for the time being, and why: set aside, so that another type may serve. Pure.
 
-A type is blocked while a pod of it cannot start (no room, no image), for a growing time after the API server refused
-one (quota, policy), and for a growing time while another client deletes each new pod soon after its start. What is
-remembered only protects: a new process that has forgotten it makes one try more, and no pod is lost.
+A type is blocked while a pod of it cannot start (a gate, no room, no image), for a growing time after the API server
+refused one (quota, policy), and for a growing time while another client deletes each new pod soon after its start. What
+is remembered only protects: a new process that has forgotten it makes one try more, and no pod is lost.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from autoscaler.provider import ForbiddenError, InvalidNodeError, ProviderError, QuotaExceededError
-from controller.objects.pod_status import UNSCHEDULABLE
+from controller.objects.pod_status import SCHEDULING_GATED, UNSCHEDULABLE
 from controller.objects.views import PodView
 
 from .slots import QUIET_SECONDS, backoff_seconds
@@ -57,8 +58,8 @@ class Block:
 
     @property
     def last_resort(self) -> bool:
-        """More pods may help: a cluster that grows by what it sees waiting must see all of it."""
-        return self.reason == UNSCHEDULABLE
+        """More pods may help: a cluster that grows by what it sees waiting must see all of it, and so must a queue."""
+        return self.reason in (UNSCHEDULABLE, SCHEDULING_GATED)
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ class Young(NamedTuple):
 
 
 Blocks = Mapping[str, Block]
+# Why a pod is stuck -> seconds for which it may be. For all other reasons its type is set aside at once.
+Graces = Mapping[str, float]
 # Type -> the hashes of its configuration: of its workers' one, and the head's if it is the head's type.
 Configs = Mapping[str, Collection[str]]
 
@@ -119,16 +122,13 @@ class LaunchHistory:
         every = [*self.losses.items(), *self.blocks.items()]
         return {name: b for name, b in every if not (isinstance(b, Pause) and b.until <= now)}
 
-    def seen(self, pods: Sequence[PodView], configs: Configs, now: float, grace: float) -> LaunchHistory:
-        """Take in the pods of a pass.
-
-        ``grace``: seconds for which a pod may wait for room.
-        """
+    def seen(self, pods: Sequence[PodView], configs: Configs, now: float, graces: Graces) -> LaunchHistory:
+        """Take in the pods of a pass."""
         there = {p.uid for p in pods}
         current = [p for p in pods if p.config_hash in configs.get(p.node_type, ())]
         valid = {n: b for n, b in self.blocks.items() if b.config in configs.get(n, ())}
         return LaunchHistory(
-            blocks=_renewed(valid, current, now, grace),
+            blocks=_renewed(valid, current, now, graces),
             losses=_with_losses(self.losses, self._lost(pods), now),
             young={p.uid: Young(p.node_type, p.started_at) for p in pods if _is_young(p, now)},
             asked=self.asked & there,
@@ -164,22 +164,24 @@ def next_end(blocks: Blocks) -> float | None:
     return min((b.until for b in blocks.values() if isinstance(b, Pause)), default=None)
 
 
-def can_start(pod: PodView, now: float, grace: float) -> bool:
-    """Nothing keeps it from starting that has lasted too long. A cluster that grows needs a while to make room."""
-    return not pod.stuck or (pod.stuck == UNSCHEDULABLE and now < pod.stuck_since + grace)
+def can_start(pod: PodView, now: float, graces: Graces) -> bool:
+    """Nothing keeps it from starting that has lasted too long. A cluster that grows needs a while to make room, and
+    who holds a gate needs a moment to open it.
+    """
+    return not pod.stuck or now < pod.stuck_since + graces.get(pod.stuck, -math.inf)
 
 
-def next_stuck(pods: Sequence[PodView], now: float, grace: float) -> float | None:
-    """When the next pod that waits for room has waited too long; None without one."""
-    dues = (p.stuck_since + grace for p in pods if p.live and p.stuck == UNSCHEDULABLE)
+def next_stuck(pods: Sequence[PodView], now: float, graces: Graces) -> float | None:
+    """When the next pod that waits for room or for a gate has waited too long; None without one."""
+    dues = (p.stuck_since + graces[p.stuck] for p in pods if p.stuck in graces and p.live)
     return min((due for due in dues if due > now), default=None)
 
 
-def _renewed(blocks: Blocks, pods: Sequence[PodView], now: float, grace: float) -> Blocks:
+def _renewed(blocks: Blocks, pods: Sequence[PodView], now: float, graces: Graces) -> Blocks:
     live = {p.uid: p for p in pods if p.live}
     stuck: dict[str, list[PodView]] = {}
     for pod in live.values():
-        if not can_start(pod, now, grace):
+        if not can_start(pod, now, graces):
             stuck.setdefault(pod.node_type, []).append(pod)
     kept = {name: after for name, block in blocks.items() if name not in stuck and (after := _after(block, live, now))}
     return kept | {name: _stuck(blocks.get(name), found, now) for name, found in stuck.items()}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from autoscaler.model import NodeStatus, RayNode
 from controller.objects.views import PodView
@@ -39,7 +39,8 @@ class ScaleDownInputs:
 
     ``outdated``: uid -> why. ``silence``: for how many seconds the head has been failing to answer. ``drain_seconds``:
     how long a busy worker may take to finish. ``rejoins_until``: until when workers that the head does not know may be
-    on their way back to it. ``ends``: uid -> the end that Kubernetes has announced.
+    on their way back to it. ``ends``: uid -> the end that Kubernetes has announced, or that follows from the end of
+    another host of the worker; ``following``: uids of the latter.
     """
 
     spec: ClusterSpec
@@ -52,6 +53,7 @@ class ScaleDownInputs:
     drain_seconds: float
     rejoins_until: float = 0.0
     ends: Mapping[str, Interruption] = field(default_factory=dict)
+    following: Collection[str] = ()
 
     @property
     def fresh(self) -> bool:
@@ -83,6 +85,21 @@ def let_go(at: ScaleDownInputs, pod: PodView, reason: Reason) -> Choice:
     if pod.head_uid and at.fresh and node is None and at.now < joins_until:
         return Choice(look_again_in=joins_until - at.now)
     return Choice(_way_out(at, pod, node, reason))
+
+
+def let_go_together(at: ScaleDownInputs, worker: Sequence[PodView], reason: Reason) -> Iterator[Choice]:
+    """All hosts of a worker, in the way that the busiest of them asks for; none while one of them has to wait."""
+    choices = [let_go(at, pod, reason) for pod in worker]
+    if any(c.action is None for c in choices):
+        yield from (replace(c, action=None) for c in choices)
+        return
+    drains = [c.action for c in choices if isinstance(c.action, DrainPod)]
+    for choice in choices:
+        action = choice.action
+        if drains and isinstance(action, RetirePod):
+            yield Choice(DrainPod(action.pod, action.node_id, reason, drains[0].deadline))
+        else:
+            yield choice
 
 
 def _way_out(at: ScaleDownInputs, pod: PodView, node: RayNode | None, reason: Reason) -> Departure | None:

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from autoscaler.model import Demand, NodeStatus, RayNode, Shape
+from controller.objects.nodes import NodeView
 from controller.objects.views import PodView
 from controller.raycluster.model import ClusterSpec
 
+from .emptied_nodes import notice_of
 from .node_types import declared_resources
 from .reasons import Label, Reason
 
@@ -29,17 +31,25 @@ class Interruption(NamedTuple):
     until: float
 
 
-def interruption(pod: PodView, now: float) -> Interruption | None:
-    """The announced end of a pod; None when there is none."""
-    why = (
-        Reason(Label.INTERRUPTED, f"Kubernetes is about to end its pod ({pod.disrupted})") if pod.disrupted else DELETED
-    )
+def interruption(pod: PodView, now: float, node: NodeView | None = None) -> Interruption | None:
+    """The announced end of a pod; None when there is none. ``node``: the pod's, where anything is known of it."""
     if pod.is_terminating(now):
-        return Interruption(why, pod.delete_by)
-    if pod.deleting or not pod.disrupted:
+        return Interruption(_disruption(pod) if pod.disrupted else DELETED, pod.delete_by)
+    if pod.deleting or (node is None and not pod.disrupted):
         return None
-    until = pod.disrupted_at + pod.grace
-    return Interruption(why, float(int(until if until > now else now + pod.grace)))
+    return min(_ends(pod, now, node), key=lambda end: end.until, default=None)
+
+
+def _ends(pod: PodView, now: float, node: NodeView | None) -> Iterator[Interruption]:
+    if pod.disrupted:
+        until = pod.disrupted_at + pod.grace
+        yield Interruption(_disruption(pod), float(int(until if until > now else now + pod.grace)))
+    if notice := notice_of(pod, node, now):
+        yield Interruption(Reason(Label.INTERRUPTED, f"its node is being emptied ({notice.why})"), notice.until)
+
+
+def _disruption(pod: PodView) -> Reason:
+    return Reason(Label.INTERRUPTED, f"Kubernetes is about to end its pod ({pod.disrupted})")
 
 
 def interrupted_work(spec: ClusterSpec, pods: Iterable[PodView], known: Mapping[str, RayNode]) -> tuple[Demand, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from controller.objects.pod_status import UNSCHEDULABLE
+from controller.objects.pod_status import SCHEDULING_GATED, UNSCHEDULABLE
 from controller.objects.views import PodView
 
 
@@ -43,7 +43,10 @@ class OwnTimes:
         before = self.known.get(pod.uid) if self.known else None
         if before and before.given is pod:
             return before
-        times = before.times if before else {}
+        times = dict(before.times) if before else {}
+        if before and before.given.stuck != pod.stuck:
+            # The scheduler leaves the time of the condition as it is when the gates were what kept the pod before.
+            times.pop("stuck_since", None)
         own = {name: (given, self._own(times.get(name), given, now)) for name, given in _given(pod).items()}
         changed: dict[str, Any] = {name: time for name, (_, time) in own.items()}
         return _Kept(pod, replace(pod, **changed), own)
@@ -51,7 +54,8 @@ class OwnTimes:
     def _own(self, before: tuple[float, float] | None, given: float, now: float) -> float:
         if before and before[0] == given:
             return before[1]
-        return now if self.known is not None else min(given, now)
+        # A time that is not said is as good as never seen before.
+        return now if self.known is not None or not given else min(given, now)
 
 
 def _given(pod: PodView) -> dict[str, float]:
@@ -61,7 +65,7 @@ def _given(pod: PodView) -> dict[str, float]:
         times["ended_at"] = pod.ended_at
     if pod.running_since:
         times["running_since"] = pod.running_since
-    if pod.stuck == UNSCHEDULABLE:
+    if pod.stuck in (UNSCHEDULABLE, SCHEDULING_GATED):
         times["stuck_since"] = pod.stuck_since
     if pod.node_lost:
         times["unready_since"] = pod.unready_since

@@ -11,19 +11,35 @@ Invariants, whatever the state it is shown:
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autoscaler.scheduling.scheduler import Decision
 from controller.objects.labels import WORKER
-from controller.objects.service import is_current
+from controller.objects.service import is_current, is_current_for_hosts
 from controller.objects.views import PodView
+from controller.raycluster.idle_termination import DELETE
 
-from .actions import Action, CreateClaim, CreateService, PatchClaim, PatchService, portion
+from .actions import (
+    Action,
+    CreateClaim,
+    CreatePod,
+    CreateService,
+    DeleteCluster,
+    DeletePod,
+    DrainPod,
+    PatchClaim,
+    PatchService,
+    RetirePod,
+    portion,
+)
 from .blocked_types import next_end
+from .gang_objects import create_gang_objects, delete_gang_objects
 from .head import HeadPlan, plan_head
+from .hosts import count_workers, number_of_workers
+from .idleness import Idleness, idleness
 from .observed import Observed
+from .protection import plan_protection
 from .reasons import Reason
 from .recovery import address_to_keep, plan_claim
 from .slots import free_names
@@ -61,12 +77,38 @@ class Plan:
     put_off: int = 0
     suspension: Suspension | None = None
     head_waits: str = ""
+    idle: Idleness | None = None
+
+    @property
+    def expects_nodes(self) -> bool:
+        """Something is on its way up or down, so that the head's next answers matter."""
+        moving = any(isinstance(a, CreatePod | RetirePod | DrainPod) for a in self.actions)
+        return moving or bool(self.outdated) or any(p.drain_by or not p.ready for p in self.workers)
 
 
 def make_plan(seen: Observed) -> Plan:
     """The actions that bring what is seen closer to what is wanted."""
-    if why := suspension(seen):
-        return _suspended(seen, why)
+    idle = idleness(seen)
+    why = suspension(seen, idle)
+    made = _suspended(seen, why) if why else _running(seen)
+    return _with_idleness(seen, made, idle) if idle else made
+
+
+def _with_idleness(seen: Observed, plan: Plan, idle: Idleness) -> Plan:
+    """The plan, and what comes of the cluster's being used or not. One that is deleted gets nothing else done."""
+    dues = [due for due in (plan.look_again_at, idle.look_again_at) if due is not None]
+    made = replace(plan, idle=idle, look_again_at=min(dues, default=None))
+    if not idle.carry_out:
+        return made
+    record, cluster = idle.record, seen.cluster
+    news = Announcement("IdleTermination", f"idle {record.decided_at}", record.message)
+    if idle.carry_out == DELETE:
+        delete = DeleteCluster(cluster.uid, cluster.resource_version)
+        return replace(made, actions=(delete,), announcements=(news,), put_off=0)
+    return replace(made, announcements=(news, *made.announcements)) if remaining(seen) else made
+
+
+def _running(seen: Observed) -> Plan:
     # A name is not used again while Ray lists a node under it: nothing would distinguish the two.
     living = [n.instance_id for n in seen.ray.state.living if not n.is_head] if seen.ray else []
     names = free_names(seen.cluster, seen.spec, {*(pod.name for pod in seen.pods), *seen.taken, *living})
@@ -74,11 +116,14 @@ def make_plan(seen: Observed) -> Plan:
     workers = plan_workers(seen, names, head.kept)
     service = tuple(_plan_service(seen))
     claim = tuple(plan_claim(seen))
-    actions, put_off = portion((*service, *claim, *head.actions, *workers.actions))
-    dues = [head.due, workers.due, next_end(seen.blocks), seen.doubt_until]
+    going = {a.pod.uid for a in workers.actions if isinstance(a, DeletePod | RetirePod | DrainPod)}
+    protection = plan_protection(seen, head.kept, workers.live, going)
+    actions, put_off = portion((*service, *claim, *head.actions, *workers.actions, *protection.actions))
+    unused, unused_due = delete_gang_objects(seen, actions)
+    dues = [head.due, workers.due, protection.due, next_end(seen.blocks), seen.doubt_until, unused_due]
     dues += [seen.now] if any(isinstance(a, CreateClaim) for a in claim) else []
     return Plan(
-        actions=actions,
+        actions=(*create_gang_objects(seen, actions), *actions, *unused),
         look_again_at=min((due for due in dues if due is not None), default=None),
         head=head.kept,
         head_change=head.change,
@@ -94,15 +139,16 @@ def make_plan(seen: Observed) -> Plan:
 
 def _suspended(seen: Observed, why: Suspension) -> Plan:
     """The Service stays: clients that know its address find the cluster there when it is back."""
-    ending = plan_ending(seen)
+    ending = plan_ending(seen, why)
     # A claim that is to stay when the cluster is deleted must not depend on its running.
     claim = [a for a in plan_claim(seen) if isinstance(a, PatchClaim)]
     actions, put_off = portion((*_plan_service(seen), *claim, *ending.actions))
+    unused, unused_due = delete_gang_objects(seen, actions)
     message = f"{why.message}; workers may finish what they run and are deleted, then the head"
-    told = (Announcement("Suspending", "suspend", message),) if remaining(seen) else ()
+    told = (Announcement("Suspending", f"suspend{why.about}", message),) if remaining(seen) else ()
     return Plan(
-        actions=actions,
-        look_again_at=ending.due,
+        actions=(*actions, *unused),
+        look_again_at=min((due for due in (ending.due, unused_due) if due is not None), default=None),
         head=ending.head,
         workers=ending.workers,
         announcements=told,
@@ -118,6 +164,17 @@ def _plan_service(seen: Observed) -> Iterator[Action]:
         yield CreateService(address_to_keep(seen))
     elif not service.deleting and not is_current(service, seen.cluster, seen.spec):
         yield PatchService(service)
+    if any(t.hosts > 1 for t in seen.spec.worker_types):
+        yield from _plan_hosts_service(seen)
+
+
+def _plan_hosts_service(seen: Observed) -> Iterator[Action]:
+    """It stays when the last type with several hosts goes: its pods may still be there."""
+    service = seen.hosts_service
+    if service is None or service.owner_uid != seen.cluster.uid:
+        yield CreateService(for_hosts=True)
+    elif not service.deleting and not is_current_for_hosts(service, seen.cluster):
+        yield PatchService(service, for_hosts=True)
 
 
 def _announcements(
@@ -128,7 +185,7 @@ def _announcements(
     service: Sequence[Action],
 ) -> Iterator[Announcement]:
     if head.change:
-        others = sum(p.kind == WORKER and p.live for p in seen.pods)
+        others = number_of_workers([p for p in seen.pods if p.kind == WORKER and p.live])
         if head.alone:
             message = f"{head.change.text}: the head is replaced, its {others} workers stay and go on"
             yield Announcement("ReplacingHead", "head", message)
@@ -136,12 +193,12 @@ def _announcements(
         pods = f"the head and {others} workers are replaced" if others else "the head is replaced"
         yield Announcement("Restarting", "head", f"{head.change.text}: {pods}, what runs in Ray is lost")
         return
-    counts = Counter(p.node_type for p in workers if p.uid in outdated)
+    counts = count_workers([p for p in workers if p.uid in outdated])
     reasons = {p.node_type: outdated[p.uid].text for p in workers if p.uid in outdated}
     kept = {t.name for t in seen.spec.worker_types}
     for name, count in sorted(counts.items()):
         what = "replaced" if name in kept else "removed"
         subject = "its worker is" if count == 1 else f"its {count} workers are"
         yield Announcement("ReplacingWorkers", name, f"{reasons[name]}: {subject} drained and {what}")
-    if any(isinstance(action, PatchService) for action in service):
+    if any(isinstance(action, PatchService) and not action.for_hosts for action in service):
         yield Announcement("UpdatingService", "service", "the head Service is changed to what the spec says")

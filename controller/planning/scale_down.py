@@ -17,7 +17,8 @@ from controller.objects.views import PodView
 
 from .actions import DeletePod, DrainPod
 from .announced_ends import announced_ends
-from .departure import ASK_AGAIN_SECONDS, JOIN_SECONDS, Choice, Departure, ScaleDownInputs, let_go
+from .departure import ASK_AGAIN_SECONDS, JOIN_SECONDS, Choice, Departure, ScaleDownInputs, let_go_together
+from .hosts import by_worker, count_workers, number_of_workers
 from .reasons import Label, Reason, reason_of_drain
 
 # Workers drained in one pass.
@@ -63,9 +64,13 @@ def bounded(departures: Iterable[Departure]) -> Iterator[Departure]:
     their time is short.
     """
     drains = 0
+    begun: set[str] = set()
     for departure in sorted(departures, key=lambda d: not _announces(d)):
+        group = departure.pod.group
         drains += not isinstance(departure, DeletePod)
-        if isinstance(departure, DeletePod) or drains <= MAX_DRAINS:
+        if isinstance(departure, DeletePod) or drains <= MAX_DRAINS or group in begun:
+            # The hosts of a worker go in one pass, however many they are.
+            begun |= {group} if group else set()
             yield departure
 
 
@@ -92,8 +97,11 @@ def _finishing(at: ScaleDownInputs) -> Iterator[Choice]:
         elif at.fresh and node is None:
             yield Choice(DeletePod(pod, reason.extended("; it has finished")))
         else:
-            unheard = at.fresh and node and node.status is not NodeStatus.DRAINING
-            again = DrainPod(pod, node.node_id, reason, pod.drain_by) if node and unheard else None
+            # Kubernetes may give it less time than it was told of.
+            end = at.ends.get(pod.uid)
+            until = min(pod.drain_by, end.until) if end else pod.drain_by
+            unheard = at.fresh and node and (node.status is not NodeStatus.DRAINING or until < pod.drain_by)
+            again = DrainPod(pod, node.node_id, reason, until) if node and unheard else None
             yield Choice(again, pod.drain_by - at.now)
 
 
@@ -104,32 +112,47 @@ def _stuck(at: ScaleDownInputs) -> Iterator[Choice]:
     kept = {p.uid for p in at.scaling.kept_stuck}
     # Of a ready pod, this is when it became ready.
     settled_in = max((p.unready_since + SETTLE_SECONDS - at.now for p in at.fleet.fit if p.ready), default=0.0)
-    for pod in at.fleet.stuck:
-        if pod.uid not in kept and settled_in > 0:
+    for worker in by_worker([p for p in at.fleet.stuck if p.uid not in kept]):
+        if settled_in > 0:
             yield Choice(look_again_in=settled_in)
-        elif pod.uid not in kept:
-            reason = Reason(Label.STUCK, f"it cannot start ({pod.stuck}), and nothing waits for it")
-            yield Choice(DeletePod(pod, reason))
+            continue
+        why = next((p.stuck for p in worker if p.stuck), "not all of its hosts can be made")
+        reason = Reason(Label.STUCK, f"it cannot start ({why}), and nothing waits for it")
+        if any(at.node(p) for p in worker):
+            yield from let_go_together(at, worker, reason)
+        else:
+            yield from (Choice(DeletePod(pod, reason)) for pod in worker)
 
 
 def _idle(at: ScaleDownInputs) -> Iterator[Choice]:
-    """Workers that have idled long enough and are not needed, the longest idle first."""
+    """Workers that have idled long enough, with all of their hosts, and are not needed, the longest idle first."""
     if not at.fresh:
         return
     minutes = {t.name: at.spec.idle_minutes_of(t) for t in at.spec.worker_types}
-    idle = [(seconds, p) for p in at.fleet.fit if (seconds := _idle_seconds(at, p)) is not None]
-    left = [(minutes[p.node_type] * 60 - seconds, seconds, p) for seconds, p in idle]
-    due = {p.name: p for over, _, p in sorted(left, key=lambda i: (-i[1], i[2].name)) if over <= 0}
+    workers = by_worker(at.fleet.fit)
+    idle = [(seconds, w) for w in workers if (seconds := _idle_together(at, w)) is not None]
+    left = [(minutes[w[0].node_type] * 60 - seconds, seconds, w) for seconds, w in idle]
+    ordered = sorted(left, key=lambda i: (-i[1], i[2][0].key[1]))
+    due = {w[0].group or w[0].key[1]: w for over, _, w in ordered if over <= 0}
     yield from (Choice(look_again_in=over) for over, _, _ in left if over > 0)
     young = (p for p in at.fleet.fit if at.node(p) is None and not p.ready and at.now - p.started_at < JOIN_SECONDS)
     yield from (Choice(look_again_in=JOIN_SECONDS - (at.now - p.started_at)) for p in young)
     gone = removable(at.scaling.request, at.scaling.decision, list(due))
     for name in filter(gone.__contains__, due):
-        yield let_go(at, due[name], _idle_reason(minutes[due[name].node_type]))
+        yield from let_go_together(at, due[name], _idle_reason(minutes[due[name][0].node_type]))
 
 
 def _idle_reason(minutes: float) -> Reason:
     return Reason(Label.IDLE, f"it has been idle for {minutes:g} minute{'' if minutes == 1 else 's'}")
+
+
+def _idle_together(at: ScaleDownInputs, worker: Sequence[PodView]) -> float | None:
+    """For how long none of a worker's hosts has been at work; None when one is."""
+    if len(worker) == 1:
+        return _idle_seconds(at, worker[0])
+    idle = [_idle_seconds(at, pod) for pod in worker]
+    known = [seconds for seconds in idle if seconds is not None]
+    return min(known) if len(known) == len(idle) else None
 
 
 def _idle_seconds(at: ScaleDownInputs, pod: PodView) -> float | None:
@@ -144,7 +167,7 @@ def _idle_seconds(at: ScaleDownInputs, pod: PodView) -> float | None:
 def _excess(at: ScaleDownInputs) -> Counter[str]:
     """Workers beyond a type's maxWorkers or the cluster's, less those that are going anyway: type -> number."""
     types = {t.name: t for t in at.spec.worker_types}
-    staying = Counter(p.node_type for p in (*at.fleet.fit, *at.scaling.kept_stuck, *at.fleet.outdated))
+    staying = count_workers((*at.fleet.fit, *at.scaling.kept_stuck, *at.fleet.outdated))
     excess = Counter({name: max(0, staying[name] - t.max_workers) for name, t in types.items()})
     total = sum(staying.values()) - at.spec.max_workers
     # Of removed types all go; of the others no more than their minimum can spare.
@@ -160,8 +183,13 @@ def _surplus(at: ScaleDownInputs) -> Iterator[Choice]:
     """Beyond the bounds: first who has not started, then who is idle, then the youngest of the busy."""
     for name, count in _excess(at).items():
         mine = [p for p in (*at.fleet.fit, *at.scaling.kept_stuck, *at.fleet.outdated) if p.node_type == name]
-        for pod in sorted(mine, key=lambda p: _value(at, p))[:count]:
-            yield let_go(at, pod, OVER_MAXIMUM)
+        for worker in _least_valuable(at, mine)[:count]:
+            yield from let_go_together(at, worker, OVER_MAXIMUM)
+
+
+def _least_valuable(at: ScaleDownInputs, pods: Iterable[PodView]) -> list[list[PodView]]:
+    """The workers that these pods are, the least valuable first: each is worth as much as the busiest of its hosts."""
+    return sorted(by_worker(pods), key=lambda worker: max([_value(at, pod) for pod in worker]))
 
 
 def _value(at: ScaleDownInputs, pod: PodView) -> tuple[int, float, str]:
@@ -177,15 +205,17 @@ def _value(at: ScaleDownInputs, pod: PodView) -> tuple[int, float, str]:
 def _outdated(at: ScaleDownInputs) -> Iterator[Choice]:
     """Workers of changed types, as many as their replacements allow; of removed types all."""
     for name in sorted({p.node_type for p in at.fleet.outdated}):
-        mine = sorted((p for p in at.fleet.outdated if p.node_type == name), key=lambda p: _value(at, p))
-        for pod in mine[: _replaceable(at, name, mine)]:
+        mine = _least_valuable(at, [p for p in at.fleet.outdated if p.node_type == name])
+        for worker in mine[: _replaceable(at, name, mine)]:
+            reason = at.outdated[worker[0].uid]
             if at.silent:
-                yield Choice(DeletePod(pod, at.outdated[pod.uid].extended(", and the head does not answer")))
+                silent = reason.extended(", and the head does not answer")
+                yield from (Choice(DeletePod(pod, silent)) for pod in worker)
             else:
-                yield let_go(at, pod, at.outdated[pod.uid])
+                yield from let_go_together(at, worker, reason)
 
 
-def _replaceable(at: ScaleDownInputs, name: str, mine: Sequence[PodView]) -> int:
+def _replaceable(at: ScaleDownInputs, name: str, mine: Sequence[Sequence[PodView]]) -> int:
     """How many outdated workers of a type may go now: never so many that fewer work than are needed.
 
     Where the bounds leave no room for a replacement beside them, a quarter goes first.
@@ -193,11 +223,17 @@ def _replaceable(at: ScaleDownInputs, name: str, mine: Sequence[PodView]) -> int
     pod_type = next((t for t in at.spec.worker_types if t.name == name), None)
     if pod_type is None:
         return len(mine)
-    fit = [p for p in (*at.fleet.fit, *at.fleet.stuck) if p.node_type == name]
-    joined = sum(1 for p in fit if at.node(p) or (at.silent and p.ready))
-    asleep = sum(1 for p in mine if not (at.node(p) or (at.silent and p.ready)))
+    fit = by_worker([p for p in (*at.fleet.fit, *at.fleet.stuck) if p.node_type == name])
+    joined = sum([_is_up(at, worker) for worker in fit])
+    asleep = sum([not _is_up(at, worker) for worker in mine])
     launches = at.scaling.decision.launches.get(name, 0)
     needed = max(len(fit) + launches, pod_type.min_workers)
     spare = max(asleep, joined + len(mine) - needed)
-    coming = launches + len(fit) - joined + sum(p.node_type == name for p in at.fleet.leaving)
+    coming = launches + len(fit) - joined + number_of_workers([p for p in at.fleet.leaving if p.node_type == name])
     return spare if spare > 0 or coming else max(1, len(mine) // 4)
+
+
+def _is_up(at: ScaleDownInputs, worker: Sequence[PodView]) -> bool:
+    """All that is there of a worker has joined Ray, as far as can be known."""
+    up = (at.node(pod) is not None or (at.silent and pod.ready) for pod in worker)
+    return len(worker) >= worker[0].hosts and all(up)

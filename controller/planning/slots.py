@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from controller.objects.pod import slot_name
@@ -25,8 +25,11 @@ class Slots:
     due: float | None
 
 
-def slots_of(ended: Sequence[PodView], now: float) -> Slots:
-    """Ended pods hold their slots until their backoff is over, so that crashes never multiply pods."""
+def slots_of(ended: Sequence[PodView], now: float, held: Collection[str] = ()) -> Slots:
+    """Ended pods hold their slots until their backoff is over, so that crashes never multiply pods.
+
+    ``held``: uids of those whose slots wait for something else as well.
+    """
     waiting: list[PodView] = []
     attempts: list[int] = []
     dues: list[float] = []
@@ -34,7 +37,9 @@ def slots_of(ended: Sequence[PodView], now: float) -> Slots:
         quiet = pod.ended_at - pod.started_at >= QUIET_SECONDS
         attempt = 1 if quiet else pod.attempt + 1
         due = pod.ended_at + backoff_seconds(attempt)
-        if due > now:
+        if pod.uid in held:
+            waiting.append(pod)
+        elif due > now:
             waiting.append(pod)
             dues.append(due)
         else:
@@ -43,17 +48,23 @@ def slots_of(ended: Sequence[PodView], now: float) -> Slots:
 
 
 def free_names(cluster: RayCluster, spec: ClusterSpec, used: Iterable[str]) -> dict[str, Iterator[str]]:
-    """For each pod type, the names of its free slots, lowest first. ``used``: names that other pods have."""
+    """For each pod type, the names of its free slots, lowest first. ``used``: names that other pods have.
+
+    The hosts of a worker of several have such a name, and their numbers behind it.
+    """
     taken = set(used)
+    # A worker of several hosts needs all of its names.
+    slots = {name.rpartition("-")[0] for name in taken}
 
     def free(index: int) -> Iterator[str]:
         ordinal = 0
         while True:
             name = slot_name(cluster, spec.pod_types[index], ordinal)
             ordinal += 1
-            if name not in taken:
+            if name not in (slots if spec.pod_types[index].hosts > 1 else taken):
                 # Two slots of one cluster can hash to one name: each name is handed out once.
                 taken.add(name)
+                slots.add(name)
                 yield name
 
     return {t.name: free(index) for index, t in enumerate(spec.pod_types)}

@@ -13,6 +13,7 @@ from controller.objects.views import PodView
 
 from .actions import Action, DeletePod, DrainPod, RetirePod
 from .departure import ASK_AGAIN_SECONDS, JOIN_SECONDS, SILENT_SECONDS, Choice
+from .idleness import Idleness
 from .observed import Observed, RayView
 from .reasons import NODE_LOST, Label, Reason, reason_of_drain, reason_of_end
 from .recovery import belongs, rejoins_until
@@ -24,10 +25,14 @@ SUSPENDED = Reason(Label.SUSPENDED, "the cluster is suspended")
 
 @dataclass(frozen=True)
 class Suspension:
-    """Why a cluster has no pods. ``reason``: a word for conditions; ``message``: a sentence with the remedy."""
+    """Why a cluster has no pods. ``reason``: a word for conditions; ``message``: a sentence with the remedy. ``about``:
+    what makes it another one than an earlier one. ``holds``: its pods stay until the head has been asked once more.
+    """
 
     reason: str
     message: str
+    about: str = ""
+    holds: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,12 @@ class Ending:
     due: float | None = None
 
 
-def suspension(seen: Observed) -> Suspension | None:
+def suspension(seen: Observed, idle: Idleness | None) -> Suspension | None:
     """Why the cluster is to have no pods; None when it is to run."""
     if seen.spec.suspend:
         return Suspension("Requested", "spec.suspend is true; set it to false to resume the cluster")
+    if idle and idle.suspends:
+        return Suspension("Idle", idle.record.message, f" {idle.record.decided_at}", idle.holds)
     return None
 
 
@@ -52,11 +59,13 @@ def remaining(seen: Observed) -> list[PodView]:
     return [p for p in seen.pods if p.live or p.is_terminating(seen.now)]
 
 
-def plan_ending(seen: Observed) -> Ending:
+def plan_ending(seen: Observed, why: Suspension) -> Ending:
     """The workers' actions while there are workers, then the heads'."""
     heads = sorted((p for p in seen.pods if p.kind == HEAD), key=lambda p: (p.started_at, p.name))
     head = next((p for p in heads if p.live), None)
     workers = [p for p in seen.pods if p.kind == WORKER and not p.deleting]
+    if why.holds:
+        return Ending(head, tuple(p for p in workers if p.live), ())
     leaving = _Leaving.of(seen, head)
     choices = [leaving.choice(p) for p in workers]
     actions: list[Action] = list(bounded(c.action for c in choices if c.action))

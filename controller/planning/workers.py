@@ -6,22 +6,22 @@ head knows outlives it, a worker belongs to the head Service's address, see reco
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice, repeat
 
-from autoscaler.scheduling.scheduler import EXPECTED, Decision
+from autoscaler.scheduling.scheduler import Decision
 from controller.objects.labels import WORKER
 from controller.objects.views import PodView
 
-from .actions import MAX_PER_KIND, Action, CreatePod, DeletePod, HeadAddress, TellHead
+from .actions import Action, DeletePod, HeadAddress, TellHead
 from .blocked_types import can_start, next_stuck
 from .departure import ScaleDownInputs
+from .hosts import Groups, by_worker, count_workers, groups_of, refuses
 from .interruptions import Interruption, interruption
+from .launches import plan_launches
 from .missing import given_up, next_given_up
 from .observed import Observed, RayView
-from .reasons import NODE_LOST, Label, Reason, reason_of_drain, reason_of_end, reason_to_create
+from .reasons import NODE_LOST, Label, Reason, reason_of_drain, reason_of_end
 from .recovery import address_of_head, belongs, rejoins_until, stayed_away
 from .scale_down import Departures, departures
 from .scale_up import Fleet, Scaling, scale
@@ -30,15 +30,6 @@ from .slots import Slots, slots_of
 HEAD_LOST = Reason(Label.HEAD_LOST, "its head is gone")
 RESTARTED = Reason(Label.SPEC_CHANGED, "headRecovery or the head's version of Ray changed")
 STAYED_AWAY = Reason(Label.HEAD_LOST, "it did not come back to its head")
-
-# The scheduler's reasons, as messages show them.
-_WHY = {
-    "min workers": "minWorkers",
-    "demand": "waiting work",
-    "gang": "a placement group",
-    "requested": "request_resources",
-    EXPECTED: "work of workers that are about to end",
-}
 
 
 @dataclass(frozen=True)
@@ -67,8 +58,8 @@ def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodVi
     fit = [p for p in workers if p.uid not in unfit]
     outdated = _outdated(seen, fit)
     slots = _slots_by_type(seen, [p for p in fit if p.uid not in outdated and not p.drain_by])
-    ends = _ends(seen, head)
-    fleet = _fleet(seen, [p for p in fit if p.live], outdated, slots, ends)
+    groups, ends = _ends_of_groups(seen, head, unfit, outdated)
+    fleet = _fleet(seen, [p for p in fit if p.live], outdated, (slots, ends, groups))
     blocks = {t.name: seen.blocks[t.name] for t in seen.spec.worker_types if t.name in seen.blocks}
     scaling = scale(seen.spec, fleet, ray, blocks, [name for name, block in blocks.items() if block.last_resort])
     at = ScaleDownInputs(
@@ -82,17 +73,18 @@ def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodVi
         seen.settings.drain_seconds,
         rejoins_until(seen, head),
         ends,
+        groups.ends.keys(),
     )
     leave = departures(at)
     actions: list[Action] = [DeletePod(p, unfit[p.uid]) for p in workers if p.uid in unfit]
     actions += (*_over(fit, slots), *leave.actions)
-    launches = list(islice(_launches(seen, names, slots, scaling, address), MAX_PER_KIND))
-    actions += launches
+    launches = plan_launches(seen, names, fleet, slots, scaling, head=address)
+    actions += (*launches.actions, *groups.notes)
     going = {a.pod.uid for a in leave.actions}
     actions += _tell_head([p for p in fleet.every if p.uid not in going], address)
     targets = _targets(seen, fleet, slots, scaling, going)
     due = _due(seen, fleet, slots, leave, ray)
-    put_off = scaling.missing - len(launches) + leave.put_off
+    put_off = scaling.missing - launches.workers + leave.put_off
     return Workers(fleet.every, outdated, tuple(actions), due, targets, scaling.decision, put_off)
 
 
@@ -122,13 +114,19 @@ def _outdated(seen: Observed, workers: Sequence[PodView]) -> dict[str, Reason]:
         elif pod.config_hash != hashes[pod.node_type]:
             text = f"the pod type {pod.node_type} or its start commands changed"
             reasons[pod.uid] = Reason(Label.SPEC_CHANGED, text)
+    for worker in by_worker([p for p in workers if p.group]) if reasons else ():
+        found = next((reasons[p.uid] for p in worker if p.uid in reasons), None)
+        reasons.update({p.uid: found for p in worker if found})
     return reasons
 
 
 def _slots_by_type(seen: Observed, workers: Sequence[PodView]) -> dict[str, Slots]:
+    # One pod holds the slot of a worker, until all of its others are gone: only then is there room for the next one.
+    ended = [worker[0] for worker in by_worker([p for p in workers if p.ended])]
+    busy = {p.group for p in seen.pods if p.group and not p.ended and (not p.deleting or p.is_terminating(seen.now))}
+    held = {p.uid for p in ended if p.group in busy}
     return {
-        t.name: slots_of([p for p in workers if p.ended and p.node_type == t.name], seen.now)
-        for t in seen.spec.worker_types
+        t.name: slots_of([p for p in ended if p.node_type == t.name], seen.now, held) for t in seen.spec.worker_types
     }
 
 
@@ -136,47 +134,47 @@ def _fleet(
     seen: Observed,
     live: Sequence[PodView],
     outdated: Mapping[str, Reason],
-    slots: Mapping[str, Slots],
-    ends: Mapping[str, Interruption],
+    known: tuple[Mapping[str, Slots], Mapping[str, Interruption], Groups],
 ) -> Fleet:
+    slots, ends, groups = known
     working = [p for p in live if p.uid not in ends and not p.drain_by]
     staying = [p for p in working if p.uid not in outdated]
-    grace = seen.settings.unschedulable_grace_seconds
+    graces = seen.settings.graces
+    # One host that cannot start, or cannot be made, keeps its whole worker from working.
+    stuck = {p.group or p.uid for p in staying if not can_start(p, seen.now, graces)}
+    stuck |= {name for name, (p, _) in groups.missing.items() if refuses(seen, p.node_type)}
+    there = {p.group for p in live if p.group}
+    made = {p.group for p in staying if p.group}
     return Fleet(
-        fit=tuple(p for p in staying if can_start(p, seen.now, grace)),
-        stuck=tuple(p for p in staying if not can_start(p, seen.now, grace)),
+        fit=tuple([p for p in staying if (p.group or p.uid) not in stuck]),
+        stuck=tuple([p for p in staying if (p.group or p.uid) in stuck]),
         outdated=tuple(p for p in working if p.uid in outdated),
         leaving=tuple(p for p in live if p.drain_by),
         interrupted=tuple(p for p in live if p.uid in ends and not p.drain_by),
         deleting=tuple(p for p in seen.pods if p.deleting and p.uid in ends),
         held_back={name: len(s.waiting) for name, s in slots.items() if s.waiting},
-        terminating=Counter(p.node_type for p in _terminating(seen)),
+        terminating=count_workers([p for p in _terminating(seen) if p.group not in there]),
+        missing={name: rest for name, rest in groups.missing.items() if name in made},
     )
 
 
 def _ends(seen: Observed, head: PodView | None) -> dict[str, Interruption]:
     """The announced ends of workers: uid -> end. Those that are being deleted count while they are this head's."""
     workers = (p for p in seen.pods if p.kind == WORKER and (not p.deleting or (head and belongs(seen, p, head))))
-    return {p.uid: end for p in workers if (end := interruption(p, seen.now))}
+    return {p.uid: end for p in workers if (end := interruption(p, seen.now, seen.nodes.get(p.node)))}
+
+
+def _ends_of_groups(
+    seen: Observed, head: PodView | None, unfit: Mapping[str, Reason], outdated: Mapping[str, Reason]
+) -> tuple[Groups, dict[str, Interruption]]:
+    """The workers of several hosts, and the ends of all workers, those that follow from them among them."""
+    announced = _ends(seen, head)
+    groups = groups_of(seen, [p for p in seen.pods if p.kind == WORKER], unfit, announced, outdated)
+    return groups, {**announced, **groups.ends}
 
 
 def _terminating(seen: Observed) -> list[PodView]:
     return [p for p in seen.pods if p.kind == WORKER and p.is_terminating(seen.now)]
-
-
-def _launches(
-    seen: Observed,
-    names: Mapping[str, Iterator[str]],
-    slots: Mapping[str, Slots],
-    scaling: Scaling,
-    head: PodView | HeadAddress | None,
-) -> Iterator[CreatePod]:
-    known = head if head and head.ip else None
-    for pod_type in seen.spec.worker_types:
-        reasons = scaling.decision.reasons.get(pod_type.name, {})
-        whys = chain.from_iterable(repeat(_WHY[reason], count) for reason, count in reasons.items())
-        for why, attempt in zip(whys, chain(slots[pod_type.name].attempts, repeat(0)), strict=False):
-            yield CreatePod(pod_type, next(names[pod_type.name]), reason_to_create(why, attempt), attempt, known)
 
 
 def _tell_head(workers: Sequence[PodView], head: PodView | HeadAddress | None) -> Iterator[Action]:
@@ -187,7 +185,7 @@ def _tell_head(workers: Sequence[PodView], head: PodView | HeadAddress | None) -
 def _targets(
     seen: Observed, fleet: Fleet, slots: Mapping[str, Slots], scaling: Scaling, going: Collection[str]
 ) -> dict[str, int]:
-    staying = Counter(p.node_type for p in (*fleet.fit, *scaling.kept_stuck) if p.uid not in going)
+    staying = count_workers([p for p in (*fleet.fit, *scaling.kept_stuck) if p.uid not in going])
     launched = scaling.decision.launches
     return {
         t.name: max(
@@ -206,7 +204,7 @@ def _due(
     # A pod that is not gone by then counts no more.
     dues += [pod.delete_by for pod in _terminating(seen)]
     dues.append(next_given_up(seen.missing, fleet.every, ray, seen.now) if ray else None)
-    dues.append(next_stuck(fleet.fit, seen.now, seen.settings.unschedulable_grace_seconds))
+    dues.append(next_stuck(fleet.fit, seen.now, seen.settings.graces))
     return min((due for due in dues if due is not None), default=None)
 
 
