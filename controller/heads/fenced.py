@@ -5,7 +5,7 @@ from __future__ import annotations
 from autoscaler.model import ReportedState
 from controller.kube.leadership import Leadership
 from controller.objects.views import PodView
-from controller.planning.observed import RayView
+from controller.planning.observed import RayView, UsageView
 from controller.raycluster.model import Key
 
 from .polled import Heads
@@ -29,6 +29,14 @@ class FencedHeads:
     def silence(self, cluster: Key) -> float:
         """See Heads."""
         return self._heads.silence(cluster)
+
+    def usage(self, cluster: Key) -> UsageView | None:
+        """See Heads."""
+        return self._heads.usage(cluster)
+
+    def ask_usage(self, cluster: Key) -> None:
+        """See Heads."""
+        self._heads.ask_usage(cluster)
 
     def drain(self, cluster: Key, node_id: bytes, message: str, deadline: float | None = None) -> bool:
         """See Heads."""

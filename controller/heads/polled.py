@@ -10,14 +10,19 @@ from typing import Protocol
 
 from autoscaler.gcs.client import Credentials, DrainReason, GcsClient
 from autoscaler.gcs.errors import GcsError
+from autoscaler.gcs.kept import Kept
 from autoscaler.gcs.poller import Poller
-from autoscaler.model import RayState, ReportedState
+from autoscaler.gcs.snapshot import Snapshot
+from autoscaler.model import ReportedState
 from controller.objects.views import PodView
-from controller.planning.observed import EXPIRED_SECONDS, RayView
+from controller.planning.observed import EXPIRED_SECONDS, RayView, UsageView
 from controller.raycluster.model import Key
 
 from .accepted import AcceptedDrains
+from .addresses import Addresses
 from .calls import HeadCalls
+from .memory import room_for_answers
+from .usages import Usages
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +41,12 @@ class Heads(Protocol):
 
     def silence(self, cluster: Key) -> float:
         """For how many seconds the cluster's head has failed to answer; 0 while it answers, or was never asked."""
+
+    def usage(self, cluster: Key) -> UsageView | None:
+        """What came of the last question who uses the cluster; None before the first answer of this head."""
+
+    def ask_usage(self, cluster: Key) -> None:
+        """Ask the head who uses the cluster, without waiting. The answer brings the cluster's next pass."""
 
     def drain(self, cluster: Key, node_id: bytes, message: str, deadline: float | None = None) -> bool:
         """Ask the head to let a node go: an idle one, or with a ``deadline`` (Unix seconds) also a busy one.
@@ -63,16 +74,19 @@ class PolledHeads:
     ) -> None:
         self._clock = clock
         self._credentials = credentials
-        self._poller: Poller[tuple[Key, str], GcsClient] = Poller(connect, self._news, clock)
+        kept: Kept[tuple[Key, str]] = Kept(room_for_answers(), lambda key: key[0].namespace)
+        self._poller: Poller[tuple[Key, str], GcsClient] = Poller(connect, self._news, clock, kept=kept)
         self._on_change = on_change
         self._calls = HeadCalls(on_change, clock)
         self._lock = threading.Lock()
         # Cluster -> uid and name of the head pod that is followed, what it was told last and when, and what it is to be
         # told while it is being told something: one report is under way at a time.
         self._followed: dict[Key, tuple[str, str]] = {}
+        self._addresses = Addresses()
         self._told: dict[Key, tuple[ReportedState, float]] = {}
         self._untold: dict[Key, ReportedState | None] = {}
         self._accepted = AcceptedDrains(clock)
+        self._usages = Usages(on_change, clock)
 
     def start(self) -> None:
         """Begin to ask, from a thread of its own."""
@@ -90,49 +104,66 @@ class PolledHeads:
     def follow(self, cluster: Key, head: PodView | None, port: int, *, busy: bool) -> None:
         """See Heads."""
         uid = head.uid if head and head.ip else ""
+        address = _address(head.ip, port) if head and uid else ""
         with self._lock:
+            self._addresses.note(cluster, address)
             before, _ = self._followed.pop(cluster, ("", ""))
             if head and uid:
                 self._followed[cluster] = (uid, head.name)
             if uid != before:
                 self._told.pop(cluster, None)
                 self._accepted.forget(cluster)
+                self._usages.forget(cluster)
         if before and uid != before:
             self._poller.forget((cluster, before))
             self._calls.forget(cluster)
         if head and uid:
-            host = f"[{head.ip}]" if ":" in head.ip else head.ip
-            self._poller.watch((cluster, uid), f"{host}:{port}", self._credentials(cluster.namespace))
+            self._poller.watch((cluster, uid), address, self._credentials(cluster.namespace))
             # One that starts is asked often as well: what is submitted first must not wait for a backoff.
             self._poller.hint((cluster, uid), busy=busy or not head.ready)
 
     def view(self, cluster: Key) -> RayView | None:
         """See Heads."""
-        key = self._key(cluster)
-        snapshot = self._poller.latest(key) if key else None
-        if key is None or snapshot is None or snapshot.state is None or self._foreign(cluster, snapshot.state):
+        uid, snapshot, other = self._answer(cluster)
+        if snapshot is None or snapshot.state is None or other:
             return None
-        return RayView(snapshot.state, key[1], self._clock() - snapshot.state.taken_at)
+        return RayView(snapshot.state, uid, self._clock() - snapshot.state.taken_at)
 
     def silence(self, cluster: Key) -> float:
         """See Heads."""
-        key = self._key(cluster)
-        snapshot = self._poller.latest(key) if key else None
-        if snapshot and snapshot.state and self._foreign(cluster, snapshot.state):
+        _, snapshot, other = self._answer(cluster)
+        if other:
             return EXPIRED_SECONDS
         since = snapshot.failing_since if snapshot else None
         return 0.0 if since is None else max(0.0, self._clock() - since)
 
-    def _foreign(self, cluster: Key, state: RayState) -> str:
-        """The pod that answers in place of this cluster's head; empty when it is the head, or does not say."""
+    def usage(self, cluster: Key) -> UsageView | None:
+        """See Heads."""
+        return self._usages.view(cluster)
+
+    def ask_usage(self, cluster: Key) -> None:
+        """See Heads."""
+        uid, client = self._connection(cluster)
+        if client:
+            self._usages.ask(cluster, uid, client.begin_usage)
+
+    def _answer(self, cluster: Key) -> tuple[str, Snapshot | None, str]:
+        """The uid of the cluster's head, what is known of it, and the pod that answers in its place; empty when it is
+        the head that answers, or does not say who it is.
+        """
         with self._lock:
-            _, name = self._followed.get(cluster, ("", ""))
-        theirs = next((n.instance_id for n in state.living if n.is_head), "")
-        return theirs if theirs and theirs != name else ""
+            uid, name = self._followed.get(cluster, ("", ""))
+            first = self._addresses.earlier(cluster)
+            if first and self._followed.get(first, ("", ""))[1] == name:
+                return uid, self._poller.latest((cluster, uid)), f"{name} of {first}"
+        snapshot = self._poller.latest((cluster, uid)) if uid else None
+        living = snapshot.state.living if snapshot and snapshot.state else ()
+        theirs = next((n.instance_id for n in living if n.is_head), "")
+        return uid, snapshot, "" if theirs == name else theirs
 
     def drain(self, cluster: Key, node_id: bytes, message: str, deadline: float | None = None) -> bool:
         """See Heads."""
-        client, view = self._client(cluster), self.view(cluster)
+        (_, client), view = self._connection(cluster), self.view(cluster)
         if client is None or view is None:
             return False
         if self._accepted.hides(cluster, (node_id, deadline), view.state.taken_at):
@@ -175,7 +206,7 @@ class PolledHeads:
                     self._untold.pop(cluster, None)
                     return
                 self._untold[cluster] = None
-            client = self._client(cluster)
+            _, client = self._connection(cluster)
             try:
                 if client and self.view(cluster):
                     client.report(report)
@@ -183,20 +214,21 @@ class PolledHeads:
                 log.debug("%s the head did not accept a report: %s", cluster.log_prefix, error)
 
     def _news(self, key: tuple[Key, str]) -> None:
-        snapshot = self._poller.latest(key)
-        if snapshot and snapshot.state and (theirs := self._foreign(key[0], snapshot.state)):
-            log.warning("%s another head, pod %s, answers at the head's address", key[0].log_prefix, theirs)
+        _, snapshot, other = self._answer(key[0])
+        if other:
+            log.warning("%s another head, pod %s, answers at the head's address", key[0].log_prefix, other)
         if snapshot and snapshot.error and snapshot.error.kind == "unauthenticated":
             log.warning(
                 "%s the head requires other credentials, see --ray-credentials: %s", key[0].log_prefix, snapshot.error
             )
         self._on_change(key[0])
 
-    def _key(self, cluster: Key) -> tuple[Key, str] | None:
+    def _connection(self, cluster: Key) -> tuple[str, GcsClient | None]:
+        """The uid of the cluster's head, and the connection to it."""
         with self._lock:
             uid, _ = self._followed.get(cluster, ("", ""))
-        return (cluster, uid) if uid else None
+        return uid, self._poller.client((cluster, uid)) if uid else None
 
-    def _client(self, cluster: Key) -> GcsClient | None:
-        key = self._key(cluster)
-        return self._poller.client(key) if key else None
+
+def _address(ip: str, port: int) -> str:
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"

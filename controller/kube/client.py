@@ -29,13 +29,15 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 # What an answer is to be: the object, or its metadata alone where the server can leave the rest out.
 WHOLE = "application/json"
+# The reason of an answer that is longer than the request allows.
+TOO_LARGE = "TooLarge"
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json"
 _CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 # etcd takes objects of 1.5 MB; what is ten times as long is no event.
 MAX_EVENT_BYTES = 16 * 2**20
 # Resources outside the core group -> their group and version.
-_GROUPS = {PLURAL: API_VERSION, "leases": "coordination.k8s.io/v1"}
+_GROUPS = {PLURAL: API_VERSION, "leases": "coordination.k8s.io/v1", "jobs": "batch/v1"}
 _METHODS: Mapping[Verb, str] = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 
 # The API server derives from it the manager that managedFields name for this process's writes.
@@ -72,7 +74,7 @@ class Request:
 
     ``resource``: the plural (``pods``). ``namespace``: empty for all namespaces. ``name``: empty for a collection.
     ``group``: with its version, where it is not that of the operator's own resource of this name. ``body``: a value, or
-    bytes that are JSON already. ``accept``: WHOLE or METADATA_ONLY.
+    bytes that are JSON already. ``accept``: WHOLE or METADATA_ONLY. ``max_bytes``: of the answer; 0 for any number.
     """
 
     verb: Verb
@@ -85,6 +87,7 @@ class Request:
     content_type: str = "application/json"
     group: str = ""
     accept: str = WHOLE
+    max_bytes: int = 0
 
     @property
     def method(self) -> str:
@@ -169,7 +172,10 @@ class HttpClient:
         wire = self._asked(request, self._read_seconds)
         try:
             answer = wire.answer()
-            data = b"".join(answer.body)
+            data = _whole(answer.body, request.max_bytes)
+        except ApiError:
+            wire.close()
+            raise
         except OSError as error:
             # What is left of an answer would be taken for the beginning of the next one.
             wire.close()
@@ -236,6 +242,18 @@ def _lines(body: Iterator[bytes]) -> Iterator[bytes]:
         yield from (line for line in lines if line.strip())
         if len(pending) > MAX_EVENT_BYTES:
             raise ApiError(0, "NotJson", f"an event of a watch is longer than {MAX_EVENT_BYTES} bytes")
+
+
+def _whole(body: Iterator[bytes], max_bytes: int) -> bytes:
+    if not max_bytes:
+        return b"".join(body)
+    pieces, size = [], 0
+    for piece in body:
+        pieces.append(piece)
+        size += len(piece)
+        if size > max_bytes:
+            raise ApiError(0, TOO_LARGE, f"the answer has more than {max_bytes} bytes")
+    return b"".join(pieces)
 
 
 def _parse(data: bytes) -> dict[str, Any]:

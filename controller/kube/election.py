@@ -14,54 +14,22 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any
 
 from controller.clock import steady_clock
 
 from .client import ApiError, Client, Request
 from .leadership import Leadership
+from .lease import (
+    DEADLINE_SECONDS,
+    LEASE_NAME,
+    LOOK_SECONDS,
+    RENEW_SECONDS,
+    LeaseWriter,
+    Record,
+    keep_turning,
+)
 
 log = logging.getLogger(__name__)
-
-LEASE_NAME = "ray-operator"
-LEASE_SECONDS = 15.0
-DEADLINE_SECONDS = 10.0
-RENEW_SECONDS = 2.0
-# How often those who stand by look at the lease: what a takeover takes at most is this and LEASE_SECONDS.
-LOOK_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class _Record:
-    """The lease as the API server has it. ``seconds`` is how long its holder asks to be waited for."""
-
-    holder: str
-    seconds: float
-    version: str
-    acquired: str
-    changes: int
-
-    @classmethod
-    def of(cls, obj: dict[str, Any]) -> _Record:
-        spec = obj.get("spec") or {}
-        return cls(
-            holder=spec.get("holderIdentity") or "",
-            seconds=float(spec.get("leaseDurationSeconds") or LEASE_SECONDS),
-            version=obj["metadata"]["resourceVersion"],
-            acquired=spec.get("acquireTime") or "",
-            changes=spec.get("leaseTransitions") or 0,
-        )
-
-
-@dataclass(frozen=True)
-class LeaseAt:
-    """Where the lease is, who asks for it, and the connection for it: with short limits, shared with nothing else."""
-
-    namespace: str
-    identity: str
-    client: Client
 
 
 class Election:
@@ -91,9 +59,9 @@ class Election:
         self._on_change = on_change
         self._on_failure = on_failure
         self._clock = clock
-        self._wall = wall
+        self._writer = LeaseWriter(client, namespace, wall)
         # What was seen last, and when it was first seen so.
-        self._seen: _Record | None = None
+        self._seen: Record | None = None
         self._seen_at = -math.inf
         self._led = False
         self._conflict = False
@@ -112,15 +80,7 @@ class Election:
 
     def run(self, stop: threading.Event, on_turn: Callable[[], None]) -> None:
         """Turn until ``stop`` is set. ``on_turn`` is called before each turn."""
-        while not stop.is_set():
-            on_turn()
-            try:
-                pause = self.turn()
-            except Exception:
-                # An answer that is no Lease must not end the thread: this process would not lead again.
-                log.exception("renewing the lease failed unexpectedly")
-                pause = RENEW_SECONDS
-            stop.wait(pause)
+        keep_turning(self.turn, stop, on_turn, RENEW_SECONDS)
 
     def release(self) -> None:
         """Give the lease up, so that another takes over at once. Call when nothing is being written any more."""
@@ -128,7 +88,7 @@ class Election:
         if self._seen is None or self._seen.holder != self._identity:
             return
         try:
-            self._write(self._seen, holder="", seconds=1)
+            self._writer.write(LEASE_NAME, self._seen, holder="", seconds=1)
             log.info("released the lease %s", self._where)
         except ApiError as error:
             log.warning("the lease %s was not released; it expires by itself: %s", self._where, error)
@@ -149,7 +109,7 @@ class Election:
 
     def _look(self) -> None:
         try:
-            found: _Record | None = _Record.of(self._client.send(Request("get", "leases", self._namespace, LEASE_NAME)))
+            found: Record | None = Record.of(self._client.send(Request("get", "leases", self._namespace, LEASE_NAME)))
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -157,11 +117,11 @@ class Election:
         if found != self._seen:
             self._seen, self._seen_at = found, self._clock()
 
-    def _take(self, seen: _Record | None) -> float:
+    def _take(self, seen: Record | None) -> float:
         """Ask for the lease, or for more of it. The deadline counts from before the question."""
         asked = self._clock()
         try:
-            written = self._write(seen, holder=self._identity, seconds=LEASE_SECONDS)
+            written = self._writer.write(LEASE_NAME, seen, holder=self._identity)
         except ApiError as error:
             if error.status != 409 and not (error.status == 404 and seen):
                 raise
@@ -177,27 +137,6 @@ class Election:
         self._tell()
         self._leadership.hold(asked + DEADLINE_SECONDS)
         return RENEW_SECONDS
-
-    def _write(self, seen: _Record | None, *, holder: str, seconds: float) -> _Record:
-        now = datetime.fromtimestamp(self._wall(), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        same = seen is not None and seen.holder == self._identity
-        changes = seen.changes + (0 if same else 1) if seen else 0
-        body: dict[str, Any] = {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": {"name": LEASE_NAME},
-            "spec": {
-                "holderIdentity": holder,
-                "leaseDurationSeconds": int(seconds),
-                "acquireTime": seen.acquired if seen and same else now,
-                "renewTime": now,
-                "leaseTransitions": changes,
-            },
-        }
-        if seen is None:
-            return _Record.of(self._client.send(Request("create", "leases", self._namespace, body=body)))
-        body["metadata"]["resourceVersion"] = seen.version
-        return _Record.of(self._client.send(Request("update", "leases", self._namespace, LEASE_NAME, body=body)))
 
     def _fail(self, error: ApiError) -> None:
         self._on_failure()

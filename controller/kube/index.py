@@ -6,7 +6,7 @@ None of it is safe to use from several threads; the store holds its lock.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 from controller.raycluster.model import Key
@@ -27,6 +27,20 @@ class Stored(Protocol):
 
 T = TypeVar("T", bound=Stored)
 
+
+class Cache(Protocol[T]):
+    """What a watch writes into. The methods are those of Store."""
+
+    def get(self, key: Key) -> T | None: ...
+    def replace(
+        self, objects: Iterable[T], resource_version: int, scope: str, covers: Callable[[Key], bool]
+    ) -> None: ...
+    def watched(self, obj: T, scope: str) -> None: ...
+    def deleted(self, obj: T, scope: str) -> None: ...
+    def bookmark(self, resource_version: int, scope: str) -> None: ...
+    def leave_out(self, clusters: Callable[[Key], bool]) -> None: ...
+
+
 # How many of those that are gone are remembered, the latest ones.
 MAX_GONE = 10_000
 
@@ -35,7 +49,7 @@ class Index(Generic[T]):
     """Objects by (namespace, name), and by the cluster they belong to."""
 
     def __init__(self, cluster_of: Callable[[T], Key]) -> None:
-        self._cluster_of = cluster_of
+        self.cluster_of = cluster_of
         self._objects: dict[Key, T] = {}
         self._by_cluster: dict[Key, dict[Key, T]] = {}
 
@@ -57,7 +71,7 @@ class Index(Generic[T]):
     def put(self, obj: T) -> set[Key]:
         """Keep the object in place of the one under its key. Returns the clusters that either belongs to."""
         clusters = self.drop(obj.key)
-        cluster = self._cluster_of(obj)
+        cluster = self.cluster_of(obj)
         self._objects[obj.key] = obj
         self._by_cluster.setdefault(cluster, {})[obj.key] = obj
         return clusters | {cluster}
@@ -67,7 +81,7 @@ class Index(Generic[T]):
         old = self._objects.pop(key, None)
         if old is None:
             return set()
-        cluster = self._cluster_of(old)
+        cluster = self.cluster_of(old)
         members = self._by_cluster[cluster]
         del members[key]
         if not members:

@@ -7,14 +7,29 @@ send, it does not, except for the one write of each thread that was past this qu
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from controller.clock import steady_clock
+from controller.raycluster.model import Key
 
 from .client import ApiError, Client, Request
 
 NOT_LEADER = "NotLeader"
+
+
+class Rights(Protocol):
+    """What this process may write about: every cluster or none, or those of its share."""
+
+    def leads(self) -> bool:
+        """Whether any write may be sent now."""
+
+    def of(self, cluster: Key) -> Leadership:
+        """The right to write about this cluster."""
+
+    def resign(self) -> None:
+        """Never write again."""
 
 
 class Leadership:
@@ -24,18 +39,43 @@ class Leadership:
         self._clock = clock
         self._until = until
         self._resigned = False
+        self._lock = threading.Lock()
+        self._writing = 0
 
     def leads(self) -> bool:
         """Whether a write may be sent now."""
         return self._clock() < self._until and not self._resigned
 
-    def hold(self, until: float) -> None:
-        """The right is there until then; a moment that is past takes it away."""
-        self._until = until
+    def of(self, cluster: Key) -> Leadership:
+        """See Rights."""
+        return self
+
+    def hold(self, until: float) -> bool:
+        """The right is there until then; a moment that is past takes it away. Whether it had run out before."""
+        before, self._until = self._until, until
+        return self._clock() >= before
 
     def resign(self) -> None:
         """Never write again."""
-        self._resigned = True
+        with self._lock:
+            self._resigned = True
+
+    def begin(self) -> bool:
+        """Whether a write may be sent now; then ``end`` has to follow."""
+        with self._lock:
+            begins = self.leads()
+            self._writing += begins
+        return begins
+
+    def end(self) -> None:
+        """A write that had begun is over, whatever came of it."""
+        with self._lock:
+            self._writing -= 1
+
+    def writes(self) -> bool:
+        """Whether a write is under way. Once this process has resigned, none begins."""
+        with self._lock:
+            return self._writing > 0
 
 
 class FencedClient:
@@ -47,6 +87,11 @@ class FencedClient:
 
     def send(self, request: Request) -> dict[str, Any]:
         """See Client."""
-        if request.writes and not self._leadership.leads():
+        if not request.writes:
+            return self._client.send(request)
+        if not self._leadership.begin():
             raise ApiError(0, NOT_LEADER, "this process does not lead")
-        return self._client.send(request)
+        try:
+            return self._client.send(request)
+        finally:
+            self._leadership.end()

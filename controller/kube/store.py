@@ -16,10 +16,12 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from controller.objects.claim import ClaimView
+from controller.objects.cleanup import CleanupView
 from controller.objects.views import PodView, ServiceView
 from controller.raycluster.model import Key, RayCluster
 
 from .index import Gone, Index, Progress, Stored
+from .nodes import Nodes
 
 T = TypeVar("T", bound=Stored)
 
@@ -70,14 +72,24 @@ class Store(Generic[T]):
         with self._lock:
             return self._index.of_cluster(cluster)
 
-    def replace(self, objects: Iterable[T], resource_version: int, scope: str) -> None:
-        """Take over a complete list of a scope (a namespace, or "" for all) as of ``resource_version``."""
+    def replace(
+        self,
+        objects: Iterable[T],
+        resource_version: int,
+        scope: str,
+        covers: Callable[[Key], bool] = lambda cluster: True,
+    ) -> None:
+        """Take over a complete list of a scope (a namespace, or "" for all) as of ``resource_version``.
+
+        ``covers``: the clusters whose objects are in the list.
+        """
         listed = {obj.key: obj for obj in objects}
         changed: set[Key] = set()
         with self._lock:
             for old in self._index.all(scope):
                 # Younger than the list: one of our own writes, which the watch will still deliver.
-                if old.key not in listed and old.resource_version <= resource_version:
+                missing = old.key not in listed and old.resource_version <= resource_version
+                if missing and covers(self._index.cluster_of(old)):
                     self._gone.add(old.uid, resource_version)
                     changed |= self._index.drop(old.key)
             for obj in listed.values():
@@ -89,10 +101,11 @@ class Store(Generic[T]):
         if first:
             self._on_listed(scope)
 
-    def clear(self, scope: str) -> None:
-        """The API server knows no such resource any more, so that none of its objects exists."""
+    def leave_out(self, clusters: Callable[[Key], bool]) -> None:
+        """Know nothing of these clusters any more, whether their objects exist or not."""
         with self._lock:
-            changed = set().union(*(self._index.drop(obj.key) for obj in self._index.all(scope)))
+            left = [obj.key for obj in self._index.all("") if clusters(self._index.cluster_of(obj))]
+            changed = set().union(*(self._index.drop(key) for key in left))
         self._tell(changed)
 
     def watched(self, obj: T, scope: str) -> None:
@@ -135,7 +148,10 @@ class Store(Generic[T]):
     def _put(self, obj: T) -> set[Key]:
         """Keep a state that is newer than what is known. Returns the clusters to look at."""
         old = self._index.get(obj.key)
-        if self._gone.covers(obj) or (old is not None and obj.resource_version <= old.resource_version):
+        # The answer to a create may be metadata alone: then the same version may say more.
+        more = getattr(obj, "whole", True) and not getattr(old, "whole", True)
+        newest = -1 if old is None else old.resource_version - 1 if more else old.resource_version
+        if self._gone.covers(obj) or obj.resource_version <= newest:
             return set()
         if old is not None and old.uid == obj.uid and old.deleting and not obj.deleting:
             # A deletion cannot be taken back: an event from before it keeps the mark.
@@ -161,18 +177,40 @@ def _no_claims() -> Store[ClaimView]:
     return Store(lambda c: c.cluster, lambda _: None)
 
 
+def _no_cleanups() -> Store[CleanupView]:
+    return Store(lambda j: j.cluster, lambda _: None)
+
+
 @dataclass(frozen=True)
 class Stores:
-    """Everything the operator knows of the API server's content. ``claims``: only some clusters need them listed."""
+    """Everything the operator knows of the API server's content. ``claims``, ``cleanups``: only some clusters need them
+    listed. ``nodes``: those that are being emptied, where that is watched.
+    """
 
     clusters: Store[RayCluster]
     pods: Store[PodView]
     services: Store[ServiceView]
     claims: Store[ClaimView] = field(default_factory=_no_claims)
+    cleanups: Store[CleanupView] = field(default_factory=_no_cleanups)
+    nodes: Nodes = field(default_factory=Nodes, kw_only=True)
 
     def claims_wanted(self, scope: str) -> bool:
         """Whether a cluster of a scope keeps its head's store on a volume: an older role has no right to claims."""
         return any("headRecovery" in cluster.spec for cluster in self.clusters.all(scope))
+
+    def cleanups_wanted(self, scope: str) -> bool:
+        """Whether a cluster of a scope keeps what its head knows in a Redis: an older role has no right to Jobs."""
+        specs = (cluster.spec.get("headRecovery") for cluster in self.clusters.all(scope))
+        return any(isinstance(recovery, dict) and recovery.get("redis") for recovery in specs)
+
+    def keys(self, scope: str) -> set[Key]:
+        """Every cluster that there is something to do about, though it may be gone."""
+        return {c.key for c in self.clusters.all(scope)} | {j.cluster for j in self.cleanups.all(scope)}
+
+    def leave_out(self, clusters: Callable[[Key], bool]) -> None:
+        """See Store."""
+        for store in (self.pods, self.services, self.claims, self.cleanups, self.clusters):
+            store.leave_out(clusters)
 
     def listed(self, namespace: str) -> bool:
         """The picture of a namespace is complete; before that nothing may be decided there."""

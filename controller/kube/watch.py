@@ -28,18 +28,15 @@ from typing import Any, Generic, TypeVar
 from controller.raycluster.model import PLURAL, Key
 
 from .client import ApiError, Request, WatchClient
-from .index import Stored
-from .store import Store
-from .well_formed import metadata_of, well_formed
+from .index import Cache, Stored
+from .pages import pages
+from .well_formed import cluster_named_by, metadata_of, well_formed
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Stored)
 
-# Objects of a page. A RayCluster may have the 1.5 MB that etcd takes, and several times as much once it is read; pods
-# with the label, a few kilobytes.
-PAGE_SIZE = 500
-PAGE_SIZES = {PLURAL: 25}
+LACKS_RIGHTS = "the operator's role lacks list or watch on it"
 FIRST_DELAY_SECONDS = 1.0
 LAST_DELAY_SECONDS = 8.0
 SHORT_STREAM_SECONDS = 1.0
@@ -73,7 +70,8 @@ class Backoff:
 class Watcher(Generic[T]):
     """Keeps ``store`` equal to what the API server has. Runs in a thread of its own until ``stop`` is set.
 
-    Begins once ``wanted``, which costs no request and no right before.
+    Begins once ``wanted``, which costs no request and no right before. ``sees``: the clusters whose objects are kept.
+    ``without``: what is missing without the right to watch, where the operator can do without it.
     """
 
     def __init__(
@@ -81,7 +79,7 @@ class Watcher(Generic[T]):
         client: WatchClient,
         resource: str,
         namespace: str,
-        store: Store[T],
+        store: Cache[T],
         convert: Callable[[dict[str, Any]], T],
         *,
         selector: str = "",
@@ -90,8 +88,14 @@ class Watcher(Generic[T]):
         jitter: Callable[[], float] = random.random,
         on_set_aside: Callable[[Any, Exception], object] = lambda obj, error: None,
         wanted: Callable[[], bool] = lambda: True,
+        sees: Callable[[Key], bool] = lambda cluster: True,
+        on_listed: Callable[[], None] = lambda: None,
+        without: str = "",
     ) -> None:
+        self._without = without
         self._wanted = wanted
+        self._sees = sees
+        self._on_listed = on_listed
         self._on_set_aside = on_set_aside
         self._client = client
         self._resource = resource
@@ -155,21 +159,22 @@ class Watcher(Generic[T]):
             self._version = ""
         if error.status == 404 and self._resource == PLURAL:
             # Only a CustomResourceDefinition can really go. Whatever says so of pods is mistaken.
-            self._store.clear(self._namespace)
+            self._store.leave_out(lambda cluster: self._namespace in ("", cluster.namespace))
         if self._failing_since is None:
             self._failing_since = self._clock()
         complaint = self._explain(error)
         if complaint != self._complaint:
             log.warning("%s", complaint)
             self._complaint = complaint
-        self._stop.wait(max(self._backoff.delay(), min(error.retry_after, LONGEST_DELAY_SECONDS)))
+        least = LONGEST_DELAY_SECONDS if error.status == 403 and self._without else 0.0
+        self._stop.wait(max(self._backoff.delay(), min(error.retry_after, LONGEST_DELAY_SECONDS), least))
 
     def _explain(self, error: ApiError) -> str:
         what = f"cannot watch {self._resource}{self._where()}"
         if error.status == 404:
             return f"{what}: the resource is not known to the API server; install its CustomResourceDefinition"
         if error.status == 403:
-            return f"{what}: {error.message}; the operator's role lacks list or watch on it"
+            return f"{what}: {error.message}; {self._without or LACKS_RIGHTS}"
         return f"{what}: {error}"
 
     def _where(self) -> str:
@@ -177,18 +182,14 @@ class Watcher(Generic[T]):
 
     def _list(self) -> None:
         """A consistent list (no resourceVersion asked: the newest state), page by page."""
-        query = {**self._selector, "limit": str(PAGE_SIZES.get(self._resource, PAGE_SIZE))}
         objects: list[T] = []
-        while True:
-            page = self._client.send(Request("list", self._resource, self._namespace, query=query))
-            try:
-                objects += [read for item in page.get("items") or () if (read := self._read(item)) is not None]
-                token, version = page["metadata"].get("continue"), int(page["metadata"]["resourceVersion"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise ApiError(0, "WatchError", f"a list makes no sense: {error!r}") from error
-            if not token:
-                break
-            query["continue"] = token
+        try:
+            for page in pages(self._client, Request("list", self._resource, self._namespace, query=self._selector)):
+                items = (item for item in page.get("items") or () if self._is_seen(item))
+                objects += [read for item in items if (read := self._read(item)) is not None]
+                version = int(page["metadata"]["resourceVersion"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ApiError(0, "WatchError", f"a list makes no sense: {error!r}") from error
         if version < self._newest:
             raise ApiError(
                 0,
@@ -196,8 +197,9 @@ class Watcher(Generic[T]):
                 f"the API server lists the state at resourceVersion {version}, though it has sent {self._newest}; "
                 "if its database was restored from a backup, restart the operator",
             )
-        self._store.replace(objects, version, self._namespace)
+        self._store.replace(objects, version, self._namespace, self._sees)
         self._passed(version)
+        self._on_listed()
 
     def _read(self, obj: Any) -> T | None:
         """The object, or None when it cannot be read: it is set aside until it changes, and affects no other."""
@@ -210,10 +212,22 @@ class Watcher(Generic[T]):
             self._on_set_aside(obj, error)
             return None
 
-    def _holds(self, obj: dict[str, Any], version: int) -> bool:
+    def _is_seen(self, obj: Any) -> bool:
+        """Whether it belongs to a cluster that is seen here. Whatever has no name is, to be told of."""
+        cluster = cluster_named_by(obj, self._resource)
+        return cluster is None or self._sees(cluster)
+
+    def _brings_nothing(self, kind: Any, obj: dict[str, Any], version: int) -> bool:
+        """Whether there is nothing to read: most pods are known from the answer to their create."""
         metadata = obj["metadata"]
         held = self._store.get(Key(metadata.get("namespace", ""), metadata.get("name", "")))
-        return held is not None and held.resource_version >= version
+        if held is None:
+            return not self._is_seen(obj)
+        if kind == "DELETED" or held.resource_version < version:
+            return False
+        # That admission has put a gate there is not in the metadata, and nothing more is reported while it is shut.
+        spec = obj.get("spec")
+        return getattr(held, "whole", True) or not (isinstance(spec, dict) and spec.get("schedulingGates"))
 
     def _passed(self, version: int) -> None:
         self._newest = max(self._newest, version)
@@ -246,12 +260,12 @@ class Watcher(Generic[T]):
             raise ApiError(int(status.get("code") or 0), "WatchError", str(status.get("message") or event))
         try:
             version = int(obj["metadata"]["resourceVersion"])
-            # Most pods are known from the answer to their create: there is nothing to read.
-            if kind == "BOOKMARK" or (kind != "DELETED" and self._holds(obj, version)):
+            if kind == "BOOKMARK" or self._brings_nothing(kind, obj, version):
                 self._store.bookmark(version, self._namespace)
             elif (read := self._read(obj)) is None:
                 pass
-            elif kind == "DELETED":
+            # A label may have taken it out of sight.
+            elif kind == "DELETED" or not self._is_seen(obj):
                 self._store.deleted(read, self._namespace)
             else:
                 self._store.watched(read, self._namespace)

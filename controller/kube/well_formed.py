@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeVar, get_origin, get_type_hints
 
-from controller.raycluster.model import Key
+from controller.objects.labels import CLUSTER_LABEL
+from controller.raycluster.model import PLURAL, Key
 
 T = TypeVar("T")
 _PLAIN: Mapping[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (float, int), bool: (bool,)}
@@ -24,6 +25,15 @@ def metadata_of(obj: Any) -> Mapping[str, Any]:
     """The metadata of what may not be an object at all; empty where it has none."""
     metadata = obj.get("metadata") if isinstance(obj, dict) else None
     return metadata if isinstance(metadata, dict) else {}
+
+
+def cluster_named_by(obj: Any, resource: str) -> Key | None:
+    """The cluster that an object of this resource belongs to, as far as its metadata can be read; else None."""
+    metadata = metadata_of(obj)
+    labels = metadata.get("labels")
+    owner = labels.get(CLUSTER_LABEL) if isinstance(labels, dict) else None
+    namespace, name = metadata.get("namespace"), metadata.get("name") if resource == PLURAL else owner
+    return Key(namespace, name) if isinstance(namespace, str) and isinstance(name, str) else None
 
 
 def well_formed(obj: T) -> T:

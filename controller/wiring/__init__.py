@@ -1,0 +1,1 @@
+"""How the parts of a running operator are put together."""
