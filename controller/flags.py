@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from .logs import FORMATS
+from .raycluster.gang_resources import wrong_resource
 
 T = TypeVar("T")
 
@@ -51,9 +52,22 @@ def _namespaces(text: str) -> tuple[str, ...]:
     return names
 
 
+def _gang_objects(text: str) -> tuple[str, ...]:
+    resources = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    for wrong in filter(None, map(wrong_resource, resources)):
+        raise ValueError(wrong)
+    return resources
+
+
 def _workers(text: str) -> int:
     if not re.fullmatch("[1-9][0-9]{0,2}", text):
         raise ValueError(f"{text!r} is not a number from 1 to 999")
+    return int(text)
+
+
+def _shards(text: str) -> int:
+    if not re.fullmatch("[1-9]|1[0-6]", text):
+        raise ValueError(f"{text!r} is not a number from 1 to 16")
     return int(text)
 
 
@@ -75,6 +89,10 @@ def _one_of(what: str, choices: Sequence[str]) -> Callable[[str], str]:
 
 def _yes_or_no(text: str) -> bool:
     return _one_of("yes or no", ("true", "false"))(text) == "true"
+
+
+def _perhaps(text: str) -> bool | None:
+    return _yes_or_no(text) if text else None
 
 
 def _address(text: str) -> tuple[str, int] | None:
@@ -131,6 +149,13 @@ LEADER_ELECT = Flag(
 LEASE_NAMESPACE = Flag(
     "--lease-namespace", _namespace, "where that Lease is (default: the pod's own namespace)", "NAME"
 )
+SHARDS = Flag(
+    "--shards",
+    _shards,
+    "share the clusters with other operators, N of them, each of which looks after its part; needs --leader-elect",
+    "N",
+    "1",
+)
 LOG_LEVEL = Flag(
     "--log-level", _one_of("log level", LOG_LEVELS), f"how much to log: {', '.join(LOG_LEVELS)}", "LEVEL", "info"
 )
@@ -148,6 +173,28 @@ UNSCHEDULABLE_GRACE_SECONDS = Flag(
     "how long a pod may wait for room before another pod type is tried",
     "S",
     "30",
+)
+GATED_GRACE_SECONDS = Flag(
+    "--gated-grace-seconds",
+    _seconds,
+    "how long a pod may wait for its scheduling gates, for example those of Kueue, before another pod type is tried",
+    "S",
+    "5",
+)
+WATCH_NODES = Flag(
+    "--watch-nodes",
+    _perhaps,
+    "watch which nodes are being emptied, so that workers there are drained at once; needs list and watch on nodes "
+    "(default: only when all namespaces are managed)",
+    "true|false",
+    bare="true",
+)
+GANG_OBJECTS = Flag(
+    "--gang-objects",
+    _gang_objects,
+    "let RayClusters have these objects made for their gangs, spec.gang.objects; needs create, get, list and delete on "
+    "them (default: none)",
+    "PLURAL.GROUP[,PLURAL.GROUP...]",
 )
 RAY_CREDENTIALS = Flag(
     "--ray-credentials",
@@ -167,8 +214,12 @@ FLAGS: tuple[Flag[Any], ...] = (
     METRICS_KEY,
     LEADER_ELECT,
     LEASE_NAMESPACE,
+    SHARDS,
     LOG_LEVEL,
     DRAIN_SECONDS,
     UNSCHEDULABLE_GRACE_SECONDS,
+    GATED_GRACE_SECONDS,
+    WATCH_NODES,
+    GANG_OBJECTS,
     RAY_CREDENTIALS,
 )

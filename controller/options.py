@@ -35,7 +35,8 @@ class Options:
 
     ``serve_at``: host and port of metrics, health and status page; None for none. ``lease_namespace``: where the lease
     is by which a leader is elected; None for no election. ``ray_credentials``: the folder with what Ray heads want to
-    be shown, by namespace.
+    be shown, by namespace. ``shards``: how many operators share the clusters. ``watch_nodes``: which of them are being
+    emptied.
     """
 
     namespaces: tuple[str, ...]
@@ -48,6 +49,8 @@ class Options:
     lease_namespace: str | None = None
     settings: Settings = field(default_factory=Settings)
     ray_credentials: Path | None = None
+    shards: int = 1
+    watch_nodes: bool = True
 
 
 class _Given:
@@ -83,6 +86,18 @@ class _Given:
             self.error("--leader-elect outside a pod needs --lease-namespace: the namespace that the lease is in")
         return namespace if elect else None
 
+    def watch_nodes(self) -> bool:
+        """A role in a namespace cannot allow it, so that it is to be asked for there."""
+        wanted = self.value(flags.WATCH_NODES)
+        return not self.value(flags.NAMESPACES) if wanted is None else wanted
+
+    def shards(self) -> int:
+        """How many operators share the clusters, by leases."""
+        number = self.value(flags.SHARDS)
+        if number > 1 and not self.value(flags.LEADER_ELECT):
+            self.error(f"--shards={number} needs --leader-elect: by leases the operators know which clusters are whose")
+        return number
+
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Options:
     """Options from the command line, then the environment, then defaults.
@@ -107,8 +122,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         Settings(
             drain_seconds=given.value(flags.DRAIN_SECONDS),
             unschedulable_grace_seconds=given.value(flags.UNSCHEDULABLE_GRACE_SECONDS),
+            gated_grace_seconds=given.value(flags.GATED_GRACE_SECONDS),
+            gang_objects=given.value(flags.GANG_OBJECTS),
         ),
         given.value(flags.RAY_CREDENTIALS),
+        given.shards(),
+        given.watch_nodes(),
     )
 
 

@@ -9,14 +9,15 @@ import sys
 import threading
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any
 from uuid import uuid4
 
 from .kube.client import HttpClient
-from .kube.election import LeaseAt
+from .kube.lease import LeaseAt
 from .logs import set_up
 from .monitoring.http_server import Server
 from .monitoring.routes import routes
-from .operator import Operator, compose
+from .operator import Operator, compose, compose_sharing
 from .options import Options, parse
 
 log = logging.getLogger("controller")
@@ -41,14 +42,7 @@ def serve(arguments: Sequence[str]) -> int:
         reason = " ".join(str(error).split()).rstrip(".")
         print(f"ray-operator: no usable Kubernetes configuration: {reason}; set KUBECONFIG", file=sys.stderr)
         return 1
-    operator = compose(
-        client,
-        options.namespaces,
-        options.workers,
-        lease,
-        settings=options.settings,
-        ray_credentials=options.ray_credentials,
-    )
+    operator = _operator(client, lease, options)
     try:
         server = _server(operator, options)
     except OSError as error:
@@ -56,6 +50,17 @@ def serve(arguments: Sequence[str]) -> int:
         return 1
     _run(operator, server, options)
     return 0
+
+
+def _operator(client: HttpClient, lease: LeaseAt | None, options: Options) -> Operator:
+    more: dict[str, Any] = {
+        "settings": options.settings,
+        "ray_credentials": options.ray_credentials,
+        "nodes": options.watch_nodes,
+    }
+    if lease and options.shards > 1:
+        return compose_sharing(client, options.namespaces, options.workers, lease, options.shards, **more)
+    return compose(client, options.namespaces, options.workers, lease, **more)
 
 
 def _lease(options: Options) -> LeaseAt | None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+from jsonschema import Draft202012Validator
 
 from controller.objects.pod import unbuildable
-from controller.raycluster.model import Json, parse_spec
+from controller.raycluster.gang import Filling
+from controller.raycluster.model import ClusterSpec, Json, parse_spec
 from controller.raycluster.notes import notes
+from controller.raycluster.pod_schema import schema_of
 from controller.raycluster.problem import Problem
 from controller.raycluster.ray_resources import little_memory, node_resources
-from controller.raycluster.schema import schema_problems
+from controller.raycluster.schema import problems_by, schema_problems
 from controller.raycluster.validation import problems
 
 from .manifests import cluster_of
@@ -30,7 +35,8 @@ def check(manifest: Json) -> tuple[Problem, ...]:
     found += [p for p in _pods(manifest) if p.path not in told and not _covered(p.path, told)]
     if not found:
         cluster = cluster_of(manifest)
-        found += unbuildable(cluster, parse_spec(cluster.spec))
+        spec = parse_spec(cluster.spec)
+        found += (*_gang_fields(spec, cluster.name), *unbuildable(cluster, spec))
     return tuple(found)
 
 
@@ -52,6 +58,14 @@ def _pods(manifest: Json) -> Iterator[Problem]:
     for index, pod_type in enumerate(types if isinstance(types, list) else ()):
         if isinstance(pod_type, dict):
             yield from pod_problems(f"spec.podTypes[{index}].podConfig", pod_type.get("podConfig"))
+
+
+def _gang_fields(spec: ClusterSpec, cluster: str) -> Iterator[Problem]:
+    """The fields of pods of gangs that pods do not have, or that have another type."""
+    given = spec.gang.pod_spec if spec.gang else {}
+    filled = Filling("gang", 2, cluster).value(given)
+    for problem in problems_by(Draft202012Validator(schema_of("V1PodSpec")), filled):
+        yield replace(problem, path=f"spec.gang.podSpec.{problem.path}")
 
 
 def warnings(manifest: Json) -> tuple[Problem, ...]:

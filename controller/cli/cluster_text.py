@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 
 from controller.objects.pod_state import state_of
 from controller.objects.views import PodView
+from controller.planning.idle_record import IdleRecord
 from controller.raycluster.model import Json, RayCluster
 from controller.status.read import ClusterStatus
 
@@ -99,6 +100,8 @@ def _details(seen: _Seen) -> Iterator[str]:
         "restarts": str(status.restarts),
         "age": ago(seen.age),
     }
+    use = IdleRecord.of(raw)
+    fields |= {"use": use.words} if use.words else {}
     yield from (f"{name:10} {value}" for name, value in fields.items())
     yield from _section("nodes", _node_lines(seen.nodes))
     yield from _section("waiting", _shapes(raw.get("pendingDemand")))

@@ -96,6 +96,9 @@ def _note(obj: Any) -> str:
     if not isinstance(obj, dict) or obj.get("kind") is None:
         return "skipped something that is not a Kubernetes object: it has no kind"
     what = f"skipped the {obj['kind']} {_name(obj)}".rstrip()
+    spec = obj.get("spec")
+    if obj["kind"] == KIND and isinstance(spec, dict) and {"podTypes", "headPodType"} & spec.keys():
+        return f"{what} of {obj.get('apiVersion')!r}, whose spec is this operator's: set apiVersion to {API_VERSION}"
     if str(obj.get("apiVersion", "")).startswith(f"{KUBERAY}/"):
         return f"{what} of KubeRay ({obj['apiVersion']}): ray-operator convert writes RayClusters of {API_VERSION}"
     return f"{what} of {obj.get('apiVersion')!r}; RayClusters of this operator are {API_VERSION}"

@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from controller.objects.pod import build_pod
-from controller.objects.service import build_service
-from controller.planning.actions import CreatePod, CreateService
+from controller.objects.gang import PodGang, build_gang_object, gang_name
+from controller.objects.pod import build_pod, slot_name
+from controller.objects.service import build_hosts_service, build_service
+from controller.planning.actions import CreateGangObject, CreatePod, CreateService
 from controller.planning.observed import Observed
 from controller.planning.plan import make_plan
 from controller.raycluster.model import Json, RayCluster, parse_spec
@@ -25,12 +26,17 @@ from .validate import name_of
 
 DESCRIPTION = """\
 Prints the objects that the operator creates for a new RayCluster: the head Service, the head pod and minWorkers
-workers of each type. Nothing is sent anywhere.
+workers of each type; for a type with several hosts, the Service by which they find each other, and all pods of each
+worker. With spec.gang, a comment shows what the objects and the pods of a gang look like. Nothing is sent anywhere.
 
 A RayCluster from a file has no uid yet. 00000000-0000-0000-0000-000000000000 stands for it, and since the last five
 letters of the pods' names follow from the uid, those will be others. For a RayCluster with a uid, as kubectl get
 prints it, they are the very names.
 """
+GANG_COMMENT = (
+    "An example: what is made for a placement group that needs two new workers. Each gang has a name and a size of its",
+    "own. Of the pods of this one, the first is shown.",
+)
 NAMESPACE = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 EXAMPLES = """\
 ray-operator render manifests/example_cluster.yaml
@@ -63,8 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
         return _refuse(manifests.source, wrong or [NO_CLUSTER])
     for remark in (remark for manifest in manifests.clusters for remark in remarks(manifest)):
         print(f"{manifests.source}: note: {remark}", file=sys.stderr)
-    objects = [obj for manifest in manifests.clusters for obj in objects_of(cluster_of(manifest, arguments.namespace))]
+    clusters = [cluster_of(manifest, arguments.namespace) for manifest in manifests.clusters]
+    objects = [obj for cluster in clusters for obj in objects_of(cluster)]
     print(_as_json(objects) if arguments.output == "json" else _as_yaml(objects), end="")
+    if arguments.output != "json":
+        print("".join(map(_commented, filter(None, map(gang_example, clusters)))), end="")
     return FINE
 
 
@@ -93,10 +102,27 @@ def objects_of(cluster: RayCluster) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = []
     for action in make_plan(Observed(cluster, spec, pods=(), service=None, now=0.0)).actions:
         if isinstance(action, CreateService):
-            made.append(build_service(cluster, spec))
+            made.append(build_hosts_service(cluster) if action.for_hosts else build_service(cluster, spec))
+        elif isinstance(action, CreateGangObject):
+            made.append(build_gang_object(cluster, action.template, action.gang))
         elif isinstance(action, CreatePod):
-            made.append(build_pod(cluster, spec, action.pod_type, action.name))
+            pod_type, name = action.pod_type, action.name
+            made.append(build_pod(cluster, spec, pod_type, name, host=action.host, gang=action.gang))
     return made
+
+
+def gang_example(cluster: RayCluster) -> list[dict[str, Any]]:
+    """What a gang of two pods would look like: its objects, and the first of its pods. Empty without ``spec.gang``."""
+    spec = parse_spec(cluster.spec)
+    pod_type = next((t for t in spec.worker_types if t.hosts == 1), None)
+    if spec.gang is None or pod_type is None:
+        return []
+    gang = PodGang(gang_name(cluster, "", 0), 2)
+    objects = [build_gang_object(cluster, template, gang) for template in spec.gang.objects]
+    pod = build_pod(cluster, spec, pod_type, slot_name(cluster, pod_type, 0), gang=gang)
+    # It is that of every worker of the type, and long.
+    pod["spec"]["containers"][0]["command"] = ["..."]
+    return [*objects, pod]
 
 
 def _refuse(source: str, reasons: Sequence[str]) -> int:
@@ -107,6 +133,12 @@ def _refuse(source: str, reasons: Sequence[str]) -> int:
 
 def _as_json(objects: Sequence[Json]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}, indent=2) + "\n"
+
+
+def _commented(objects: Sequence[Json]) -> str:
+    """Lines that no client reads: these objects are made later, if at all."""
+    lines = [*GANG_COMMENT, *_as_yaml(objects).splitlines()]
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines)
 
 
 class _Dumper(yaml.SafeDumper):

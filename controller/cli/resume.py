@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import time
+
+from controller.planning.idle_record import is_put_to_sleep
+from controller.raycluster.idle_termination import RESUMED_ANNOTATION
+from controller.raycluster.model import Json, RayCluster, timestamp
 
 from .kubernetes import Kubernetes
 from .suspend import for_each, is_suspended, parser_of
@@ -11,7 +16,8 @@ DESCRIPTION = """\
 Resumes suspended RayClusters, by your kubeconfig: the head and minWorkers are created. The Service has the same address
 as before.
 
-It sets spec.suspend to false. Where Helm or a GitOps tool writes the RayCluster, set it there instead.
+It sets spec.suspend to false. Where Helm or a GitOps tool writes the RayCluster, set it there instead. A cluster that
+was suspended because nothing used it (spec.idleTermination) gets an annotation, and its spec stays as it is.
 """
 EXAMPLES = """\
 ray-operator resume example-cluster
@@ -31,8 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _resume(kubernetes: Kubernetes, namespace: str, name: str) -> None:
-    if not is_suspended(kubernetes.cluster(namespace, name)):
+    raw = kubernetes.cluster(namespace, name)
+    if is_suspended(raw):
+        change: Json = {"spec": {"suspend": False}}
+    elif is_put_to_sleep(RayCluster.from_object(raw)):
+        change = {"metadata": {"annotations": {RESUMED_ANNOTATION: timestamp(time.time())}}}
+    else:
         print(f"{namespace}/{name} is not suspended")
         return
-    kubernetes.change(namespace, name, {"spec": {"suspend": False}})
+    kubernetes.change(namespace, name, change)
     print(f"{namespace}/{name} is being resumed; ray-operator status -w {name} shows how far it is")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -20,7 +21,8 @@ DEFAULT_POD_SECONDS = 10.0
 _SECONDS = {"type": "number", "minimum": 0, "maximum": 31_536_000}
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 100_000}
 _RESOURCES = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1e14}}
-_LABELS = {"type": "object", "additionalProperties": {"type": "string", "pattern": PATTERN}}
+_SELECTOR = {"type": "string", "pattern": PATTERN, "title": "selector; write VALUE, !VALUE, in(A, B) or !in(A, B)"}
+_LABELS = {"type": "object", "additionalProperties": _SELECTOR}
 
 
 def _mapping(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
@@ -60,6 +62,7 @@ SCHEMA = _mapping(
             ),
             requestResources=_list(_mapping(("resources",), resources=_RESOURCES, count=_COUNT, labelSelector=_LABELS)),
             blockedTypes=_list({"type": "string"}),
+            gatedTypes=_list({"type": "string"}),
         ),
         least=1,
     ),
@@ -86,7 +89,8 @@ class GangWork:
 class Step:
     """What a program asks for at a moment. ``requested``: request_resources(); None leaves it as it is.
 
-    ``blocked``: types that cannot be launched from then on; None leaves them as they are.
+    ``blocked``: types that cannot be launched from then on; None leaves them as they are. ``gated``: types whose new
+    pods wait for a scheduling gate from then on; None leaves them as they are.
     """
 
     at: float
@@ -94,6 +98,7 @@ class Step:
     gangs: tuple[GangWork, ...] = ()
     requested: tuple[Demand, ...] | None = None
     blocked: tuple[str, ...] | None = None
+    gated: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,23 +111,44 @@ class Scenario:
 
 def scenario_problems(document: object) -> tuple[Problem, ...]:
     """Everything wrong with a demand file's content; empty when ``scenario_of`` can read it."""
-    return problems_by(Draft202012Validator(SCHEMA), document)
+    return problems_by(Draft202012Validator(SCHEMA), document) or tuple(_refused(document))
+
+
+def _refused(document: Any) -> Iterator[Problem]:
+    """Placement groups that Ray refuses: bundles of nothing, and selectors for more or fewer bundles than there are."""
+    for number, step in enumerate(document["steps"]):
+        for index, group in enumerate(step.get("placementGroups", ())):
+            for place, bundle in enumerate(group["bundles"]):
+                if not any(bundle.values()):
+                    yield Problem(
+                        f"steps[{number}].placementGroups[{index}].bundles[{place}]",
+                        "asks for nothing; Ray takes only bundles with an amount of a resource, {CPU: 1} for example",
+                    )
+            given, bundles = len(group.get("bundleLabelSelector", group["bundles"])), len(group["bundles"])
+            if given != bundles:
+                yield Problem(
+                    f"steps[{number}].placementGroups[{index}].bundleLabelSelector",
+                    f"has {given} {'entry' if given == 1 else 'entries'} for {bundles} "
+                    f"{'bundle' if bundles == 1 else 'bundles'}; "
+                    "write one for each bundle, {} where any node will do",
+                )
 
 
 def scenario_of(document: Json) -> Scenario:
     """Call only with what ``scenario_problems`` found nothing wrong with."""
-    steps = sorted(map(_step, document["steps"]), key=lambda step: step.at)
+    steps = sorted(starmap(_step, enumerate(document["steps"])), key=lambda step: step.at)
     return Scenario(tuple(steps), float(document.get("podSeconds", DEFAULT_POD_SECONDS)))
 
 
-def _step(raw: Json) -> Step:
-    wanted, blocked = raw.get("requestResources"), raw.get("blockedTypes")
+def _step(number: int, raw: Json) -> Step:
+    wanted, blocked, gated = raw.get("requestResources"), raw.get("blockedTypes"), raw.get("gatedTypes")
     return Step(
         at=float(raw["at"]),
         tasks=tuple(Work(_demand(task), task.get("seconds")) for task in raw.get("tasks", ())),
-        gangs=tuple(_gangs(raw.get("placementGroups", ()))),
+        gangs=tuple(_gangs(number, raw.get("placementGroups", ()))),
         requested=None if wanted is None else tuple(map(_demand, wanted)),
         blocked=None if blocked is None else tuple(blocked),
+        gated=None if gated is None else tuple(gated),
     )
 
 
@@ -132,10 +158,12 @@ def _demand(raw: Json) -> Demand:
     return Demand(Shape.of(raw["resources"], selectors), raw.get("count", 1))
 
 
-def _gangs(raw: list[Json]) -> Iterator[GangWork]:
-    for group in raw:
-        labels = (*group.get("bundleLabelSelector", ()), *[{}] * len(group["bundles"]))
+def _gangs(step: int, raw: Sequence[Json]) -> Iterator[GangWork]:
+    """Each with a name of its own, as Ray's have."""
+    for index, group in enumerate(raw):
+        labels = group.get("bundleLabelSelector") or [{}] * len(group["bundles"])
         shapes = (Shape.of(bundle, [selector_of(labels[n])]) for n, bundle in enumerate(group["bundles"]))
         bundles = tuple(Demand(shape, 1) for shape in shapes)
-        for _ in range(group.get("count", 1)):
-            yield GangWork(Gang(bundles, Strategy(group["strategy"])), group.get("seconds"))
+        for copy in range(group.get("count", 1)):
+            name = f"{step}/{index}/{copy}"
+            yield GangWork(Gang(bundles, Strategy(group["strategy"]), name), group.get("seconds"))

@@ -7,12 +7,13 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any, TypeVar
 
 from controller.raycluster.model import Json, parse_spec
+from controller.raycluster.nulls import without_nulls
 
 from .checks import check
 from .commands import FINE, WRONG_INPUT, command_parser
@@ -50,9 +51,11 @@ A demand file says what waits when, in seconds. Everything but "at" and "resourc
         - resources: {CPU: 1}
           count: 4                # labelSelector as above
       blockedTypes: [spot]        # cannot be launched from now on, for want of quota; [] takes it back
+      gatedTypes: [queued]        # new pods wait for a scheduling gate from now on, as Kueue's do; [] opens all
 
 A line of the answer is a launch or a removal with its reason, workers that join Ray, demand that has to wait and why,
-or demand that no pod type could ever hold. The last column counts the workers.
+or demand that no pod type could ever hold. The last column counts the workers. Where the RayCluster has spec.gang, a
+launch says how many pods a scheduler is told to place together.
 """
 EXAMPLES = """\
 ray-operator simulate manifests/example_cluster.yaml manifests/example_demand.yaml
@@ -60,6 +63,8 @@ helm template x charts/ray | ray-operator simulate - demand.yaml
 ray-operator simulate -o json cluster.yaml demand.yaml | jq '.summary.peakWorkers'
 """
 _TITLES = ("TIME", "WHAT", "COUNT", "OF", "WHY", "WORKERS")
+# Characters of a cell, and rows for one reason at one moment, above which the table says less than -o json.
+_WIDTH, _ALIKE = 100, 20
 
 
 def parser() -> argparse.ArgumentParser:
@@ -122,10 +127,11 @@ def _read(cluster: str, demand: str) -> tuple[Json, Json]:
     documents = _named(demand, lambda: read_documents(demand))
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise ManifestError(f"{_source(demand)}: is no demand file; ray-operator simulate --help shows one")
-    for path, problems in ((cluster, check(clusters[0])), (demand, scenario_problems(documents[0]))):
+    asked = without_nulls(documents[0])
+    for path, problems in ((cluster, check(clusters[0])), (demand, scenario_problems(asked))):
         if problems:
             raise ManifestError("\n".join(f"{_source(path)}: {problem}" for problem in problems))
-    return clusters[0], documents[0]
+    return clusters[0], asked
 
 
 def _named(path: str, read: Callable[[], T]) -> T:
@@ -140,14 +146,32 @@ def _source(path: str) -> str:
 
 
 def _table(happenings: Sequence[Happening], summary: Json) -> str:
-    rows = [_TITLES, *(_row(h) for h in happenings)]
+    rows = [_TITLES, *_rows(happenings)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_TITLES))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([*lines, "", _summary_line(summary)])
 
 
-def _row(h: Happening) -> tuple[str, ...]:
-    return f"{h.at:g}s", h.what, str(h.count), h.subject, h.why or "-", str(h.workers)
+def _rows(happenings: Sequence[Happening]) -> Iterator[tuple[str, ...]]:
+    """A row for each, but for many kinds of work with one reason at one moment: those beyond the first are one row."""
+    for (at, what, why, workers), group in groupby(happenings, key=lambda h: (h.at, h.what, _why(h), h.workers)):
+        alike = list(group)
+        shown = alike if len(alike) <= _ALIKE else alike[: _ALIKE - 1]
+        rows = [(h.count, _short(h.subject)) for h in shown]
+        if rest := alike[len(shown) :]:
+            rows.append((sum(h.count for h in rest), f"{len(rest)} others; -o json shows them"))
+        yield from ((f"{at:g}s", what, str(count), subject, why, str(workers)) for count, subject in rows)
+
+
+def _short(subject: str) -> str:
+    """Its beginning and its end, where it would make the table wider than a screen."""
+    half = (_WIDTH - 3) // 2
+    return subject if len(subject) <= _WIDTH else f"{subject[:half]} … {subject[-half:]}"
+
+
+def _why(h: Happening) -> str:
+    gangs = f", {'a gang' if h.gangs == 1 else f'{h.gangs} gangs'} of {h.pods} pods" if h.gangs else ""
+    return f"{h.why}{gangs}" or "-"
 
 
 def _summary(happenings: Sequence[Happening], waiting: int) -> dict[str, Any]:

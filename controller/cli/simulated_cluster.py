@@ -1,6 +1,7 @@
 """The simulated cluster: its pods, their Ray nodes, and the work that waits and runs.
 
-Pods start in a fixed time and never fail. Work goes to the first node that has room, in the order in which they joined.
+Pods start in a fixed time, unless a gate holds them, and never fail. Work goes to the first node that has room, in the
+order in which they joined.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from autoscaler.model import Demand, NodeStatus, RayNode, RayState, Shape
 from controller.objects.labels import HEAD
 from controller.objects.pod import build_pod
+from controller.objects.pod_status import SCHEDULING_GATED
 from controller.objects.views import PodView
 from controller.planning.actions import CreatePod
+from controller.planning.hosts import count_workers, number_of_workers
 from controller.planning.node_types import declared_labels, declared_resources
-from controller.raycluster.model import ClusterSpec, PodType, RayCluster
+from controller.raycluster.model import ClusterSpec, RayCluster
+from controller.raycluster.node_labels import SLICE_LABEL
 
 from .simulated_ray import NODE_ID_BYTES, Held, Node, Wish, gang_places, task_places
 
@@ -32,6 +37,7 @@ class SimulatedCluster:
         self.waiting: list[Wish] = []
         self.requested: tuple[Demand, ...] = ()
         self._numbers = itertools.count(1)
+        self._gated: frozenset[str] = frozenset()
         self._joins: dict[str, float] = {}
         self._nodes: dict[str, Node] = {}
         self._running: list[tuple[float, Held]] = []
@@ -43,8 +49,8 @@ class SimulatedCluster:
 
     @property
     def workers(self) -> int:
-        """How many worker pods there are."""
-        return sum(p.kind != HEAD for p in self.pods.values())
+        """How many workers there are."""
+        return number_of_workers([p for p in self.pods.values() if p.kind != HEAD])
 
     @property
     def upcoming(self) -> Iterable[float]:
@@ -56,9 +62,11 @@ class SimulatedCluster:
         due = [name for name, at in self._joins.items() if at <= self.now]
         for name in due:
             del self._joins[name]
-            self.pods[name] = replace(self.pods[name], phase="Running", ready=True, ip=f"10.0.0.{len(self._nodes)}")
+            self.pods[name] = replace(
+                self.pods[name], phase="Running", ready=True, ip=f"10.0.0.{len(self._nodes)}", unready_since=self.now
+            )
             self._join(self.pods[name])
-        return Counter(self.pods[name].node_type for name in due)
+        return count_workers([self.pods[name] for name in due])
 
     def end_work(self) -> None:
         """Take what is over off its nodes."""
@@ -97,13 +105,22 @@ class SimulatedCluster:
 
     def create(self, action: CreatePod) -> None:
         """Make a pod. A head runs at once, a worker later."""
-        pod = self._new_pod(action.pod_type, action.name)
+        pod = self._new_pod(action)
         if pod.kind == HEAD:
             pod = replace(pod, phase="Running", ready=True, ip="10.0.0.1")
             self._join(pod)
+        elif pod.node_type in self._gated:
+            pod = replace(pod, stuck=SCHEDULING_GATED, stuck_since=self.now)
         else:
             self._joins[pod.name] = self.now + self._pod_seconds
         self.pods[pod.name] = pod
+
+    def gate(self, types: Iterable[str]) -> None:
+        """Hold the new pods of these types by a scheduling gate, and open those of all others."""
+        self._gated = frozenset(types)
+        for pod in [p for p in self.pods.values() if p.stuck and p.node_type not in self._gated]:
+            self.pods[pod.name] = replace(pod, stuck="")
+            self._joins[pod.name] = self.now + self._pod_seconds
 
     def delete(self, name: str) -> None:
         """Delete a pod that is idle or has not joined: the spec does not change, so none is drained."""
@@ -114,16 +131,25 @@ class SimulatedCluster:
 
     def _join(self, pod: PodView) -> None:
         pod_type = next(t for t in self._spec.pod_types if t.name == pod.node_type)
-        total = declared_resources(self._spec, pod_type)
-        labels = declared_labels(self._spec, pod_type)
+        host = pod.host if pod.group else -1
+        total = declared_resources(self._spec, pod_type, host)
+        labels = declared_labels(self._spec, pod_type, host)
+        if pod.group:
+            labels.setdefault(SLICE_LABEL, pod.group)
         self._nodes[pod.name] = Node(pod, next(self._numbers), total, labels, dict(total), idle_since=self.now)
 
-    def _new_pod(self, pod_type: PodType, name: str) -> PodView:
-        head = self.head
+    def complete(self, pod: PodView) -> None:
+        """Note that all hosts of a worker have been there."""
+        self.pods[pod.name] = replace(self.pods[pod.name], complete=True)
+
+    def _new_pod(self, action: CreatePod) -> PodView:
+        head, name = self.head, action.name
         ip, uid = (head.ip, head.uid) if head else ("", "")
-        raw = build_pod(self._cluster, self._spec, pod_type, name, head_ip=ip, head_uid=uid)
+        of: dict[str, Any] = {"head_ip": ip, "head_uid": uid, "host": action.host, "gang": action.gang}
+        raw = build_pod(self._cluster, self._spec, action.pod_type, name, **of)
         raw["metadata"] |= {"uid": f"{name}/{next(self._numbers)}", "resourceVersion": "1"}
-        return replace(PodView.from_object(raw), started_at=self.now)
+        # Whatever gates the podConfig has: they are open.
+        return replace(PodView.from_object(raw), started_at=self.now, stuck="", problem="")
 
     def _ray_node(self, node: Node) -> RayNode:
         return RayNode(

@@ -15,6 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from controller.kube.holdings import Holdings
+from controller.kube.partitions import PARTITIONS
 from controller.kube.store import Stores
 from controller.kube.workqueue import WorkQueue
 from controller.objects.pod_state import state_of
@@ -43,16 +45,16 @@ _COUNTS = (
 
 
 class ClusterCollector(Collector):
-    """Phase, nodes and demand of each cluster."""
+    """Phase, nodes and demand of each cluster that this process ``leads``."""
 
-    def __init__(self, stores: Stores, leads: Callable[[], bool], view: Callable[[Key], RayView | None]) -> None:
+    def __init__(self, stores: Stores, leads: Callable[[Key], bool], view: Callable[[Key], RayView | None]) -> None:
         self._stores = stores
         self._leads = leads
         self._view = view
 
     def collect(self) -> Iterator[Metric]:
         """Every series of every cluster."""
-        clusters = sorted(self._stores.clusters.all(), key=lambda c: c.key) if self._leads() else []
+        clusters = sorted((c for c in self._stores.clusters.all() if self._leads(c.key)), key=lambda c: c.key)
         yield self._gauge("clusters", "RayClusters by phase.", _phases(clusters), ("phase",))
         yield self._per_cluster("cluster_phase", "1 for the phase that each cluster is in.", clusters, _phase, "phase")
         yield self._per_cluster(
@@ -135,6 +137,25 @@ class StateCollector(Collector):
         for name, age in self._health.ages().items():
             loops.add_metric((name,), age)
         yield loops
+
+
+class PartCollector(Collector):
+    """Which parts of all clusters this process looks after, where several operators share them."""
+
+    def __init__(self, holdings: Holdings) -> None:
+        self._holdings = holdings
+
+    def collect(self) -> Iterator[Metric]:
+        """One series for each part there is."""
+        parts = GaugeMetricFamily(
+            "ray_operator_part_leader",
+            "1 while this process may write about a part of all clusters, else 0; where several operators share them.",
+            labels=("part",),
+        )
+        held = self._holdings.held()
+        for part in range(PARTITIONS):
+            parts.add_metric((str(part),), float(part in held and held[part].leads()))
+        yield parts
 
 
 def _phases(clusters: Sequence[RayCluster]) -> Mapping[tuple[str, ...], float]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from autoscaler.gcs.client import Credentials, DrainAnswer, DrainReason, GcsClient
 from autoscaler.gcs.errors import GcsError
-from autoscaler.model import RayState, ReportedState
+from autoscaler.model import RayState, RayUsage, ReportedState
 from controller.kube.client import ApiError, Client, Request, WatchClient
 
 from .metrics import Metrics
@@ -196,6 +196,16 @@ class MeasuredGcsClient(GcsClient):
             done(answer)
 
         super().begin_state(timed)
+
+    def begin_usage(self, done: Callable[[RayUsage | GcsError], None]) -> None:
+        """See GcsClient."""
+        started = self._now()
+
+        def timed(answer: RayUsage | GcsError) -> None:
+            self._count("usage", started, answer.kind if isinstance(answer, GcsError) else "ok")
+            done(answer)
+
+        super().begin_usage(timed)
 
     def report(self, report: ReportedState) -> None:
         """See GcsClient."""

@@ -127,6 +127,9 @@ class Metrics:
 
     def _leadership(self) -> None:
         self.leader_changes = self._counter("leader_changes_total", "Times that this process took the lead or lost it.")
+        self.part_changes = self._counter(
+            "part_changes_total", "Parts of all clusters that this process took or lost, where several operators share."
+        )
         self.lease_failures = self._counter(
             "lease_renewal_failures_total", "Attempts to take or renew the lease that failed."
         )

@@ -1,4 +1,4 @@
-"""Turns passes into metrics and into the list of last decisions: what was done and why, how long people waited."""
+"""Turns passes into metrics, the last hour and the last decisions: what was done and why, how long people waited."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from controller.planning.actions import Action, CreatePod, DeletePod, RetirePod,
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan
 from controller.planning.reasons import LAUNCHES, TERMINATIONS
-from controller.raycluster.model import Key, RayCluster
+from controller.raycluster.model import Json, Key, RayCluster
 from controller.reconcile.hooks import Hooks, Outcome
+from controller.status.read import ClusterStatus
 
+from .history import Counts, History, Hour
 from .metrics import Metrics
 
 MAX_DECISIONS = 50
@@ -72,6 +74,7 @@ class PassMetrics(Hooks):
         self._lock = threading.Lock()
         self._waits: dict[Key, _Waits] = {}
         self._decisions: deque[DecisionMade] = deque(maxlen=MAX_DECISIONS)
+        self._history = History()
         # The first time is a step from 0, and a rate of what never happened is 0.
         for counter, labels in (
             (metrics.launches, [label.value for label in LAUNCHES]),
@@ -102,6 +105,12 @@ class PassMetrics(Hooks):
             self._decisions += [DecisionMade(now, cluster.key, message) for _, message in summarize(done)]
             self._created(cluster, [a for a in done if isinstance(a, CreatePod)])
 
+    def reported(self, cluster: RayCluster, status: Json) -> None:
+        """See Hooks."""
+        told = ClusterStatus.of(status)
+        counts = Counts(told.ready_workers, told.desired_workers, told.pending)
+        self._history.counted(cluster.key, self._clock(), counts)
+
     def passed(self, outcome: Outcome, seconds: float) -> None:
         """See Hooks."""
         self._metrics.reconcile_seconds.labels(outcome).observe(seconds)
@@ -112,11 +121,20 @@ class PassMetrics(Hooks):
         """See Hooks."""
         with self._lock:
             self._waits.pop(cluster, None)
+        self._history.forget(cluster, self._clock())
 
     def decisions(self) -> list[DecisionMade]:
         """The last ones of all clusters, the newest first."""
         with self._lock:
             return list(reversed(self._decisions))
+
+    def hour(self) -> Hour:
+        """The last hour of all clusters together."""
+        return self._history.total(self._clock())
+
+    def hour_of(self, cluster: Key) -> Hour | None:
+        """The last hour of a cluster; None when nothing is known of it."""
+        return self._history.of(cluster, self._clock())
 
     def _look(self, waits: _Waits, seen: Observed) -> None:
         if seen.ray is None:
@@ -134,7 +152,10 @@ class PassMetrics(Hooks):
         for name in [n for n in waits.pods if n in ray.alive or n not in there]:
             made = waits.pods.pop(name)
             if name in ray.alive:
-                self._metrics.pod_to_node_seconds.observe(max(0.0, self._clock() - ray.age - made))
+                now = self._clock()
+                seconds = max(0.0, now - ray.age - made)
+                self._metrics.pod_to_node_seconds.observe(seconds)
+                self._history.took_to_node(seen.cluster.key, now, seconds)
 
     def _created(self, cluster: RayCluster, creates: Sequence[CreatePod]) -> None:
         waits = self._waits.get(cluster.key)
@@ -146,6 +167,7 @@ class PassMetrics(Hooks):
         if workers and waits.work_since is not None and not waits.answered:
             waits.answered = True
             self._metrics.demand_to_pod_seconds.observe(now - waits.work_since)
+            self._history.took_to_pod(cluster.key, now, now - waits.work_since)
 
 
 def refusal(error: ProviderError) -> str:

@@ -11,10 +11,11 @@ from typing import Protocol
 from prometheus_client.exposition import choose_encoder
 
 from controller.heads.polled import Heads
-from controller.kube.leadership import Leadership
+from controller.kube.leadership import Rights
 from controller.kube.store import Stores
 from controller.objects.pod_state import state_of
-from controller.raycluster.model import RayCluster
+from controller.planning.idle_record import IdleRecord
+from controller.raycluster.model import Key, RayCluster
 from controller.status.read import ClusterStatus
 
 from .health import Health
@@ -36,7 +37,7 @@ class Served(Protocol):
         """Whether its loops turn."""
 
     @property
-    def leadership(self) -> Leadership:
+    def leadership(self) -> Rights:
         """Whether it may write."""
 
     @property
@@ -82,7 +83,7 @@ def routes(operator: Served, namespaces: tuple[str, ...]) -> Mapping[str, Route]
 def page_of(operator: Served, namespaces: tuple[str, ...]) -> Page:
     """What the status page shows now."""
     leads, now = operator.leadership.leads(), time.time()
-    clusters = operator.stores.clusters.all() if leads else []
+    clusters = [c for c in operator.stores.clusters.all() if operator.leadership.of(c.key).leads()]
     unready = operator.unready()
     return Page(
         version=version("ray-kubernetes-operator"),
@@ -91,6 +92,8 @@ def page_of(operator: Served, namespaces: tuple[str, ...]) -> Page:
         troubles=[*operator.health.stuck(), *([unready] if unready else [])],
         queue=operator.queued(),
         clusters=[_row(operator, c) for c in clusters],
+        hour=operator.passes.hour() if leads else None,
+        hour_of=lambda row: operator.passes.hour_of(Key(row.namespace, row.name)),
         decisions=[DecisionRow(now - d.at, str(d.cluster), d.what) for d in operator.passes.decisions()],
     )
 
@@ -113,4 +116,5 @@ def _row(operator: Served, cluster: RayCluster) -> ClusterRow:
         infeasible=status.infeasible,
         answer_age=view.age if view else None,
         nodes=Counter((p.node_type, state_of(p)) for p in pods if p.owner_uid == cluster.uid),
+        use=IdleRecord.of(cluster.status).words,
     )

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from controller.kube.client import ApiError, Client, Request
-from controller.objects.pod import build_pod, name_prefix
+from controller.objects.pod import build_pod, name_prefix, trial_gang, trial_host
 from controller.objects.pod_status import ray_container
 from controller.objects.views import PodView
 from controller.raycluster.model import ClusterSpec, Json, Key, PodType, RayCluster
@@ -138,7 +138,7 @@ class DryRun:
 
 def trial_pod(cluster: RayCluster, spec: ClusterSpec, pod_type: PodType) -> dict[str, Any]:
     """A pod of the type as it would be made, without a name of its own: it takes none that is in use."""
-    pod = build_pod(cluster, spec, pod_type, "")
+    pod = build_pod(cluster, spec, pod_type, "", host=trial_host(pod_type), gang=trial_gang(spec, pod_type))
     del pod["metadata"]["name"]
     pod["metadata"]["generateName"] = f"{cluster.name}-{name_prefix(pod_type)}"
     return pod

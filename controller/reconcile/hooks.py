@@ -9,7 +9,7 @@ from autoscaler.provider import ProviderError
 from controller.planning.actions import Action
 from controller.planning.observed import Observed
 from controller.planning.plan import Plan
-from controller.raycluster.model import Key, RayCluster
+from controller.raycluster.model import Json, Key, RayCluster
 
 # How a pass ended: nothing left to do, due again at some time, to be retried, or with an error.
 Outcome = Literal["done", "again", "retry", "failed"]
@@ -23,6 +23,9 @@ class Hooks:
 
     def applied(self, cluster: RayCluster, done: Sequence[Action], refused: Sequence[ProviderError]) -> None:
         """These actions were carried out; these errors kept others from being."""
+
+    def reported(self, cluster: RayCluster, status: Json) -> None:
+        """This is the cluster's status now, whether it had to be written or not."""
 
     def passed(self, outcome: Outcome, seconds: float) -> None:
         """A pass has ended, after this time."""

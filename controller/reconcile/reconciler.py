@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from controller.heads.polled import Heads
 from controller.kube.client import ApiError, Client, Request
 from controller.kube.events import Events
 from controller.kube.store import Stores
 from controller.objects.claim import ClaimView, claim_name
+from controller.objects.hosts import hosts_service_name
 from controller.objects.labels import HEAD
-from controller.objects.pod import unbuildable
 from controller.objects.service import service_name
 from controller.objects.views import PodView
-from controller.planning.actions import CreateClaim, CreatePod, CreateService, DrainPod, RetirePod
+from controller.planning.actions import CreateClaim, CreateGangObject, CreatePod, CreateService
 from controller.planning.blocked_types import LaunchHistory, next_end
+from controller.planning.idle_record import is_put_to_sleep
 from controller.planning.matching import matched
 from controller.planning.missing import missing_since
 from controller.planning.observed import Observed, Settings
-from controller.planning.own_times import OwnTimes
 from controller.planning.plan import Plan, make_plan
-from controller.raycluster.model import PLURAL, ClusterSpec, Json, Key, RayCluster, parse_spec
+from controller.raycluster.model import PLURAL, ClusterSpec, Key, RayCluster
 from controller.raycluster.notes import notes
-from controller.raycluster.problem import Problem
-from controller.raycluster.ray_resources import with_admitted
-from controller.raycluster.validation import problems
 from controller.status.cluster_status import gives_up_head, report_of, status_of, status_of_untried
 
-from .apply import Applied, Applier
+from .applied import Applied
+from .apply import Applier
+from .cleanups import Cleanups
 from .dry_run import TRY_AGAIN_SECONDS, DryRun, Findings
+from .gang_objects import GangObjects
 from .hooks import Hooks
+from .known import Known
 from .reporter import Reporter
 
 # An answer to a write may bring news that the watch, being no newer, will not repeat.
@@ -47,36 +48,13 @@ class Result:
     look_again_in: float | None = None
     retry: bool = False
 
+    def or_in(self, seconds: float | None) -> Result:
+        """The same, and look again in so many seconds at the latest."""
+        soonest = min((s for s in (self.look_again_in, seconds) if s is not None), default=None)
+        return replace(self, look_again_in=soonest)
+
 
 DONE = Result()
-
-
-@dataclass
-class _Known:
-    """What is kept of a cluster from pass to pass: nothing that could not be found out again.
-
-    ``raw``, ``read``: the spec it had when it was read last, and what was read. ``noted``: the generation of which
-    the notes were told. ``taken``: pod names that belong to other owners. ``missing``: see ``planning.missing``.
-    ``sized``: the spec with the resources that the API server gives its pods, after what it was made from.
-    """
-
-    raw: Json | None = None
-    read: ClusterSpec | tuple[Problem, ...] = ()
-    noted: int = -1
-    taken: frozenset[str] = frozenset()
-    missing: Mapping[str, float] = field(default_factory=dict)
-    history: LaunchHistory = field(default_factory=LaunchHistory)
-    times: OwnTimes = field(default_factory=OwnTimes)
-    sized: tuple[ClusterSpec, Mapping[str, Json], ClusterSpec] | None = None
-
-    def with_resources(self, spec: ClusterSpec, admitted: Mapping[str, Json]) -> ClusterSpec:
-        """The spec with what the API server gives the pods of its types; the same one for the same resources."""
-        if not admitted:
-            return spec
-        if self.sized is None or self.sized[0] is not spec or self.sized[1] != admitted:
-            types = tuple(with_admitted(t, admitted.get(t.name)) for t in spec.pod_types)
-            self.sized = (spec, admitted, replace(spec, pod_types=types))
-        return self.sized[2]
 
 
 class Reconciler:
@@ -97,8 +75,10 @@ class Reconciler:
     ) -> None:
         self._client = client
         self._stores = stores
-        self._applier = Applier(client, stores, heads, executor_of)
+        self._gang_objects = GangObjects(client, events, clock)
+        self._applier = Applier(client, stores, heads, executor_of, self._gang_objects)
         self._reporter = Reporter(client, stores.clusters, events, clock)
+        self._cleanups = Cleanups(client, stores, events)
         self._dry_run = DryRun(client, self._reporter.tell_ignored, clock)
         self._heads = heads
         self._settings = settings or Settings()
@@ -106,23 +86,30 @@ class Reconciler:
         self._stopwatch = stopwatch
         self._hooks = hooks or Hooks()
         # By uid: a later cluster of the same name starts afresh.
-        self._known: dict[Key, tuple[str, _Known]] = {}
+        self._known: dict[Key, tuple[str, Known]] = {}
 
     def reconcile(self, key: Key) -> Result:
         """One pass. Raises only what is a defect; the caller logs it and retries with backoff."""
         cluster = self._stores.clusters.get(key)
+        again = self._cleanups.run(key, cluster.uid if cluster else "")
         if cluster is None or cluster.deleting:
-            # Everything made for it is owned by it: the garbage collector does the rest.
+            # Everything else made for it is owned by it: the garbage collector does the rest.
             self.let_go(key)
-            return DONE
+            return Result(again)
+        result = self._living(cluster)
+        return result if again is None else result.or_in(again)
+
+    def _living(self, cluster: RayCluster) -> Result:
+        """A pass over a cluster that is there."""
         known = self._knowledge(cluster)
-        spec = _spec_of(cluster, known)
+        spec = known.spec_of(cluster, self._settings.gang_objects)
         if isinstance(spec, tuple):
             self._reporter.reject(cluster, spec)
             return DONE
         pods = self._pods_of(cluster)
         # A suspended cluster costs no requests; what its pods are worth shows when it is resumed.
-        findings = Findings() if spec.suspend else self._dry_run.check(cluster, spec, pods)
+        rests = spec.suspend or (not pods and is_put_to_sleep(cluster))
+        findings = Findings() if rests else self._dry_run.check(cluster, spec, pods)
         sized = known.with_resources(spec, findings.resources)
         return self._hindered(cluster, findings) or self._act(cluster, sized, known, pods)
 
@@ -131,13 +118,15 @@ class Reconciler:
         self._heads.follow(key, None, 0, busy=False)
         self._reporter.forget(key)
         self._dry_run.forget(key)
+        self._cleanups.forget(key)
+        self._gang_objects.forget(key)
         self._hooks.forget(key)
         self._known.pop(key, None)
 
-    def _knowledge(self, cluster: RayCluster) -> _Known:
-        uid, known = self._known.get(cluster.key, ("", _Known()))
+    def _knowledge(self, cluster: RayCluster) -> Known:
+        uid, known = self._known.get(cluster.key, ("", Known()))
         if uid != cluster.uid:
-            known = _Known()
+            known = Known()
             self._known[cluster.key] = (cluster.uid, known)
         return known
 
@@ -152,11 +141,11 @@ class Reconciler:
             return Result(retry=True)
         return None
 
-    def _act(self, cluster: RayCluster, spec: ClusterSpec, known: _Known, pods: list[PodView]) -> Result:
-        now, grace = self._clock(), self._settings.unschedulable_grace_seconds
+    def _act(self, cluster: RayCluster, spec: ClusterSpec, known: Known, pods: list[PodView]) -> Result:
+        now = self._clock()
         known.times = known.times.seen(pods, now)
         pods = known.times.shown(pods)
-        known.history = known.history.seen(pods, spec.current_hashes, now, grace)
+        known.history = known.history.seen(pods, spec.current_hashes, now, self._settings.graces)
         seen = self._observe(cluster, spec, known, pods)
         plan = self._plan(seen)
         if gives_up_head(seen, plan):
@@ -165,21 +154,25 @@ class Reconciler:
             if written is None:
                 return DONE
             cluster, seen = written, replace(seen, cluster=written)
-        makes = any(isinstance(a, CreateClaim | CreatePod | CreateService) for a in plan.actions)
+        makes = any(isinstance(a, CreateClaim | CreateGangObject | CreatePod | CreateService) for a in plan.actions)
         if makes and not self._still_there(cluster):
             return Result(retry=True)
-        self._heads.follow(cluster.key, plan.head, spec.gcs_port, busy=_expects_nodes(plan))
+        self._heads.follow(cluster.key, plan.head, spec.gcs_port, busy=plan.expects_nodes)
         self._reporter.announce_changes(cluster, plan.announcements)
+        if plan.idle and plan.idle.ask:
+            self._heads.ask_usage(cluster.key)
         if known.noted != cluster.generation:
             self._reporter.tell_notes(cluster, notes(spec))
             known.noted = cluster.generation
+        again = self._cleanups.keep(cluster, spec)
         applied = self._applier.apply(cluster, spec, plan.actions)
         known.taken |= applied.taken
         known.history = known.history.after(applied, self._clock())
         self._reporter.announce(cluster, applied.done)
         self._hooks.applied(cluster, applied.done, [*applied.errors, *applied.refused.values()])
         seen = replace(seen, blocks=known.history.active(self._clock()))
-        return self._report(seen, plan, applied)
+        result = self._report(seen, plan, applied)
+        return result if again is None else result.or_in(again)
 
     def _plan(self, seen: Observed) -> Plan:
         started = self._stopwatch()
@@ -201,6 +194,7 @@ class Reconciler:
         if seen.ray:
             self._heads.report(seen.cluster.key, report_of(seen.ray, plan))
         status = status_of(seen, plan, applied.refusals, applied.waits, applied.done)
+        self._hooks.reported(seen.cluster, status)
         put_off = self._reporter.report_soon(seen.cluster, status)
         self._reporter.log_autoscaling(seen, plan)
         # A type that cannot be launched is looked at when its block is over; the queue sees to all else.
@@ -231,10 +225,10 @@ class Reconciler:
         pods = self._stores.pods.of_cluster(cluster.key)
         return sorted(p.name for p in pods if not p.owner_uid and p.config_hash and p.kind == HEAD and p.live)
 
-    def _observe(self, cluster: RayCluster, spec: ClusterSpec, known: _Known, pods: list[PodView]) -> Observed:
+    def _observe(self, cluster: RayCluster, spec: ClusterSpec, known: Known, pods: list[PodView]) -> Observed:
         now = self._clock()
         answer = self._heads.view(cluster.key)
-        if spec.suspend:
+        if spec.suspend or is_put_to_sleep(cluster):
             known.history = LaunchHistory()
         ray, doubt_until = (None, None) if answer is None or answer.expired else matched(answer, pods, now)
         known.missing = missing_since(known.missing, pods, ray, now)
@@ -254,6 +248,10 @@ class Reconciler:
             claims_listed=self._stores.claims.listed(cluster.namespace),
             claim=self._claim_of(cluster, spec),
             missing=known.missing,
+            hosts_service=self._stores.services.get(Key(cluster.namespace, hosts_service_name(cluster))),
+            usage=self._heads.usage(cluster.key),
+            nodes=self._stores.nodes.of(p.node for p in pods),
+            gang_objects=self._gang_objects.known(cluster, spec),
         )
 
     def _claim_of(self, cluster: RayCluster, spec: ClusterSpec) -> ClaimView | None:
@@ -262,20 +260,3 @@ class Reconciler:
         if storage is None or storage.claim_name:
             return None
         return self._stores.claims.get(Key(cluster.namespace, claim_name(cluster, storage)))
-
-
-def _spec_of(cluster: RayCluster, known: _Known) -> ClusterSpec | tuple[Problem, ...]:
-    """The spec, or what is wrong with it. Checked when it changes: most passes are about pods and waiting work."""
-    if known.raw is None or known.raw != cluster.spec:
-        found: ClusterSpec | tuple[Problem, ...] = problems(cluster.name, cluster.spec)
-        if not found:
-            spec = parse_spec(cluster.spec)
-            found = unbuildable(cluster, spec) or spec
-        known.raw, known.read = cluster.spec, found
-    return known.read
-
-
-def _expects_nodes(plan: Plan) -> bool:
-    """Something is on its way up or down, so that the head's next answers matter."""
-    moving = any(isinstance(a, CreatePod | RetirePod | DrainPod) for a in plan.actions)
-    return moving or bool(plan.outdated) or any(p.drain_by or not p.ready for p in plan.workers)

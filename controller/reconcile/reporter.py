@@ -10,6 +10,7 @@ from controller.kube.client import JSON_PATCH, ApiError, Client, Request
 from controller.kube.events import NORMAL, WARNING, Events
 from controller.kube.store import Store, sharing_spec
 from controller.planning.actions import Action, summarize
+from controller.planning.idle_record import DECIDED, IdleRecord
 from controller.planning.observed import Observed
 from controller.planning.plan import Announcement, Plan
 from controller.raycluster.model import PLURAL, Json, Key, RayCluster
@@ -129,6 +130,8 @@ class Reporter:
         before, after = ClusterStatus.of(cluster.status), ClusterStatus.of(status)
         self._tell_phase(cluster, before, after)
         self._tell_suspension(cluster, before, after)
+        if why := _withdrawn(cluster, status):
+            self._events.post(cluster, NORMAL, "IdleTerminationWithdrawn", why)
         self._tell_refusal(cluster, before, after)
         self._tell_blocks(cluster, before, status)
         return written
@@ -172,6 +175,12 @@ class Reporter:
             if (block["name"], block["reason"]) not in before.blocked:
                 message = f"pods of type {block['name']} cannot be launched now: {block['message']}"
                 self._events.post(cluster, WARNING, block["reason"], message)
+
+
+def _withdrawn(cluster: RayCluster, status: Json) -> str:
+    """Why a cluster is not suspended or deleted after all; a change of the spec needs no explanation."""
+    before, after = IdleRecord.current(cluster), IdleRecord.of(status)
+    return after.message if before.state == DECIDED and after.state not in ("", DECIDED) else ""
 
 
 def _without_counts(status: Json) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
-from controller.kube.events import WARNING, Events
+from controller.kube.events import WARNING
 from controller.kube.well_formed import MalformedError, metadata_of
 from controller.raycluster.model import PLURAL, Key, RayCluster
+
+from .worker import Owner
 
 
 class Counter(Protocol):
@@ -21,16 +23,13 @@ class Counter(Protocol):
 class SetAside:
     """What becomes known of objects that cannot be read: a metric counts them, and a RayCluster gets an Event.
 
-    ``writers``: the executor of one cluster. ``leads``: whether this process may write.
+    ``writers``: the executor of one cluster. ``owner_of``: what may write about it.
     """
 
-    def __init__(
-        self, counter: Counter, events: Events, writers: Callable[[Key], Executor], leads: Callable[[], bool]
-    ) -> None:
+    def __init__(self, counter: Counter, writers: Callable[[Key], Executor], owner_of: Callable[[Key], Owner]) -> None:
         self._counter = counter
-        self._events = events
         self._writers = writers
-        self._leads = leads
+        self._owner_of = owner_of
 
     def of(self, resource: str) -> Callable[[Any, Exception], None]:
         """What a watch of this resource calls with each object, and with what is wrong with it. It does not wait."""
@@ -38,8 +37,8 @@ class SetAside:
 
         def set_aside(obj: Any, error: Exception) -> None:
             counter.inc()
-            cluster = _named(obj) if resource == PLURAL and self._leads() else None
-            if cluster:
+            cluster = _named(obj) if resource == PLURAL else None
+            if cluster and self._owner_of(cluster.key).leadership.leads():
                 self._writers(cluster.key).submit(self._post, cluster, error)
 
         return set_aside
@@ -47,7 +46,7 @@ class SetAside:
     def _post(self, cluster: RayCluster, error: Exception) -> None:
         why = str(error) if isinstance(error, MalformedError) else "a field is missing or has the wrong type"
         message = f"The RayCluster cannot be read: {why}. The operator does not touch it until it changes."
-        self._events.post(cluster, WARNING, "ReadFailed", message)
+        self._owner_of(cluster.key).events.post(cluster, WARNING, "ReadFailed", message)
 
 
 def _named(obj: Any) -> RayCluster | None:

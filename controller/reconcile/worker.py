@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from controller.kube.client import ApiError
 from controller.kube.events import WARNING, Events
 from controller.kube.leadership import Leadership
-from controller.kube.store import Stores
+from controller.kube.store import Store
 from controller.kube.workqueue import NEWS_SECONDS, WorkQueue
-from controller.raycluster.model import Key
+from controller.raycluster.model import Key, RayCluster
 
 from .hooks import Hooks, Outcome
 from .reconciler import DONE, Reconciler, Result
@@ -30,25 +31,35 @@ class Loop(Protocol):
         """It has nothing to do."""
 
 
+@dataclass(frozen=True)
+class Owner:
+    """What looks after a cluster: the right to write about it, and what writes with that right."""
+
+    leadership: Leadership
+    reconciler: Reconciler
+    events: Events
+
+
 class ReconcileWorker:
-    """Runs passes over the clusters of a queue. ``run`` may be called from many threads at a time."""
+    """Runs passes over the clusters of a queue. ``run`` may be called from many threads at a time.
+
+    ``complete``: whether everything about a cluster is known; before that there is no pass over it.
+    """
 
     def __init__(
         self,
         queue: WorkQueue[Key],
-        stores: Stores,
-        reconciler: Reconciler,
+        clusters: Store[RayCluster],
+        owner_of: Callable[[Key], Owner],
         *,
-        leadership: Leadership,
-        events: Events,
+        complete: Callable[[Key], bool],
         hooks: Hooks,
         stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue
-        self._stores = stores
-        self._reconciler = reconciler
-        self._leadership = leadership
-        self._events = events
+        self._clusters = clusters
+        self._owner_of = owner_of
+        self._complete = complete
         self._hooks = hooks
         self._stopwatch = stopwatch
 
@@ -67,34 +78,35 @@ class ReconcileWorker:
                 loop.rest()
 
     def _pass(self, key: Key) -> Result:
-        if not self._stores.listed(key.namespace):
-            return DONE
-        if not self._leadership.leads():
+        owner = self._owner_of(key)
+        if not owner.leadership.leads():
             # The next leader looks at every cluster.
-            self._reconciler.let_go(key)
+            owner.reconciler.let_go(key)
+            return DONE
+        if not self._complete(key):
             return DONE
         started = self._stopwatch()
-        result, outcome = self._reconciled(key)
+        result, outcome = self._reconciled(owner, key)
         self._hooks.passed(outcome, self._stopwatch() - started)
         return result
 
-    def _reconciled(self, key: Key) -> tuple[Result, Outcome]:
+    def _reconciled(self, owner: Owner, key: Key) -> tuple[Result, Outcome]:
         try:
-            result = self._reconciler.reconcile(key)
+            result = owner.reconciler.reconcile(key)
             return result, _outcome(result)
         except ApiError as error:
-            if self._leadership.leads():
+            if owner.leadership.leads():
                 log.warning("%s %s", key.log_prefix, error)
         except Exception as error:
             # A defect met by one cluster must not stop the others: it is logged, and that cluster backs off.
             log.exception("%s the pass failed unexpectedly", key.log_prefix)
-            self._report_defect(key, error)
+            self._report_defect(owner.events, key, error)
         return Result(retry=True), "failed"
 
-    def _report_defect(self, key: Key, error: Exception) -> None:
-        if cluster := self._stores.clusters.get(key):
+    def _report_defect(self, events: Events, key: Key, error: Exception) -> None:
+        if cluster := self._clusters.get(key):
             message = f"looking after this cluster fails unexpectedly: {error!r}; it is tried less and less often"
-            self._events.post(cluster, WARNING, "ReconcileFailed", f"{message}, and the operator's log has the details")
+            events.post(cluster, WARNING, "ReconcileFailed", f"{message}, and the operator's log has the details")
 
     def _requeue(self, key: Key, result: Result) -> None:
         if result.retry:

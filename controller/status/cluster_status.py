@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from autoscaler.model import PendingInstance, ReportedState
 from controller.planning.actions import Action, CreateService
+from controller.planning.hosts import count_workers, ready_workers
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan
 from controller.raycluster.model import RayCluster, timestamp
@@ -17,7 +17,7 @@ from controller.raycluster.problem import Problem
 from .conditions import autoscaling_conditions, conditions, cut, kept_conditions
 from .demand import demand_status, kept_demand
 from .head import head_reason, head_trouble
-from .parts import REFUSED, head_status, last_decision, type_status
+from .parts import REFUSED, head_status, idle_status, last_decision, type_status, worker_selector
 from .read import ERROR, RECOVERY, RUNNING, UPDATING, ClusterStatus
 from .suspended import resumed, status_of_suspended
 
@@ -51,10 +51,12 @@ def status_of(
         "observedGeneration": seen.cluster.generation,
         "head": head_status(seen.cluster, plan.head),
         "desiredWorkers": sum(plan.targets.values()),
-        "readyWorkers": sum(p.ready for p in plan.workers),
-        "podTypes": [type_status(t.name, plan.targets.get(t.name, 0), plan.workers) for t in types],
+        "readyWorkers": ready_workers(plan.workers).total(),
+        "workerSelector": worker_selector(seen.cluster),
+        "podTypes": [type_status(t, plan.targets.get(t.name, 0), plan.workers) for t in types],
         **(kept_demand(seen.cluster.status) if _is_unasked(seen, plan) else demand_status(seen, plan)),
         **_blocked_status(seen),
+        **idle_status(plan),
         **last_decision(seen.cluster.status, seen.now, done, _held_back(seen, plan)),
         "conditions": conditions(seen.cluster, seen.now, _conditions(seen, plan, found)),
     }
@@ -183,7 +185,7 @@ def _shortages(seen: Observed, plan: Plan) -> list[str]:
     sentences = []
     for pod_type in seen.spec.worker_types:
         mine = [p for p in plan.workers if p.node_type == pod_type.name]
-        ready = sum(p.ready for p in mine)
+        ready = ready_workers(mine).total()
         if ready < pod_type.min_workers:
             block = seen.blocks.get(pod_type.name)
             causes = [block.message] if block and block.refuses else []
@@ -195,7 +197,7 @@ def _shortages(seen: Observed, plan: Plan) -> list[str]:
 
 def _updating(plan: Plan) -> str:
     """That workers are being replaced, in one sentence; empty when none is."""
-    counts = Counter(p.node_type for p in plan.workers if p.uid in plan.outdated)
+    counts = count_workers([p for p in plan.workers if p.uid in plan.outdated])
     parts = [f"{count} of type {name}" for name, count in sorted(counts.items())]
     return f"outdated workers are being replaced: {', '.join(parts)} left" if parts else ""
 

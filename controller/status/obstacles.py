@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from autoscaler.scheduling.request import Cause, Decision, Obstacle
 from controller.objects.labels import WORKER
+from controller.planning.node_types import declared_labels
 from controller.planning.observed import Observed
 from controller.raycluster.model import ClusterSpec
 
@@ -44,7 +45,7 @@ def words(causes: Iterable[Cause], spec: ClusterSpec, blocked: dict[str, str]) -
 
 def _words(cause: Cause, spec: ClusterSpec, blocked: dict[str, str]) -> str:
     if cause.obstacle is Obstacle.UNDECLARED:
-        return _undeclared(cause.names)
+        return _undeclared(cause.names, spec)
     named = ", ".join(cause.names)
     most = next((t.max_workers for t in spec.worker_types if t.name == named), 0)
     why = f" ({blocked[named]})" if named in blocked else ""
@@ -58,13 +59,18 @@ def _words(cause: Cause, spec: ClusterSpec, blocked: dict[str, str]) -> str:
     }[cause.obstacle]
 
 
-def _undeclared(names: Iterable[str]) -> str:
-    """Which declarations are missing, and where they belong."""
+def _undeclared(names: Iterable[str], spec: ClusterSpec) -> str:
+    """Which declarations are missing, and where they belong. A type that has one may be ruled out otherwise."""
+    declared = {label for pod_type in spec.worker_types for label in declared_labels(spec, pod_type)}
     resources = [name for name in names if name.startswith(("accelerator_type:", "TPU-"))]
     labels = [name for name in names if name not in resources]
     parts = []
     if labels:
-        parts.append(f"no pod type declares the label {', '.join(labels)}; add it to podTypes[].labels")
+        subject = ", ".join(labels)
+        which = f"no pod type that could hold it declares the label {subject}"
+        if not declared.intersection(labels):
+            which = f"no pod type declares the label {subject}"
+        parts.append(f"{which}; add it to podTypes[].labels")
     if resources:
         parts.append(f"no pod type declares the resource {', '.join(resources)}; add it to podTypes[].rayResources")
     return "; ".join(parts)

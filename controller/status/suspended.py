@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from controller.planning.actions import Action
+from controller.planning.hosts import ready_workers
 from controller.planning.observed import Observed
 from controller.planning.plan import Plan
 from controller.planning.suspension import Suspension, remaining
 from controller.raycluster.model import Json, timestamp
 
 from .conditions import conditions
-from .parts import REFUSED, head_status, last_decision, type_status
+from .parts import REFUSED, head_status, idle_status, last_decision, type_status, worker_selector
 from .read import SUSPENDED, SUSPENDING, ClusterStatus
 
 
@@ -40,8 +41,10 @@ def status_of_suspended(
         "observedGeneration": seen.cluster.generation,
         "head": head_status(seen.cluster, plan.head),
         "desiredWorkers": 0,
-        "readyWorkers": sum(p.ready for p in plan.workers),
-        "podTypes": [type_status(t.name, 0, plan.workers) for t in seen.spec.worker_types],
+        "readyWorkers": ready_workers(plan.workers).total(),
+        "workerSelector": worker_selector(seen.cluster),
+        "podTypes": [type_status(t, 0, plan.workers) for t in seen.spec.worker_types],
+        **idle_status(plan),
         **last_decision(seen.cluster.status, seen.now, done),
         "conditions": conditions(seen.cluster, seen.now, told),
     }

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller.raycluster.model import API_VERSION, DEFAULT_SERVICE_PORTS, KIND
+from controller.raycluster.model import API_VERSION, KIND
+from controller.raycluster.service_ports import DEFAULT_SERVICE_PORTS
 from controller.raycluster.validation import MAX_NAME, PORT_NAME
 
 from . import network, table

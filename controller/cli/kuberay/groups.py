@@ -95,7 +95,9 @@ def _bounds(group: Fields, tree: Tree, autoscaling: bool) -> int:
     if most is not None and least > most:
         group.problem("minReplicas", f"{least} is more than maxReplicas {most}; lower it or raise maxReplicas")
     most = UNBOUNDED if most is None else most
-    if "numOfHosts" in group:
+    if hosts > 1 and table.writes("podTypes.hosts"):
+        tree["hosts"] = hosts
+    elif hosts > 1:
         add(tree, group.note("numOfHosts", table.INSTEAD["podTypes.hosts"]))
     add(tree, *_optional(group, tree))
     if not autoscaling:
@@ -108,7 +110,8 @@ def _bounds(group: Fields, tree: Tree, autoscaling: bool) -> int:
     if group.truth("suspend"):
         add(tree, group.note("suspend", "no worker of this type runs until the bounds are raised."))
         least = most = 0
-    least, most = least * hosts, most * hosts
+    if "hosts" not in tree:
+        least, most = least * hosts, most * hosts
     if most > MAX_WORKERS:
         where = group.where("maxReplicas")
         add(tree, Comment(f"maxWorkers: {where} sets no bound below {MAX_WORKERS}. Set one here and in the spec."))

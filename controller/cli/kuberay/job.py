@@ -11,6 +11,7 @@ import yaml
 
 from . import table
 from .cluster import Converted, convert_cluster
+from .job_end import JobEnd, read_job_end, terminate
 from .network import metadata
 from .owner import Owner, fitting_name, read_owner
 from .source import Fields, short
@@ -64,12 +65,15 @@ def convert_job(document: Fields, images: Mapping[str, str]) -> list[Tree]:
     owner = read_owner(document, (name,))
     spec = document.mapping("spec")
     documents, target = _cluster(owner, spec, images)
-    if not _mode(spec, target):
+    submits = _mode(spec, target)
+    end = read_job_end(spec, owner.name, has_cluster=bool(documents) and submits)
+    if not submits:
         spec.taken.update(_OF_THE_PROGRAM)
         unused = dict.fromkeys(_OF_THE_PROGRAM, "not used; you submit the program yourself.")
-        add(target.cluster, *spec.notes({**table.JOB, **unused}), *_ends(spec, owner.name), *spec.unknown())
+        add(target.cluster, *spec.notes({**table.JOB, **unused}), *end.comments, *spec.unknown())
         return documents or [target.cluster]
-    job, comments = _job(spec, target, owner.name)
+    job, comments = _job(spec, target, end)
+    terminate(target.cluster, end)
     tree: Tree = {}
     add(tree, Comment(f"Submits the program of the KubeRay RayJob {owner.name}."), *comments)
     made = tree | {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata(owner, owner.name), "spec": job}
@@ -82,7 +86,8 @@ def convert_cron_job(document: Fields, images: Mapping[str, str]) -> list[Tree]:
     template = spec.mapping("jobTemplate")
     documents, target = _cluster(owner, template, images)
     submits = _mode(template, target)
-    job, comments = _job(template, target, owner.name)
+    # The next run needs the cluster again.
+    job, comments = _job(template, target, read_job_end(template, owner.name, has_cluster=False))
     tree: Tree = {}
     add(
         tree,
@@ -151,12 +156,12 @@ def _mode(spec: Fields, target: Converted) -> bool:
     return mode != "InteractiveMode"
 
 
-def _job(spec: Fields, target: Converted, name: str) -> tuple[dict[str, Any], list[Comment]]:
+def _job(spec: Fields, target: Converted, end: JobEnd) -> tuple[dict[str, Any], list[Comment]]:
     """The spec of the Job, and comments about what it does not do."""
     comments = spec.notes(table.JOB)
     if not target.cluster.get("kind"):
         comments = [*(key for key in target.cluster if isinstance(key, Comment)), *comments]
-    comments += _ends(spec, name)
+    comments += end.comments
     submitter = spec.mapping("submitterConfig")
     retries = submitter.number("backoffLimit")
     given = {"activeDeadlineSeconds": spec.number("activeDeadlineSeconds"), "suspend": spec.truth("suspend")}
@@ -166,18 +171,6 @@ def _job(spec: Fields, target: Converted, name: str) -> tuple[dict[str, Any], li
     content["template"] = _pod(spec, target)
     comments += [*submitter.unknown(), *spec.unknown()]
     return content, comments
-
-
-def _ends(spec: Fields, name: str) -> list[Comment]:
-    """Comments about what KubeRay deletes when a job is done."""
-    text = table.DELETION.format(name=name)
-    comments = spec.notes(dict.fromkeys(("shutdownAfterJobFinishes", "ttlSecondsAfterFinished"), text))
-    strategy = spec.mapping("deletionStrategy")
-    comments += strategy.notes(dict.fromkeys(("onSuccess", "onFailure"), text))
-    for rule in strategy.each("deletionRules"):
-        comments += rule.notes(dict.fromkeys(("policy", "condition"), text))
-        comments += rule.unknown()
-    return [*comments, *strategy.unknown()]
 
 
 def _pod(spec: Fields, target: Converted) -> dict[str, Any]:

@@ -11,7 +11,13 @@ from importlib.resources import files
 
 import yaml
 
-WRITES = ("podTypes.labels", "podTypes.priority", "podTypes.idleTimeoutMinutes", "podTypes.startRayCommands")
+WRITES = (
+    "podTypes.labels",
+    "podTypes.priority",
+    "podTypes.idleTimeoutMinutes",
+    "podTypes.startRayCommands",
+    "podTypes.hosts",
+)
 
 
 @cache
@@ -137,7 +143,7 @@ QUEUES = {
     "volcano.sh/": "kept, but no PodGroup is made for a RayCluster of this operator.",
     "yunikorn.apache.org/": "kept, but not copied to the pods; put it on the podConfigs.",
     "kai.scheduler/": "kept, but not copied to the pods; put it on the podConfigs.",
-    "ray.io/gang-scheduling-enabled": "not carried over; pods are not scheduled as a gang.",
+    "ray.io/gang-scheduling-enabled": "not carried over; write spec.gang, see docs/gang-scheduling.md.",
     "ray.io/priority-class-name": "not carried over; set priorityClassName in the podConfigs.",
     "ray.io/scheduler-name": "not carried over; set schedulerName in the podConfigs.",
 }
@@ -173,9 +179,14 @@ MODES = {
         "ray job submit --address http://{address} -- python program.py"
     ),
 }
+DELETION_CARRIED = (
+    "idleTermination deletes the RayCluster when nothing has used it for some minutes, whether the job succeeds or "
+    "fails; a detached actor keeps it. The Job stays until kubectl delete job {name}, or its own "
+    "ttlSecondsAfterFinished."
+)
 DELETION = (
-    "not carried over; nothing is deleted when the job ends. kubectl delete job,raycluster.cluster.ray.io {name} "
-    "removes both; idle workers beyond minWorkers go by themselves."
+    "not carried over; nothing is deleted when the job ends, unless you give the RayCluster an idleTermination. "
+    "kubectl delete job,raycluster.cluster.ray.io {name} removes both; idle workers beyond minWorkers go by themselves."
 )
 
 SERVICE = {
