@@ -54,7 +54,7 @@ undeploy: has-helm $(STAMP) ## Remove the operator from the current cluster; Ray
 	@$(BIN)/python scripts/deploy down --namespace $(NAMESPACE)
 
 .PHONY: release
-release: has-helm $(STAMP) ## Make the files of a release in dist/VERSION (VERSION=1.2.3, RELEASE_OPTIONS=...); root for the image
+release: has-helm $(STAMP) ## Make the files of a release in dist/VERSION (VERSION=0.1.0, RELEASE_OPTIONS=...); root for the image
 	@$(BIN)/python scripts/release $(VERSION) $(RELEASE_OPTIONS)
 
 .PHONY: manifests
@@ -72,8 +72,7 @@ $(STAMP): setup.cfg pyproject.toml scripts/make-venv
 	@touch $@
 
 .PHONY: test
-test: lint test-coverage test-integration test-e2e ## Everything below
-	@echo "unit tests reach $$($(BIN)/coverage report --format=total) % of the lines of controller/ and autoscaler/"
+test: lint test-unit test-integration test-e2e test-ipv6 ## Everything below
 
 .PHONY: lint
 lint: $(STAMP) ## Style, types, import contracts
@@ -81,7 +80,7 @@ lint: $(STAMP) ## Style, types, import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/shellcheck controller/objects/entrypoint.sh
+	$(BIN)/shellcheck controller/objects/entrypoint.sh controller/objects/termination.sh
 
 .PHONY: test-unit
 test-unit: $(STAMP) ## Pure parts, in seconds
@@ -102,16 +101,37 @@ fuzz: $(STAMP) ## Inputs that are nearly right, new ones for SECONDS=600: RayClu
 
 .PHONY: test-e2e
 test-e2e: $(STAMP) ## On real nodes with real Ray: the guide's commands, one by one
-	$(PYTEST) tests/e2e -v
+	$(PYTEST) tests/e2e -v --ignore tests/e2e/test_ipv6.py $(if $(filter current,$(CLUSTER)),,-n $(JOBS) --dist loadfile)
+
+.PHONY: test-ipv6
+test-ipv6: $(STAMP) ## Ray on a local Kubernetes of two nodes with IPv6 alone, made for it: two minutes
+	$(PYTEST) tests/e2e/test_ipv6.py -v
+
+.PHONY: test-mesh
+test-mesh: $(STAMP) ## The guide's commands where the API server puts a proxy into each Ray pod: five minutes
+	MESH=1 $(PYTEST) tests/e2e/test_guide.py -v
+
+.PHONY: test-release
+test-release: $(STAMP) ## A release made twice, and installed from its files on a Kubernetes with a registry: ten minutes
+	$(PYTEST) tests/release -v
 
 .PHONY: docs
 docs: $(STAMP) ## The documentation as a site, in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo 'build/site/index.html'
 
+.PHONY: screenshots
+screenshots: $(STAMP) ## Pictures in a real browser: the status page in docs/images, the site's pages in build/screenshots
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python scripts/screenshots
+
+.PHONY: recording
+recording: may-run-nodes $(STAMP) ## Record `make demo` as the animated picture of the README, docs/images/demo.svg
+	@$(BIN)/python scripts/record docs/images/demo.svg -- make --no-print-directory demo
+
 .PHONY: test-coverage
 test-coverage: $(STAMP) ## The unit tests, and how much of the code they reach
-	$(BIN)/pytest tests/unit -q -n 2 --dist loadgroup --cov=controller --cov=autoscaler --cov-report=
+	$(PYTEST) tests/unit -q -n $(JOBS) --cov=controller --cov=autoscaler --cov-report=
+	@echo "they reach $$($(BIN)/coverage report --format=total) % of the lines of controller/ and autoscaler/"
 
 .PHONY: reference
 reference: $(STAMP) ## Write docs/configuration.md and the chart's README anew from the CRD, the chart and the flags
@@ -135,6 +155,10 @@ bench-poller: $(STAMP) ## What asking 1,000 Ray heads costs, some of them dead: 
 .PHONY: bench-burst
 bench-burst: $(STAMP) ## Many pods at once, beside a bare client (BENCH_OPTIONS=--quick: one minute)
 	$(BIN)/python scripts/bench_burst.py $(BENCH_OPTIONS)
+
+.PHONY: bench-report
+bench-report: $(STAMP) ## Write the figures and plots of docs/performance.md from what the benchmarks left
+	@$(BIN)/python scripts/bench_report.py $(BENCH_OPTIONS)
 
 .PHONY: bench-churn
 bench-churn: $(STAMP) ## A thousand clusters come and go: what stays of them in the operator; ten minutes

@@ -13,6 +13,9 @@
 {{- if and $values.watchNamespaces (not $values.namespacedOperator) -}}
 {{- fail "watchNamespaces: an operator for all namespaces has no use for it; add namespacedOperator: true, or remove it" -}}
 {{- end -}}
+{{- range $resource := $values.gangObjects -}}
+{{- include "ray.checkGangObject" $resource -}}
+{{- end -}}
 {{- if include "ray.hasCluster" . -}}
 {{- if not (regexMatch "^[a-z]([-a-z0-9]{0,50}[a-z0-9])?$" .Release.Name) -}}
 {{- fail (printf "the release name %q cannot be the name of a RayCluster and of its Service; start with a letter, go on with a-z, 0-9 and '-', at most 52 characters" .Release.Name) -}}
@@ -23,6 +26,15 @@
 {{- range $name, $type := $values.podTypes -}}
 {{- include "ray.checkType" (dict "name" $name "type" $type "isHead" (eq $name $values.headPodType)) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* As the operator's flag --gang-objects does, and before a role allows it. */}}
+{{- define "ray.checkGangObject" -}}
+{{- $group := regexReplaceAll "^[^.]*[.]" . "" -}}
+{{- $own := or (not (contains "." $group)) (and (hasSuffix ".k8s.io" $group) (not (hasSuffix ".sigs.k8s.io" $group)) (ne $group "scheduling.k8s.io")) -}}
+{{- if or $own (has $group (list "cluster.ray.io" "ray.io")) (eq . "priorityclasses.scheduling.k8s.io") -}}
+{{- fail (printf "gangObjects: %q is more than a gang may have; name a scheduler's kind, podgroups.scheduling.volcano.sh for example" .) -}}
 {{- end -}}
 {{- end -}}
 

@@ -1,6 +1,6 @@
 {{/* The operator's pod template and the rest of its Deployment's spec. */}}
 {{- define "ray.operatorSpec" -}}
-replicas: {{ .Values.operatorReplicas }}
+replicas: {{ if .Values.operatorReplicas }}{{ add .Values.operatorReplicas .Values.operatorShards -1 }}{{ else }}0{{ end }}
 # One of several leads, by its Lease; a new one is ready once its caches are warm, and the old one gives the Lease up.
 strategy:
   {{- $strategy := .Values.operatorUpdateStrategy }}
@@ -38,6 +38,15 @@ template:
         command: [ray-operator]
         args:
           - --leader-elect
+          {{- if gt (int .Values.operatorShards) 1 }}
+          - --shards={{ .Values.operatorShards }}
+          {{- end }}
+          {{- if not (or .Values.watchNodes .Values.namespacedOperator) }}
+          - --watch-nodes=false
+          {{- end }}
+          {{- with .Values.gangObjects }}
+          - --gang-objects={{ join "," . }}
+          {{- end }}
           - --metrics-address=8080
           - --log-format={{ .Values.operatorLogFormat }}
           - --log-level={{ .Values.operatorLogLevel }}

@@ -1,10 +1,10 @@
 {{/* What the operator may do, the same for a ClusterRole and a Role. Each verb is one it uses. */}}
 {{- define "ray.operatorRules" -}}
 # The desired state, written by users alone. list, watch: all there is. get: is the cluster still there, before anything
-# is made for it?
+# is made for it? delete: one with idleTermination.action Delete that nothing uses.
 - apiGroups: [cluster.ray.io]
   resources: [rayclusters]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, delete]
 # patch: the observed state.
 - apiGroups: [cluster.ray.io]
   resources: [rayclusters/status]
@@ -28,10 +28,30 @@
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get, list, watch, create, patch]
+# Jobs that delete the keys of RayClusters with headRecovery.redis. list, watch: those there are. create: a new cluster's.
+# patch: let it run once the cluster is gone. delete: the spec has changed.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch, create, patch, delete]
 # What "kubectl describe raycluster" shows. create: say it. patch: count what happens again.
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
+{{- range .Values.gangObjects }}
+# Of the gangs of RayClusters with spec.gang.objects. create: before a gang's pods. get: whose is one whose name is taken?
+# list: those there are, once the operator has started. delete: the gang has no pods any more.
+- apiGroups: [{{ regexReplaceAll "^[^.]*[.]" . "" }}]
+  resources: [{{ splitList "." . | first }}]
+  verbs: [get, list, create, delete]
+{{- end }}
+{{- end -}}
+
+{{/* What it may do besides where it looks after all namespaces: see which nodes are being emptied. */}}
+{{- define "ray.nodeRules" -}}
+# list, watch: deletionTimestamp and taints. Without them a worker is drained once the end of its own pod is announced.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [list, watch]
 {{- end -}}
 
 {{/* What it may do in its own namespace: hold the Lease by which one of several operators is elected. */}}
@@ -39,9 +59,23 @@
 # create cannot be limited to a name. get: who leads? update: take the lead, renew it, give it up.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
+  {{- if gt (int .Values.operatorShards) 1 }}
+  # list: which operator holds which part?
+  verbs: [create, list]
+  {{- else }}
   verbs: [create]
+  {{- end }}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
+  {{- if gt (int .Values.operatorShards) 1 }}
+  resourceNames:
+    - ray-operator
+    - ray-operator-wanted
+    {{- range until 16 }}
+    - ray-operator-part-{{ . }}
+    {{- end }}
+  {{- else }}
   resourceNames: [ray-operator]
+  {{- end }}
   verbs: [get, update]
 {{- end -}}
