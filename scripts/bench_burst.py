@@ -30,9 +30,11 @@ QUICK: Mapping[str, Scenario] = {
     "burst": lambda plane: scenarios.burst(plane, 20, 50),
 }
 FULL: Mapping[str, Scenario] = {
+    "burst-tiny": lambda plane: scenarios.burst(plane, 10, 10),
     "burst-small": lambda plane: scenarios.burst(plane, 10, 100),
     "burst": lambda plane: scenarios.burst(plane, 100, 100),
     "fairness": lambda plane: scenarios.fairness(plane, 5_000, 50),
+    "standing-tiny": lambda plane: scenarios.standing(plane, 10, 10, 20.0),
     "standing-small": lambda plane: scenarios.standing(plane, 100, 10, 20.0),
     "standing": lambda plane: scenarios.standing(plane, 1_000, 10, 60.0),
     "edited": lambda plane: scenarios.edited(plane, 1_000, 50),

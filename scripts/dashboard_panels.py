@@ -46,7 +46,10 @@ def per_cluster(metric: str, *by: str) -> tuple[tuple[str, str], ...]:
 
 STATS = (
     Panel(
-        "Leaders", "Operators that may write: one for each installation.", "none", (("sum(ray_operator_leader)", ""),)
+        "Leaders",
+        "Operators that may write: one for each installation, or as many as there are shards.",
+        "none",
+        (("sum(ray_operator_leader)", ""),),
     ),
     Panel("Clusters", "RayClusters that the operator knows.", "none", (("sum(ray_operator_clusters)", ""),)),
     Panel(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import cluster, removal, status
+from .machine.addresses import FAMILIES
 from .machine.binaries import SETS, ensure, link_directory
 from .machine.console import CannotRunHere, Failed, say
 from .machine.layout import Layout, is_name, layout_of, read_spec
@@ -107,6 +108,12 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     up.add_argument("--nodes", type=_number(1, MAX_NODES), metavar="N", help="real nodes (default: as it is, 3 if new)")
     up.add_argument("--kwok", type=_number(0, 10_000), metavar="N", help=_KWOK_HELP)
     up.add_argument(
+        "--ip-family",
+        choices=tuple(FAMILIES),
+        help="what addresses pods and Services have: of IPv4, of IPv6 alone, or of both, IPv4 first (default: as it "
+        "is, ipv4 if new). The host finds the API server by IPv4 in any case; by IPv6, pods do not reach the internet",
+    )
+    up.add_argument(
         "--control-plane-only",
         action="store_true",
         help="an API server with its etcd, controllers and scheduler on loopback, without real nodes",
@@ -143,7 +150,7 @@ def _up(options: argparse.Namespace) -> int:
         say("error: --control-plane-only and --nodes exclude each other")
         return 2
     nodes = 0 if options.control_plane_only else options.nodes
-    cluster.up(layout_of(options.name), nodes, options.kwok)
+    cluster.up(layout_of(options.name), nodes, options.kwok, options.ip_family)
     return 0
 
 

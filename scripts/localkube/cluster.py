@@ -13,25 +13,27 @@ from .controlplane.api import Api, kubeconfig
 from .controlplane.daemons import Endpoint
 from .controlplane.pki import issue
 from .machine import egress, namespaces, packages
+from .machine.addresses import IPV4, has, inside_address, node_address, pods_of
 from .machine.binaries import CONTROL_PLANE, NODES, Binary, ensure
 from .machine.components import ensure_running, log_tail, running, stop_component, wait_until
 from .machine.console import Failed, say, step
-from .machine.layout import Layout, Spec, locked, read_spec, write_spec
+from .machine.layout import Layout, Spec, alone, locked, read_spec, write_spec
 from .nodes import kwok, network, realnodes
 from .nodes.nodeconfig import Node
 from .nodes.nodefailure import kill_node
 
-_API_SERVER_SECONDS = 90.0
+# A machine that is busy with other things takes minutes.
+_API_SERVER_SECONDS = 300.0
 
 
-def up(layout: Layout, nodes: int | None, kwok_nodes: int | None) -> None:
-    """Make the cluster run with this many real and fake nodes; None leaves a number as it is.
+def up(layout: Layout, nodes: int | None, kwok_nodes: int | None, ip_family: str | None = None) -> None:
+    """Make the cluster run with this many real and fake nodes and these addresses; None leaves what there is.
 
     Raises CannotRunHere or Failed; called again, it goes on from where it stopped.
     """
     begin = time.monotonic()
     with locked(layout):
-        spec = wanted(read_spec(layout), nodes, kwok_nodes)
+        spec = wanted(read_spec(layout), nodes, kwok_nodes, ip_family)
         if spec.nodes:
             packages.ensure_node_prerequisites(layout)
         binaries = ensure((*(NODES if spec.nodes else CONTROL_PLANE), *(["kwok"] if spec.kwok else [])))
@@ -43,13 +45,19 @@ def up(layout: Layout, nodes: int | None, kwok_nodes: int | None) -> None:
         say(f"{_summary(layout, spec, binaries)}\n  ready after {time.monotonic() - begin:.1f} s")
 
 
-def wanted(current: Spec | None, nodes: int | None, kwok_nodes: int | None) -> Spec:
+def wanted(current: Spec | None, nodes: int | None, kwok_nodes: int | None, ip_family: str | None = None) -> Spec:
     """What the cluster should be, from what it is and what was asked for.
 
-    Raises Failed where it cannot become that: namespaces cannot be put around components that run.
+    Raises Failed where it cannot become that: namespaces cannot be put around components that run, and what runs
+    keeps its addresses.
     """
     if current is None:
-        return Spec(nodes=3 if nodes is None else nodes, kwok=kwok_nodes or 0)
+        return Spec(nodes=3 if nodes is None else nodes, kwok=kwok_nodes or 0, ip_family=ip_family or IPV4)
+    if ip_family not in (None, current.ip_family):
+        raise Failed(
+            f"this cluster has --ip-family {current.ip_family} and was asked for {ip_family}: use another --name, "
+            "or 'down' first"
+        )
     if nodes is not None and (nodes == 0) != (current.nodes == 0):
         has, asked = ("real nodes", "none") if current.nodes else ("a control plane only", "real nodes")
         raise Failed(f"this cluster has {has} and was asked for {asked}: use another --name, or 'down' first")
@@ -68,8 +76,8 @@ def api_of(layout: Layout, endpoint: Endpoint) -> Api:
 def endpoint_of(spec: Spec) -> Endpoint:
     """How the cluster's API server is reached."""
     if not spec.nodes:
-        return Endpoint("127.0.0.1", spec.port, None)
-    return Endpoint(network.inside_address(spec), 6443, network.node_address(spec, 1))
+        return Endpoint("127.0.0.1", spec.port, None, spec.ip_family)
+    return Endpoint(inside_address(spec), 6443, node_address(spec, 1), spec.ip_family)
 
 
 def _up_alone(layout: Layout, spec: Spec, binaries: Mapping[str, Binary]) -> Spec:
@@ -82,10 +90,12 @@ def _up_alone(layout: Layout, spec: Spec, binaries: Mapping[str, Binary]) -> Spe
 
 
 def _up_with_nodes(layout: Layout, spec: Spec, binaries: Mapping[str, Binary]) -> Spec:
-    spec = network.choose(layout, spec)
-    write_spec(layout, spec)
-    inside = namespaces.ensure_init(layout)
-    network.ensure(layout, spec, inside)
+    # What is chosen is taken only when the link is there.
+    with alone(layout, "network"):
+        spec = network.choose(layout, spec)
+        write_spec(layout, spec)
+        inside = namespaces.ensure_init(layout)
+        network.ensure(layout, spec, inside)
     _control_plane(layout, spec, binaries, inside)
     realnodes.ensure(layout, spec, endpoint_of(spec), binaries, inside)
     _fake_nodes(layout, spec, binaries, inside)
@@ -116,7 +126,7 @@ def _control_plane(layout: Layout, spec: Spec, binaries: Mapping[str, Binary], i
         ensure_running(layout, daemon, inside)
     if not accepts_pods():
         with step("starting scheduler and controllers"):
-            wait_until(layout, accepts_pods, "kube-controller-manager", 60)
+            wait_until(layout, accepts_pods, "kube-controller-manager", 180)
     for daemon in controllers:
         if running(layout, daemon.name) is None:
             raise Failed(f"{daemon.name} ended{log_tail(layout, daemon.name)}")
@@ -214,6 +224,6 @@ def _summary(layout: Layout, spec: Spec, binaries: Mapping[str, Binary]) -> str:
 
 
 def _network_summary(layout: Layout, spec: Spec) -> list[str]:
-    there = network.pods_of(spec) if network.reachable_pods(spec) else "not reachable from this machine"
-    out = "through slirp4netns" if egress.works(layout) else "none"
+    there = ", ".join(pods_of(spec)) if network.reachable_pods(spec) else "not reachable from this machine"
+    out = "through slirp4netns" if egress.works(layout) and has(spec, IPV4) else "none"
     return [f"  pods       {there}", f"  internet   {out}"]

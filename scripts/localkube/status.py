@@ -74,12 +74,18 @@ def _nodes(layout: Layout, spec: Spec) -> tuple[list[str], bool]:
     except (OSError, Failed) as error:
         return [f"nodes: unknown ({error})"], False
     real = [node for node in nodes if node["metadata"].get("labels", {}).get("type") != "kwok"]
-    rows: list[tuple[str, ...]] = [("NODE", "READY", "VERSION")]
+    rows: list[tuple[str, ...]] = [("NODE", "READY", "ADDRESS", "VERSION")]
     for node in real:
-        rows.append((node["metadata"]["name"], _ready(node), node["status"]["nodeInfo"]["kubeletVersion"]))
+        version = node["status"]["nodeInfo"]["kubeletVersion"]
+        rows.append((node["metadata"]["name"], _ready(node), _addresses(node), version))
     fake = f"{len(nodes) - len(real)} fake nodes"
     lines = table(rows) if real else ["no real nodes"]
     return [*lines, *([fake] if spec.kwok else [])], all(row[1] == "True" for row in rows[1:])
+
+
+def _addresses(node: dict[str, Any]) -> str:
+    found = [a["address"] for a in node["status"].get("addresses", []) if a["type"] == "InternalIP"]
+    return ",".join(found) or "-"
 
 
 def _ready(node: dict[str, Any]) -> str:

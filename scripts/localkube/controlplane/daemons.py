@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from localkube.machine.addresses import IPV4, is_ipv6, service_address, services_of
 from localkube.machine.binaries import Binary
 from localkube.machine.components import Component
 from localkube.machine.layout import Layout
@@ -13,9 +14,7 @@ from localkube.machine.layout import Layout
 from .api import kubeconfig
 from .pki import Certificate
 
-SERVICES = "10.96.0.0/16"
-FIRST_SERVICE = "10.96.0.1"
-DNS_SERVICE = "10.96.0.10"
+_DNS = 10
 # The defaults (20 and 50 requests per second) share a server among many clients. Here they would make the start
 # take seconds longer and be what bounds the number of pods per second.
 _RATE = ("--kube-api-qps=300", "--kube-api-burst=600")
@@ -24,21 +23,34 @@ _IN_CLUSTER = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """How the API server is reached: at `address` from the host, and at `advertised` (if any) from pods."""
+    """How the API server is reached: at `address` from the host, and at `advertised` (if any) from pods. `ip_family`:
+    that of Services.
+    """
 
     address: str
     port: int
     advertised: str | None
+    ip_family: str = IPV4
 
     @property
     def url(self) -> str:
         """For clients on the host; inside the cluster's namespaces it works too."""
         return f"https://{self.address}:{self.port}"
 
+    @property
+    def first_service(self) -> str:
+        """The API server's own Service."""
+        return service_address(self.ip_family, 1)
+
+    @property
+    def dns_service(self) -> str:
+        """Where pods look up names."""
+        return service_address(self.ip_family, _DNS)
+
 
 def certificates(endpoint: Endpoint) -> list[Certificate]:
     """Everyone's identity; the groups and users are those that the built-in roles are bound to."""
-    addresses = {"127.0.0.1", FIRST_SERVICE, endpoint.address, endpoint.advertised or "127.0.0.1"}
+    addresses = {"127.0.0.1", endpoint.first_service, endpoint.address, endpoint.advertised or "127.0.0.1"}
     names = (*(f"IP:{address}" for address in sorted(addresses)), "DNS:localhost")
     return [
         Certificate("apiserver", "kube-apiserver", names=(*names, *(f"DNS:{name}" for name in _IN_CLUSTER))),
@@ -96,7 +108,8 @@ def _etcd_socket(layout: Layout) -> str:
 
 def _apiserver(layout: Layout, endpoint: Endpoint, binary: Binary) -> Component:
     if endpoint.advertised:
-        reach = ["--bind-address=0.0.0.0", f"--advertise-address={endpoint.advertised}"]
+        everywhere = "::" if is_ipv6(endpoint.advertised) else "0.0.0.0"
+        reach = [f"--bind-address={everywhere}", f"--advertise-address={endpoint.advertised}"]
         reach.append("--endpoint-reconciler-type=lease")
     else:
         # No pod could reach loopback, so the Service "kubernetes" gets no endpoint.
@@ -107,7 +120,7 @@ def _apiserver(layout: Layout, endpoint: Endpoint, binary: Binary) -> Component:
         *reach,
         f"--secure-port={endpoint.port}",
         f"--etcd-servers={_etcd_socket(layout)}",
-        f"--service-cluster-ip-range={SERVICES}",
+        f"--service-cluster-ip-range={','.join(services_of(endpoint.ip_family))}",
         f"--tls-cert-file={pki}/apiserver.crt",
         f"--tls-private-key-file={pki}/apiserver.key",
         f"--client-ca-file={pki}/ca.crt",
@@ -143,6 +156,8 @@ def _controller_manager(layout: Layout, endpoint: Endpoint, binary: Binary) -> C
         "--leader-elect=false",
         "--allocate-node-cidrs=false",
         "--secure-port=0",
+        # Nodes that are played by a process beside it are not lost because that gets no CPU for a minute.
+        *(() if endpoint.advertised else ("--node-monitor-grace-period=10m",)),
         *_RATE,
     )
     return Component("kube-controller-manager", argv, binary.version, {path: text})

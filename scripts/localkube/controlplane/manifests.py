@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .daemons import DNS_SERVICE
+from localkube.machine.addresses import is_ipv6
 
 Object = dict[str, Any]
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -28,8 +28,8 @@ def roles() -> Iterator[tuple[str, Object]]:
     )
 
 
-def dns(address: str) -> Iterator[tuple[str, Object]]:
-    """The Service kube-dns in front of a CoreDNS that is no pod and listens on `address`."""
+def dns(service: str, address: str) -> Iterator[tuple[str, Object]]:
+    """The Service kube-dns at `service`, in front of a CoreDNS that is no pod and listens on `address`."""
     metadata = {"name": "kube-dns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}}
     ports = [{"name": protocol.lower(), "port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
     yield (
@@ -38,7 +38,7 @@ def dns(address: str) -> Iterator[tuple[str, Object]]:
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": metadata,
-            "spec": {"clusterIP": DNS_SERVICE, "ports": ports},
+            "spec": {"clusterIP": service, "ports": ports},
         },
     )
     slice_metadata = {**metadata, "labels": {"kubernetes.io/service-name": "kube-dns"}}
@@ -48,7 +48,7 @@ def dns(address: str) -> Iterator[tuple[str, Object]]:
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
             "metadata": slice_metadata,
-            "addressType": "IPv4",
+            "addressType": "IPv6" if is_ipv6(address) else "IPv4",
             "ports": ports,
             "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
         },

@@ -21,7 +21,8 @@ from .rootfs import PYTHON, SUITE, ImageError
 # The extra "dev" of setup.cfg pins the same version: a Ray client must match its cluster exactly.
 RAY_VERSION = "2.60.0"
 RAY_IMAGE = f"docker.io/rayproject/ray:{RAY_VERSION}"
-RAY_REQUIREMENT = f"ray[client,default]=={RAY_VERSION}"
+# As in the public image, less what needs an accelerator.
+RAY_REQUIREMENT = f"ray[client,data,default,serve,tune]=={RAY_VERSION}"
 OPERATOR_REPOSITORY = "docker.io/library/ray-operator"
 # What of the project decides the operator's wheel.
 SOURCES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "controller", "autoscaler")

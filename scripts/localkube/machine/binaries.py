@@ -1,7 +1,7 @@
 """The programs a cluster consists of: found on this machine when their version fits, else built from Go modules.
 
-What is built is pinned by the go.mod and go.sum of each family under scripts/binaries; the cache directory's name
-holds a hash of both, so that a changed pin never meets an old binary and several checkouts share a cache.
+What is built is pinned by the files of each family under scripts/binaries; the cache directory's name
+holds a hash of them, so that a changed pin never meets an old binary and several checkouts share a cache.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ PROGRAMS: Mapping[str, Program] = {
         _kubernetes("kubelet"),
         _kubernetes("kube-proxy"),
         Program("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", within_one_minor, ("version", "--client")),
-        Program("coredns", "coredns", "github.com/coredns/coredns"),
+        # Of the few plugins that the Corefile names.
+        Program("coredns", "coredns", "."),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         Program("helm", "helm", "helm.sh/helm/v3/cmd/helm", same_major, ("version",)),
     )
@@ -221,8 +222,8 @@ def candidates(name: str, assets: str | None, path: str) -> Sequence[Path]:
 
 def _directory(family: str) -> Path:
     pins = hashlib.sha256()
-    for name in ("go.mod", "go.sum", "tools.go"):
-        pins.update((_PINS / family / name).read_bytes())
+    for file in sorted((_PINS / family).iterdir()):
+        pins.update(file.read_bytes())
     pins.update(_linker_flags(family).encode())
     return cache_dir() / "bin" / f"{family}-{show_version(pinned_version(family))}-{pins.hexdigest()[:8]}"
 

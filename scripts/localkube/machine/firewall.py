@@ -31,6 +31,12 @@ def select_variant(layout: Layout, inside: int) -> None:
         os.environ["PATH"] = f"{directory}:{os.environ['PATH']}"
 
 
+def check_ipv6(inside: int) -> None:
+    """Raises CannotRunHere where Services of IPv6 would have no rules."""
+    if not _works("ip6tables", inside):
+        raise CannotRunHere("ip6tables does not work in a network namespace of this kernel: no IPv6")
+
+
 def ensure_rule(inside: int, table: str, chain: str, rule: Sequence[str]) -> None:
     """Append a rule, unless it is there."""
     try:

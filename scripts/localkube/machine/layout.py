@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -11,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .console import Failed, say
+from .console import Failed
+from .locks import held
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?")
 
@@ -59,7 +59,7 @@ class Spec:
 
     `nodes`: real nodes, 0 for a control plane alone. `kwok`: fake nodes. `port`: the API server's, on loopback,
     of a control plane alone. `link`: which of the host's point-to-point networks leads to a cluster with nodes,
-    and `pods` the first two bytes of its pods' addresses.
+    and `pods` the first two bytes of its pods' addresses of IPv4. `ip_family`: which addresses pods and Services have.
     """
 
     nodes: int
@@ -67,6 +67,7 @@ class Spec:
     port: int = 6443
     link: int = 0
     pods: str = "10.244"
+    ip_family: str = "ipv4"
 
 
 def is_name(text: str) -> bool:
@@ -107,24 +108,22 @@ def write_spec(layout: Layout, spec: Spec) -> None:
 
 @contextmanager
 def locked(layout: Layout) -> Iterator[None]:
-    """Hold the cluster for oneself; waits for another `up` or `down` of it to end.
-
-    The lock lies beside the state and is removed with it, so a process that waited checks that it holds the file of
-    that name and not one that is gone.
-    """
+    """Hold the cluster for oneself; waits for another `up` or `down` of it to end. The lock lies beside the state."""
     path = layout.state.with_name(f".{layout.name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with path.open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"waiting for another command on cluster {layout.name} to end")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            if path.exists() and os.path.samestat(path.stat(), os.fstat(lock.fileno())):
-                try:
-                    yield
-                finally:
-                    if not layout.state.exists():
-                        path.unlink(missing_ok=True)
-                return
+    with held(path, f"another command on cluster {layout.name}"):
+        try:
+            yield
+        finally:
+            if not layout.state.exists():
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(layout: Layout, what: str) -> Iterator[None]:
+    """Be the only command on this machine, of whichever cluster, that does this."""
+    path = layout.state.with_name(f".{what.replace(' ', '-')}.lock")
+    with held(path, f"another command on the {what} of this machine"):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from .cache import apt_alone
 from .console import CannotRunHere, Failed, say, step
 from .layout import Layout
 
@@ -27,6 +28,8 @@ _OPTIONAL = "slirp4netns"
 _CNI_PACKAGE = "containernetworking-plugins"
 _CNI_PLACES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni"))
 _DISK = 8 * 10**9
+# Seconds for which the machine's own apt may be at work, on upgrades for example.
+_PATIENCE = 600
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _NO_SERVICES = "#!/bin/sh\n# Left by an interrupted 'local-kubernetes up': may be removed.\nexit 101\n"
 
@@ -35,9 +38,11 @@ def ensure_node_prerequisites(layout: Layout) -> None:
     """Install what is missing. Raises CannotRunHere with what this machine lacks, Failed if it is full."""
     if os.geteuid() != 0:
         raise CannotRunHere("real nodes need root (--control-plane-only does not)")
-    missing = missing_packages()
-    if missing:
-        _install(missing)
+    if missing_packages():
+        # Whoever was waited for may have installed them.
+        with apt_alone():
+            if missing := missing_packages():
+                _install(missing)
     _check_disk(layout)
 
 
@@ -91,7 +96,7 @@ def _apt(*arguments: str) -> int:
     """Run apt-get to its end: in a session of its own, where a Ctrl-C does not reach it half-way."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     apt = subprocess.Popen(
-        ["apt-get", "-qq", *arguments],
+        ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={_PATIENCE}", *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

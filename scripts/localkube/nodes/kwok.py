@@ -6,6 +6,7 @@ from typing import Any
 
 from localkube.controlplane.api import Api
 from localkube.controlplane.daemons import Endpoint, user_kubeconfig
+from localkube.machine.addresses import fake_pods
 from localkube.machine.binaries import Binary
 from localkube.machine.components import Component
 from localkube.machine.layout import Layout
@@ -22,8 +23,7 @@ def component(layout: Layout, endpoint: Endpoint, binary: Binary) -> Component:
         f"--config={binary.path.with_name('stages.yaml')}",
         f"--manage-nodes-with-annotation-selector={_FAKE}=fake",
         "--node-lease-duration-seconds=200",
-        # Pods' made-up addresses, apart from the real ones.
-        "--cidr=10.200.0.0/14",
+        f"--cidr={fake_pods(endpoint.ip_family)}",
         "--server-address=",
     )
     return Component("kwok", argv, binary.version, {path: text})

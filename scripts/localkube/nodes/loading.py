@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -37,28 +38,46 @@ def load(layout: Layout, archives: Sequence[Path], names: Sequence[str] = ()) ->
             raise Failed(f"containerd does not run on {', '.join(stopped)}: 'up' or 'start-node' first")
         for archive in archives:
             publish(layout, archive, names)
-            for node in nodes:
-                import_archive(node, archive)
+            import_archive(nodes, archive)
 
 
-def import_archive(node: Node, archive: Path) -> None:
-    """Import one archive, unless what it holds is what the node has by the same names already."""
-    digest = _digest(node.layout, archive)
-    marks = [node.state / "imported" / quote(name, safe="") for name in names_in(archive) or [digest]]
-    if all(mark.exists() and mark.read_text() == digest for mark in marks):
+def import_archive(nodes: Sequence[Node], archive: Path) -> None:
+    """Import one archive into all nodes at once, but for those that have what it holds by the same names already."""
+    digest = _digest(nodes[0].layout, archive)
+    names = names_in(archive) or [digest]
+    lacking = [node for node in nodes if any(_content(mark) != digest for mark in _marks(node, names))]
+    if not lacking:
         return
-    with step(f"importing {archive.name} into {node.name}"):
-        done = subprocess.run(
-            ["ctr", "--address", node.socket, "--namespace", "k8s.io", "images", "import", archive],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise Failed(f"{archive} cannot be imported: {done.stderr.strip()}")
-    for mark in marks:
-        mark.parent.mkdir(exist_ok=True)
-        mark.write_text(digest)
+    with (
+        step(f"importing {archive.name} into {', '.join(node.name for node in lacking)}"),
+        ThreadPoolExecutor(len(lacking)) as pool,
+    ):
+        # What failed is raised here.
+        list(pool.map(lambda node: _import(node, archive), lacking))
+    for node in lacking:
+        for mark in _marks(node, names):
+            mark.parent.mkdir(exist_ok=True)
+            mark.write_text(digest)
+
+
+def _import(node: Node, archive: Path) -> None:
+    done = subprocess.run(
+        ["ctr", "--address", node.socket, "--namespace", "k8s.io", "images", "import", archive],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Failed(f"{archive} cannot be imported into {node.name}: {done.stderr.strip()}")
+
+
+def _marks(node: Node, names: Sequence[str]) -> list[Path]:
+    """Files that say which archive the node has by these names."""
+    return [node.state / "imported" / quote(name, safe="") for name in names]
+
+
+def _content(mark: Path) -> str:
+    return mark.read_text() if mark.exists() else ""
 
 
 def _digest(layout: Layout, archive: Path) -> str:

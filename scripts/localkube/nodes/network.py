@@ -1,4 +1,4 @@
-"""Addresses of a cluster with nodes, and the links, routes and rules that make them work.
+"""The links, routes and rules that make the addresses of a cluster with nodes work.
 
 All of it is inside the cluster's network namespace and goes with it; the host sees one end of a veth pair, the
 only way in, with a route to the pods behind it.
@@ -15,46 +15,31 @@ from dataclasses import replace
 from pathlib import Path
 
 from localkube.machine import egress, firewall
+from localkube.machine.addresses import (
+    IPV6,
+    LINKS,
+    has,
+    host_addresses,
+    inside_addresses,
+    is_ipv6,
+    link_ranges,
+    node_addresses,
+    pods_of,
+    pods_on,
+)
 from localkube.machine.components import running
 from localkube.machine.console import Failed
 from localkube.machine.layout import Layout, Spec, read_spec
 from localkube.machine.namespaces import run_inside
 
-# Addresses for tests of networks (RFC 2544), which are not routed.
-_LINKS = ipaddress.IPv4Network("198.18.0.0/16")
 _LINK_CHOICES = 256
 _POD_CHOICES = ("10.244", "10.245", "10.246", "10.247")
 MAX_NODES = 200
 
 
-def host_address(spec: Spec) -> str:
-    """The host's end of the veth pair."""
-    return str(_LINKS[spec.link * 256 + 1])
-
-
-def inside_address(spec: Spec) -> str:
-    """The cluster's end of the veth pair: where the host finds the API server."""
-    return str(_LINKS[spec.link * 256 + 2])
-
-
 def link_name(spec: Spec) -> str:
     """The host's veth device."""
     return f"localkube{spec.link}"
-
-
-def pods_of(spec: Spec) -> str:
-    """The range of all pods' addresses."""
-    return f"{spec.pods}.0.0/16"
-
-
-def pods_on(spec: Spec, number: int) -> str:
-    """The range of a node's pods."""
-    return f"{spec.pods}.{number}.0/24"
-
-
-def node_address(spec: Spec, number: int) -> str:
-    """A node's own address, the gateway of its pods."""
-    return f"{spec.pods}.{number}.1"
 
 
 def bridge_of(number: int) -> str:
@@ -75,9 +60,9 @@ def choose(layout: Layout, spec: Spec) -> Spec:
         wait_for_link_to_go(link_name(spec), 5)
     taken = ranges_of(_host_routes())
     links = (spec.link, *range(_LINK_CHOICES))
-    link = next((number for number in links if is_free(str(_LINKS[number * 256]) + "/24", taken)), None)
+    link = next((number for number in links if _is_free_link(replace(spec, link=number), taken)), None)
     if link is None:
-        raise Failed(f"every network in {_LINKS} is in use on this machine")
+        raise Failed(f"every network in {LINKS} is in use on this machine")
     choices = (spec.pods, *_POD_CHOICES)
     pods = next((prefix for prefix in choices if is_free(f"{prefix}.0.0/16", taken)), spec.pods)
     return replace(spec, link=link, pods=pods)
@@ -85,13 +70,20 @@ def choose(layout: Layout, spec: Spec) -> Spec:
 
 def is_free(wanted: str, taken: Iterable[str]) -> bool:
     """Whether a range overlaps none of the others; a default route overlaps nothing."""
-    network = ipaddress.IPv4Network(wanted)
-    return not any(network.overlaps(ipaddress.IPv4Network(other)) for other in taken)
+    network = ipaddress.ip_network(wanted)
+    return not any(network.overlaps(ipaddress.ip_network(other)) for other in taken)
+
+
+def _is_free_link(spec: Spec, taken: Sequence[str]) -> bool:
+    """Whether nothing on the host uses the link's ranges; those of IPv6 pods come with the link."""
+    wanted = [*link_ranges(spec), *(pods for pods in pods_of(spec) if is_ipv6(pods))]
+    return all(is_free(network, taken) for network in wanted)
 
 
 def ranges_of(routes: Sequence[dict[str, str]]) -> list[str]:
     """Destinations in the output of ``ip -json route show table all``, without the default route."""
-    return [route["dst"] for route in routes if route["dst"][0].isdigit() and route["dst"] != "0.0.0.0/0"]
+    ends = [route["dst"] for route in routes if route["dst"] not in ("0.0.0.0/0", "::/0")]
+    return [end for end in ends if end[0].isdigit() or is_ipv6(end)]
 
 
 def ensure(layout: Layout, spec: Spec, inside: int) -> None:
@@ -100,6 +92,8 @@ def ensure(layout: Layout, spec: Spec, inside: int) -> None:
     `inside`: pid of the cluster's init process.
     """
     firewall.select_variant(layout, inside)
+    if has(spec, IPV6):
+        firewall.check_ipv6(inside)
     _link_host(spec, inside)
     for number in range(1, spec.nodes + 1):
         _bridge(spec, number, inside)
@@ -125,38 +119,50 @@ def wait_for_link_to_go(name: str, seconds: float) -> bool:
 
 def reachable_pods(spec: Spec) -> bool:
     """Whether the host has a route to this cluster's pods."""
-    return any(route["dst"] == pods_of(spec) and route.get("dev") == link_name(spec) for route in _host_routes())
+    led = {route["dst"] for route in _host_routes() if route.get("dev") == link_name(spec)}
+    return led.issuperset(pods_of(spec))
 
 
 def _link_host(spec: Spec, inside: int) -> None:
     name = link_name(spec)
     if not _has_link("host0", inside):
         _ip("link", "add", name, "type", "veth", "peer", "name", "host0", "netns", str(inside))
-    run_inside(inside, "ip", "address", "replace", f"{inside_address(spec)}/24", "dev", "host0")
+    for address in inside_addresses(spec):
+        run_inside(inside, *_add_address(address, "host0"))
     run_inside(inside, "ip", "link", "set", "host0", "up")
     run_inside(inside, "ip", "link", "set", "lo", "up")
-    _ip("address", "replace", f"{host_address(spec)}/24", "dev", name)
+    for address in host_addresses(spec):
+        _ip(*_add_address(address, name)[1:])
     _ip("link", "set", name, "up")
-    if is_free(pods_of(spec), ranges_of(_host_routes())):
-        _ip("route", "add", pods_of(spec), "via", inside_address(spec), "dev", name)
+    gateways = {is_ipv6(address): address.partition("/")[0] for address in inside_addresses(spec)}
+    for pods in pods_of(spec):
+        if is_free(pods, ranges_of(_host_routes())):
+            _ip("route", "add", pods, "via", gateways[is_ipv6(pods)], "dev", name)
 
 
 def _bridge(spec: Spec, number: int, inside: int) -> None:
     name = bridge_of(number)
     if not _has_link(name, inside):
         run_inside(inside, "ip", "link", "add", name, "type", "bridge")
-    run_inside(inside, "ip", "address", "replace", f"{node_address(spec, number)}/24", "dev", name)
+    for address, pods in zip(node_addresses(spec, number), pods_on(spec, number), strict=True):
+        run_inside(inside, *_add_address(f"{address}/{ipaddress.ip_network(pods).prefixlen}", name))
     run_inside(inside, "ip", "link", "set", name, "up")
 
 
 def _rules(spec: Spec, inside: int) -> None:
     _set(inside, "net/ipv4/ip_forward", "1")
+    if has(spec, IPV6):
+        _set(inside, "net/ipv6/conf/all/forwarding", "1")
     # Packets between pods of one node pass the bridge alone; Services need them to pass iptables too.
     if sees_bridged_packets():
         _set(inside, "net/bridge/bridge-nf-call-iptables", "1")
+        if has(spec, IPV6):
+            _set(inside, "net/bridge/bridge-nf-call-ip6tables", "1")
     # Between pods nothing is translated, as a pod network should have it; on the way out the pods share an address.
-    rule = ("-s", pods_of(spec), "-o", egress.DEVICE, "-j", "MASQUERADE")
-    firewall.ensure_rule(inside, "nat", "POSTROUTING", rule)
+    # slirp4netns knows the way for IPv4 alone.
+    for pods in pods_of(spec):
+        if not is_ipv6(pods):
+            firewall.ensure_rule(inside, "nat", "POSTROUTING", ("-s", pods, "-o", egress.DEVICE, "-j", "MASQUERADE"))
 
 
 def sees_bridged_packets() -> bool:
@@ -174,8 +180,15 @@ def _has_link(name: str, inside: int) -> bool:
 
 
 def _host_routes() -> list[dict[str, str]]:
-    routes: list[dict[str, str]] = json.loads(_ip("-json", "-4", "route", "show", "table", "all"))
+    routes: list[dict[str, str]] = []
+    for family in ("-4", "-6"):
+        routes += json.loads(_ip("-json", family, "route", "show", "table", "all") or "[]")
     return routes
+
+
+def _add_address(address: str, device: str) -> list[str]:
+    # Nobody else has an address of ours: one of IPv6 can be used at once, without asking around.
+    return ["ip", "address", "replace", address, "dev", device, *(["nodad"] if is_ipv6(address) else [])]
 
 
 def _ip(*arguments: str) -> str:

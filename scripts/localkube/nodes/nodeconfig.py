@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from localkube.controlplane.daemons import DNS_SERVICE, Endpoint, user_kubeconfig
+from localkube.controlplane.daemons import Endpoint, user_kubeconfig
 from localkube.controlplane.pki import Certificate
+from localkube.machine.addresses import inside_address, is_ipv6, node_address, node_addresses, pods_of, pods_on
 from localkube.machine.binaries import Binary
 from localkube.machine.cgroups import root_of
 from localkube.machine.components import Component
 from localkube.machine.layout import Layout, Spec
 
-from .network import bridge_of, inside_address, node_address, pods_of, pods_on
+from .network import bridge_of
 from .published import hosts_toml
 
 PAUSE_IMAGE = "localhost/local-kubernetes/pause:1"
@@ -35,8 +36,13 @@ class Node:
 
     @property
     def address(self) -> str:
-        """Its InternalIP."""
+        """Its first InternalIP."""
         return node_address(self.spec, self.number)
+
+    @property
+    def addresses(self) -> list[str]:
+        """All of them."""
+        return node_addresses(self.spec, self.number)
 
     @property
     def state(self) -> Path:
@@ -66,9 +72,8 @@ class Node:
     @property
     def certificate(self) -> Certificate:
         """Its kubelet's identity, as the Node authorizer wants it, and what it serves logs and exec with."""
-        return Certificate(
-            self.kubelet, f"system:node:{self.name}", "system:nodes", (f"IP:{self.address}", f"DNS:{self.name}")
-        )
+        names = (*(f"IP:{address}" for address in self.addresses), f"DNS:{self.name}")
+        return Certificate(self.kubelet, f"system:node:{self.name}", "system:nodes", names)
 
 
 def containerd(node: Node, binary: Binary, plugins: Path, snapshotter: str) -> Component:
@@ -111,6 +116,7 @@ state = "{node.run}/containerd"
 
 def _pod_network(node: Node) -> str:
     """A bridge per node, which is also its pods' gateway. Addresses are noted in the namespaces' own /var/lib/cni."""
+    ranges = pods_on(node.spec, node.number)
     bridge = {
         "type": "bridge",
         "bridge": bridge_of(node.number),
@@ -118,8 +124,8 @@ def _pod_network(node: Node) -> str:
         "hairpinMode": True,
         "ipam": {
             "type": "host-local",
-            "ranges": [[{"subnet": pods_on(node.spec, node.number)}]],
-            "routes": [{"dst": "0.0.0.0/0"}],
+            "ranges": [[{"subnet": pods}] for pods in ranges],
+            "routes": [{"dst": "::/0" if is_ipv6(pods) else "0.0.0.0/0"} for pods in ranges],
         },
     }
     ports = {"type": "portmap", "capabilities": {"portMappings": True}}
@@ -136,15 +142,15 @@ def kubelet(node: Node, endpoint: Endpoint, binary: Binary, resolver: Path) -> C
         f"--config={configuration}",
         f"--kubeconfig={kubeconfig}",
         f"--hostname-override={node.name}",
-        f"--node-ip={node.address}",
+        f"--node-ip={','.join(node.addresses)}",
         f"--root-dir={node.state}/kubelet",
         f"--cert-dir={node.state}/kubelet/pki",
     )
-    files = {configuration: json.dumps(_kubelet_settings(node, resolver), indent=2) + "\n", kubeconfig: text}
+    files = {configuration: json.dumps(_kubelet_settings(node, endpoint, resolver), indent=2) + "\n", kubeconfig: text}
     return Component(node.kubelet, argv, binary.version, files)
 
 
-def _kubelet_settings(node: Node, resolver: Path) -> dict[str, object]:
+def _kubelet_settings(node: Node, endpoint: Endpoint, resolver: Path) -> dict[str, object]:
     pki = node.layout.pki
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -168,7 +174,7 @@ def _kubelet_settings(node: Node, resolver: Path) -> dict[str, object]:
         "protectKernelDefaults": True,
         "containerRuntimeEndpoint": f"unix://{node.socket}",
         "imageServiceEndpoint": f"unix://{node.socket}",
-        "clusterDNS": [DNS_SERVICE],
+        "clusterDNS": [endpoint.dns_service],
         "clusterDomain": "cluster.local",
         "resolvConf": f"{resolver}",
         # The disk is the machine's: however full others made it, evicting pods would not help.
@@ -192,7 +198,7 @@ def kube_proxy(layout: Layout, spec: Spec, endpoint: Endpoint, binary: Binary, b
         "kind": "KubeProxyConfiguration",
         "mode": "iptables",
         "clientConnection": {"kubeconfig": f"{kubeconfig}"},
-        "clusterCIDR": pods_of(spec),
+        "clusterCIDR": ",".join(pods_of(spec)),
         "hostnameOverride": "node-1",
         "iptables": {"masqueradeAll": not bridged},
         # These limits belong to the machine.
@@ -203,6 +209,9 @@ def kube_proxy(layout: Layout, spec: Spec, endpoint: Endpoint, binary: Binary, b
             "tcpCloseWaitTimeout": "0s",
         },
     }
+    if is_ipv6(node_address(spec, 1)):
+        # It starts before the Node is there that would tell it which family comes first.
+        settings["bindAddress"] = node_address(spec, 1)
     files = {configuration: json.dumps(settings, indent=2) + "\n", kubeconfig: text}
     return Component("kube-proxy", (f"{binary.path}", f"--config={configuration}"), binary.version, files)
 

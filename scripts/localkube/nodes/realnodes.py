@@ -17,6 +17,7 @@ from localkube.controlplane.api import Api
 from localkube.controlplane.daemons import Endpoint
 from localkube.controlplane.pki import issue
 from localkube.machine import cgroups, egress, firewall
+from localkube.machine.addresses import inside_address, is_ipv6, node_address
 from localkube.machine.binaries import Binary, parse_version, show_version
 from localkube.machine.components import Component, ensure_running, running, stop_component, wait_until
 from localkube.machine.console import Failed, step
@@ -90,8 +91,8 @@ def _start_runtimes(nodes: Sequence[Node], inside: int) -> None:
         issue(node.layout.pki, [node.certificate])
         ensure_running(node.layout, containerd(node, binary, plugins, snapshotter(node.state)), inside)
     for node in nodes:
-        wait_until(node.layout, partial(_accepts, node.socket), node.containerd, 60)
-        import_archive(node, archive)
+        wait_until(node.layout, partial(_accepts, node.socket), node.containerd, 180)
+        import_archive([node], archive)
 
 
 def _start_services(
@@ -107,15 +108,15 @@ def _start_services(
     for daemon in daemons:
         ensure_running(layout, daemon, inside)
     api = Api(endpoint.address, endpoint.port, layout.pki)
-    for path, thing in manifests.dns(network.node_address(spec, 1)):
+    for path, thing in manifests.dns(endpoint.dns_service, node_address(spec, 1)):
         api.apply(path, thing)
 
 
 def _wait_for_names(layout: Layout, spec: Spec) -> None:
-    server = network.inside_address(spec)
-    if not dns.resolves(server, _PROBE):
+    answers = partial(dns.resolves, inside_address(spec), _PROBE, is_ipv6(node_address(spec, 1)))
+    if not answers():
         with step("waiting for CoreDNS to answer"):
-            wait_until(layout, lambda: dns.resolves(server, _PROBE), "coredns", 60)
+            wait_until(layout, answers, "coredns", 180)
 
 
 def _wait_for_nodes(nodes: Sequence[Node], api: Api) -> None:
