@@ -39,6 +39,10 @@ def in_use(environment: Mapping[str, str]) -> bool:
             "ray-recovery",
             "ray-interruptions",
             "ray-mesh",
+            "ray-hosts",
+            "ray-idle",
+            "ray-libraries",
+            "ray-converted",
         ),
         "rayclusters": (),
     }
@@ -52,10 +56,15 @@ def in_use(environment: Mapping[str, str]) -> bool:
 
 
 @pytest.fixture(scope="session")
-def local_name() -> str:
-    """The local cluster to use: the usual one if it is free, else a spare one; empty for the user's current cluster."""
+def local_name(worker_id: str) -> str:
+    """The local cluster to use: the usual one if it is free, else a spare one; empty for the user's current cluster.
+
+    Of several processes that run tests, each but the first has a cluster of its own.
+    """
     if os.environ.get("CLUSTER") == "current":
         return ""
+    if worker_id not in ("master", "gw0"):
+        return f"{SPARE_NAME}-{worker_id.removeprefix('gw')}"
     return SPARE_NAME if exists(LOCAL_NAME) and not is_free(LOCAL_NAME) else LOCAL_NAME
 
 

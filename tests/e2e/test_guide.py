@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 
 import guide
 import pytest
+from elastic import IMAGE
 
 from tests.support.kube import Kube, eventually
+from tests.support.mesh import meshed
 from tests.support.prerequisites import ROOT
 
 PAGE = ROOT / "docs/deploying-on-kubernetes.md"
-COMMANDS = guide.parse(PAGE.read_text())
+# MESH=1 puts a container more into each Ray pod of the guide.
+MESH = bool(os.environ.get("MESH"))
+READY = (r"(?m)^(example-cluster-ray-\S+ +)1/1", r"\g<1>2/2") if MESH else ("^", "")
+COMMANDS = guide.parse(re.sub(*READY, PAGE.read_text()))
 OPERATOR = "deployment,serviceaccount,role,rolebinding,clusterrole,clusterrolebinding"
 
 
@@ -21,11 +29,20 @@ OPERATOR = "deployment,serviceaccount,role,rolebinding,clusterrole,clusterrolebi
 def runner(environment: Mapping[str, str]) -> Iterator[guide.Runner]:
     """Types the commands. Whatever happens, the guide's objects are gone afterwards."""
     runner = guide.Runner(ROOT, environment, print)
-    yield runner
+    with mesh(Kube(environment, "ray")) if MESH else nullcontext():
+        yield runner
     runner.close()
     kube = Kube(environment)
     kube.run("delete", "namespace", "ray", "--ignore-not-found", "--timeout=120s")
     kube.run("delete", OPERATOR, "-l", "cluster.ray.io/component=operator", "--timeout=120s")
+
+
+@contextmanager
+def mesh(kube: Kube) -> Iterator[None]:
+    """The guide's namespace, in which each Ray pod has a proxy."""
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": kube.namespace}})
+    with meshed(kube, IMAGE):
+        yield
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A head may die, and the cluster goes on: real nodes, real Ray, with what the head knows on a volume and in a Redis.
+"""A head may die, and the cluster goes on: real nodes, real Ray, with what the head knows on a volume.
 
 Nothing runs on the head; an actor on the worker counts, and must go on counting.
 """
@@ -6,85 +6,65 @@ Nothing runs on the head; an actor on the worker counts, and must go on counting
 from __future__ import annotations
 
 import json
-import time
+import subprocess
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from elastic import apply_cluster, in_head, operated, ray_cluster
+from elastic import in_head
 
-from tests.support.kube import Kube, eventually
+from tests.support.kube import Kube, eventually, names
+from tests.support.lasting import (
+    LONG,
+    NAME,
+    NAMESPACE,
+    WORKER,
+    Lasting,
+    delete,
+    kill,
+    kill_twice,
+    lasting_cluster,
+    outlives,
+)
+from tests.support.real import forwarded
 
-NAMESPACE, NAME, VOLUME = "ray-recovery", "lasting", "ray-recovery-head"
-HEAD, WORKER = "ray-node-type=head", "ray-node-type=worker"
-LONG = 120.0
-# What runs on the head as a driver: the counter's next number, and a task.
-PROGRAM = """
+VOLUME = "ray-recovery-head"
+SERVE = """
 import ray
+from ray import serve
 
-ray.init(address="auto", namespace="recovery", log_to_driver=False)
+@serve.deployment(ray_actor_options={"num_cpus": 0.1})
+class Hello:
+    def __call__(self, request):
+        return "hello"
 
-class Counter:
-    def __init__(self):
-        self.count = 0
-
-    def next(self):
-        self.count += 1
-        return self.count
-
-counter = ray.remote(Counter).options(name="counter", lifetime="detached", num_cpus=1, get_if_exists=True).remote()
-number = ray.get(counter.next.remote(), timeout=60)
-said = ray.get(ray.remote(lambda: "done").options(num_cpus=1).remote(), timeout=60)
-print("RESULT", number, said, flush=True)
+ray.init(address="auto", log_to_driver=False)
+serve.start(proxy_location="EveryNode", http_options={"host": "0.0.0.0"})
+serve.run(Hello.bind())
+print("SERVED", flush=True)
 """
+# Asks the proxy beside it, again and again, until its standard input ends.
+ASK = """
+import sys, threading, time, urllib.request
 
+def ask():
+    try:
+        return urllib.request.urlopen("http://127.0.0.1:8000/", timeout=5).read().decode()
+    except OSError as error:
+        return str(error)
 
-class Lasting:
-    """The cluster, and how often its actor has counted."""
-
-    def __init__(self, kube: Kube) -> None:
-        self.kube = kube
-        self.counted = 0
-        self.heads: set[str] = set()
-        self.replaced = 0
-
-    def count(self) -> None:
-        """The actor goes on from where it was, and a task runs."""
-        program = in_head(self.kube.environment, NAMESPACE, PROGRAM)
-        printed, _ = program.communicate(timeout=LONG)
-        self.counted += 1
-        assert f"RESULT {self.counted} done" in printed, printed
-
-    def head(self) -> dict[str, Any]:
-        """The head's pod; empty while there is none. Each that is seen is counted."""
-        found = next(iter(self.kube.list("pods", HEAD)), {})
-        self.heads |= {found["metadata"]["uid"]} if found else set()
-        return found
-
-    def lost(self) -> int:
-        """How many heads were lost before this one. Ray may need two attempts on a busy machine."""
-        return len(self.heads) - 1 - self.replaced
-
-    def workers(self) -> list[str]:
-        """The workers' pods, by uid."""
-        return sorted(p["metadata"]["uid"] for p in self.kube.list("pods", WORKER))
-
-    def cluster(self) -> dict[str, Any]:
-        """The RayCluster."""
-        return self.kube.get("raycluster", NAME)
-
-    def next_head(self, before: str) -> float:
-        """Wait until another head is ready. Returns for how many seconds that took."""
-        started = time.monotonic()
-
-        def ready() -> bool:
-            head = self.head()
-            conditions = {c["type"]: c["status"] for c in head.get("status", {}).get("conditions", [])}
-            return bool(head) and head["metadata"]["uid"] != before and conditions.get("Ready") == "True"
-
-        eventually(ready, within=LONG)
-        return time.monotonic() - started
+while ask() != "hello":
+    time.sleep(0.1)
+print("BEGUN", flush=True)
+over, answers = threading.Event(), []
+threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+while not over.wait(0.1):
+    answers.append(ask())
+print("RESULT", answers.count("hello"), len(answers), flush=True)
+"""
+JOB = "import time; time.sleep(45); print('the job is done')"
 
 
 @pytest.fixture(scope="module")
@@ -124,40 +104,54 @@ def volume(environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def lasting(environment: Mapping[str, str], volume: dict[str, Any]) -> Iterator[Lasting]:
-    types = [{"name": "worker", "minWorkers": 1, "maxWorkers": 1, "rayResources": {"CPU": 2}}]
-    with operated(environment, NAMESPACE):
-        apply_cluster(environment, NAMESPACE, ray_cluster(NAME, types, headRecovery={"storage": volume}))
-        made = Lasting(Kube(environment, NAMESPACE))
-        made.kube.run("wait", "--for=condition=Ready", f"raycluster/{NAME}", "--timeout=180s")
-        made.count()
+    with lasting_cluster(environment, {"storage": volume}) as made:
         yield made
-        print(made.kube.run("logs", "deployment/ray-operator", "--tail=200"))
-        print(made.kube.run("logs", "-l", WORKER, "--tail=50"))
 
 
-def delete(lasting: Lasting, head: str) -> None:
-    """Somebody deletes the head's pod."""
-    lasting.kube.run("delete", "pod", head, "--wait=false")
-
-
-def kill(lasting: Lasting, head: str) -> None:
-    """The GCS is killed, as it is when memory runs out."""
-    kill = 'for p in /proc/[0-9]*; do grep -qsx gcs_server "$p/comm" && kill -9 "${p#/proc/}"; done; true'
-    lasting.kube.run("exec", head, "--", "bash", "-c", kill)
-
-
-@pytest.mark.parametrize("end", [delete, kill], ids=["deleted", "killed"])
+@pytest.mark.parametrize("end", [delete, kill, kill_twice], ids=["deleted", "killed", "killed-twice"])
 def test_an_actor_outlives_its_head_and_so_do_the_workers(lasting: Lasting, end: Any) -> None:
-    before, head = lasting.workers(), lasting.head()["metadata"]
-    end(lasting, head["name"])
+    outlives(lasting, end)
+
+
+def in_worker(lasting: Lasting, program: str) -> subprocess.Popen[str]:
+    """A Python program in the worker's container, with its standard input and output."""
+    (worker,) = names(lasting.kube.list("pods", WORKER))
+    command = ["kubectl", "-n", NAMESPACE, "exec", "-i", worker, "--", "python", "-c", program]
+    environment = dict(lasting.kube.environment)
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def hello(lasting: Lasting) -> bool:
+    """Serve answers through the head's Service."""
+    with forwarded(lasting.kube, f"{NAME}-ray-head", 8000) as port:
+        try:
+            return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).read() == b"hello")
+        except OSError:
+            return False
+
+
+def test_a_job_ends_well_and_serve_answers_while_there_is_no_head(lasting: Lasting) -> None:
+    """The job's program and a replica are on the worker, and so is a proxy of Serve."""
+    served, _ = in_head(lasting.kube.environment, NAMESPACE, SERVE).communicate(timeout=LONG)
+    assert "SERVED" in served
+    eventually(lambda: hello(lasting), within=LONG)
+    head, before = lasting.head()["metadata"], lasting.workers()
+    submit = ["ray", "job", "submit", "--no-wait", "--submission-id=lasting", "--entrypoint-num-cpus=0.5", "--"]
+    lasting.kube.run("exec", head["name"], "--", *submit, "python", "-c", JOB)
+    status = ["ray", "job", "status", "lasting"]
+    eventually(lambda: "RUNNING" in lasting.kube.run("exec", head["name"], "--", *status), within=LONG)
+    asking = in_worker(lasting, ASK)
+    assert asking.stdout and next(line for line in asking.stdout if line.strip() == "BEGUN")
+    delete(lasting, head["name"])
     seconds = lasting.next_head(head["uid"])
-    print(f"the next head was ready {seconds:.1f} s after the last one was {end.__name__}d")
-    lasting.count()
+    printed, _ = asking.communicate(timeout=LONG)
+    answered, asked = (int(number) for number in printed.split("RESULT")[1].split())
+    print(f"Serve answered {answered} of {asked} requests in the {seconds:.1f} s until the next head was ready")
+    assert answered == asked > 0
+    eventually(lambda: hello(lasting), within=LONG)
+    name = lasting.head()["metadata"]["name"]
+    eventually(lambda: "' succeeded" in lasting.kube.run("exec", name, "--", *status), within=LONG)
     assert lasting.workers() == before
-    eventually(lambda: lasting.cluster()["status"]["phase"] == "Running", within=LONG)
-    assert lasting.cluster()["status"]["autoscalerRetries"] == lasting.lost()
-    said = {e["reason"] for e in lasting.kube.list("events")}
-    assert {"HeadLost", "HeadRecovered"} <= said
 
 
 def test_a_change_of_the_head_replaces_the_head_alone(lasting: Lasting) -> None:

@@ -109,7 +109,7 @@ def busy(environment: Mapping[str, str], nodes: list[str]) -> Iterator[Busy]:
 
 
 def test_a_node_is_drained_and_no_task_is_lost(busy: Busy, nodes: list[str]) -> None:
-    program = busy.begin("task", 2, 20)
+    program = busy.begin("task", 2, 40)
     before = busy.workers()
     assert {pod["spec"]["nodeName"] for pod in before} == {nodes[1]}
     began = time.monotonic()

@@ -5,17 +5,30 @@ from uuid import uuid4
 
 import pytest
 import yaml
+from browser import browser
+from playwright.sync_api import Browser
+from unpacked import CannotUnpackError
 
 from tests.support import control_plane
 from tests.support.kube import Kube
 from tests.support.operator import OperatorProcess
-from tests.support.prerequisites import ROOT
+from tests.support.prerequisites import ROOT, cannot_run
 
 
 @pytest.fixture(scope="session")
 def environment(run_name: str) -> Mapping[str, str]:
     """The control plane, and tools that fit it. Its fake nodes take pods that tolerate their taint."""
     return control_plane.start(run_name, "main", "--kwok", "4")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A real browser, for modules of the group ``browser``: while it is there, its process cannot use asyncio."""
+    try:
+        with browser() as started:
+            yield started
+    except CannotUnpackError as error:
+        cannot_run(f"there is no Chromium on PATH, and {error}")
 
 
 @pytest.fixture

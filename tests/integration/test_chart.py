@@ -70,6 +70,50 @@ def test_the_namespaced_operator_has_no_right_beyond_its_namespaces(environment:
     assert container["env"] == [{"name": "RAY_OPERATOR_POD_NAMESPACE", "value": "a,b"}]
 
 
+def test_an_operator_for_all_namespaces_sees_nodes_unless_it_is_told_not_to(environment: Mapping[str, str]) -> None:
+    """And changes none."""
+
+    def shown(*values: str) -> tuple[bool, bool]:
+        objects = render(environment, "ray", "operatorOnly=true", *values)
+        rules = [rule for o in objects if o["kind"] in ("ClusterRole", "Role") for rule in o["rules"]]
+        verbs = [rule["verbs"] for rule in rules if "nodes" in rule["resources"]]
+        assert verbs in ([], [["list", "watch"]])
+        (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+        return bool(verbs), "--watch-nodes=false" in container["args"]
+
+    assert shown() == (True, False)
+    assert shown("watchNodes=false") == (False, True)
+    assert shown("namespacedOperator=true") == (False, False)
+
+
+def test_the_operator_may_make_the_objects_of_gangs_that_are_listed_and_no_others(
+    environment: Mapping[str, str],
+) -> None:
+    """For all namespaces or for some: the flag and the rights name the same kinds."""
+    listed = ["podgroups.scheduling.volcano.sh", "podgroups.scheduling.x-k8s.io"]
+    for more in ([], ["namespacedOperator=true"]):
+        objects = render(environment, "ray", "operatorOnly=true", f"gangObjects={{{','.join(listed)}}}", *more)
+        rules = [rule for o in objects if o["kind"] in ("ClusterRole", "Role") for rule in o["rules"]]
+        given = {rule["apiGroups"][0]: rule for rule in rules if "podgroups" in rule["resources"]}
+        assert {f"podgroups.{group}" for group in given} == set(listed)
+        for rule in given.values():
+            assert rule["resources"] == ["podgroups"]
+            assert sorted(rule["verbs"]) == ["create", "delete", "get", "list"]
+        (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+        assert f"--gang-objects={','.join(listed)}" in container["args"]
+    (container,) = one(render(environment, "ray"), "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert not [a for a in container["args"] if a.startswith("--gang-objects")]
+
+
+@pytest.mark.parametrize(
+    "resource", ["secrets", "deployments.apps", "roles.rbac.authorization.k8s.io", "rayjobs.ray.io"]
+)
+def test_a_kind_that_no_gang_may_have_gives_no_role(environment: Mapping[str, str], resource: str) -> None:
+    done = helm(environment, "template", "x", str(CHART), "--set", f"gangObjects={{{resource}}}")
+    assert done.returncode != 0
+    assert resource in done.stderr and "gangObjects" in done.stderr
+
+
 def test_nobody_gets_at_secrets_or_into_pods(environment: Mapping[str, str]) -> None:
     """No role of the chart's names more than the operator's own kinds."""
     roles = [o for o in render(environment, "ray") if o["kind"] in ("ClusterRole", "Role")]
@@ -78,9 +122,11 @@ def test_nobody_gets_at_secrets_or_into_pods(environment: Mapping[str, str]) -> 
     }
     assert granted == {
         "/events",
+        "/nodes",
         "/persistentvolumeclaims",
         "/pods",
         "/services",
+        "batch/jobs",
         "cluster.ray.io/rayclusters",
         "cluster.ray.io/rayclusters/finalizers",
         "cluster.ray.io/rayclusters/status",

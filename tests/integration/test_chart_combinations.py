@@ -34,6 +34,7 @@ CHOICES: list[dict[str, Any]] = [
             "loadBalancerSourceRanges": ["10.0.0.0/8"],
         }
     },
+    {"operatorShards": 4},
     {"operatorReplicas": 3, "operatorPodDisruptionBudget": {"enabled": True, "minAvailable": "50%"}},
     {"operatorUpdateStrategy": {"type": "Recreate"}},
     {"operatorTopologySpreadConstraints": [], "operatorAffinity": {"podAntiAffinity": {}}},

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from controller.kube.lease import LEASE_NAME
+from controller.kube.partitions import NAMES, WANTED
 from controller.options import parse
 from tests.support.chart import CHART, helm, one, render
 from tests.support.kube import Kube
@@ -119,6 +121,39 @@ def test_a_disruption_budget(environment: Mapping[str, str], given: dict[str, An
     labels = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
     assert spec.pop("selector")["matchLabels"].items() <= labels.items()
     assert spec == budget
+
+
+@pytest.mark.parametrize(
+    ("values", "pods", "flags"),
+    [
+        ({}, 1, []),
+        ({"operatorReplicas": 2}, 2, []),
+        ({"operatorShards": 4}, 4, ["--shards=4"]),
+        ({"operatorShards": 4, "operatorReplicas": 2}, 5, ["--shards=4"]),
+        ({"operatorShards": 4, "operatorReplicas": 0}, 0, ["--shards=4"]),
+    ],
+)
+def test_shards(environment: Mapping[str, str], values: dict[str, Any], pods: int, flags: list[str]) -> None:
+    """As many operators as shards, and those that stand by; each may see and take the leases of all parts."""
+    objects = render(environment, "ray", values=values)
+    spec = one(objects, "Deployment")["spec"]
+    (operator,) = spec["template"]["spec"]["containers"]
+    assert spec["replicas"] == pods
+    assert [flag for flag in operator["args"] if "shards" in flag] == flags
+    rules = one(objects, "Role", "ray-operator-lease")["rules"]
+    granted = {(name, verb) for rule in rules for name in rule.get("resourceNames", [""]) for verb in rule["verbs"]}
+    wanted = {("", "create"), *((LEASE_NAME, verb) for verb in ("get", "update"))}
+    if flags:
+        wanted |= {("", "list"), *((name, verb) for name in (WANTED, *NAMES) for verb in ("get", "update"))}
+        assert parse(operator["args"], {"RAY_OPERATOR_LEASE_NAMESPACE": "ray"}).shards == 4
+    assert granted == wanted
+
+
+@pytest.mark.parametrize("number", [0, 17, 1.5, "two"])
+def test_shards_that_there_cannot_be_are_refused(environment: Mapping[str, str], number: Any) -> None:
+    done = helm(environment, "template", "x", str(CHART), "--set-json", f"operatorShards={json.dumps(number)}")
+    assert done.returncode != 0
+    assert "operatorShards" in done.stderr
 
 
 def test_no_user_is_fixed_and_contexts_can_be_replaced(environment: Mapping[str, str]) -> None:

@@ -288,6 +288,12 @@ def test_the_notes_show_the_next_three_commands(
     assert all(wanted in line for wanted, line in zip(commands, typed, strict=True))
 
 
+def test_autoscalers_of_nodes_are_kept_away_where_that_is_asked_for(environment: Mapping[str, str]) -> None:
+    cluster = one(render(environment, "ray", values={"doNotDisrupt": {"busyWorkers": True}}), "RayCluster")
+    assert cluster["spec"]["doNotDisrupt"] == {"head": False, "busyWorkers": True}
+    assert "doNotDisrupt" not in one(render(environment, "ray"), "RayCluster")["spec"]
+
+
 def test_a_release_may_be_suspended(environment: Mapping[str, str]) -> None:
     """Without the value the spec does not mention it: what a user patched in stays over an upgrade."""
     cluster = one(render(environment, "ray", values={"suspend": True}), "RayCluster")
@@ -320,3 +326,15 @@ def evict(kube: Kube, name: str) -> None:
     path = f"/api/v1/namespaces/{kube.namespace}/pods/{name}/eviction"
     body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": kube.namespace}}
     kube.run("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
+
+
+def test_a_gang_is_passed_to_the_cluster(environment: Mapping[str, str]) -> None:
+    """The operator fills the placeholders in, not Helm."""
+    gang = {
+        "labels": {"kueue.x-k8s.io/pod-group-name": "$(GANG_NAME)"},
+        "annotations": {"size": "$(GANG_SIZE)"},
+        "podSpec": {"schedulingGroup": {"podGroupName": "$(GANG_NAME)"}},
+        "objects": [{"apiVersion": "a.b/v1", "kind": "PodGroup", "spec": {"minMember": "$(GANG_SIZE)"}}],
+    }
+    assert one(render(environment, "ray", values={"gang": gang}), "RayCluster")["spec"]["gang"] == gang
+    assert "gang" not in one(render(environment, "ray"), "RayCluster")["spec"]

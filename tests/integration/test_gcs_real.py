@@ -11,7 +11,9 @@ import pytest
 from autoscaler.gcs.client import GcsClient
 from autoscaler.model import NodeStatus
 from tests.conformance.gcs import RayHead, RayHeadContract, eventually, has, node
+from tests.conformance.gcs_usage import RayUsers, RayUsersContract
 from tests.support.ray_head import RealHead
+from tests.support.ray_users import RealUsers
 
 # What they share is made once.
 pytestmark = pytest.mark.xdist_group("gcs_real")
@@ -32,6 +34,26 @@ def real() -> Iterator[RealHead]:
 @pytest.fixture
 def head(real: RealHead) -> RayHead:
     return real
+
+
+@pytest.fixture(scope="module")
+def used() -> Iterator[RealUsers]:
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        users = RealUsers(Path(folder))
+        try:
+            users.start()
+            yield users
+        finally:
+            users.end()
+
+
+@pytest.fixture
+def users(used: RealUsers) -> RayUsers:
+    return used
+
+
+class TestRealUsers(RayUsersContract):
+    """See ``RayUsersContract``."""
 
 
 class TestRealHead(RayHeadContract):

@@ -93,7 +93,46 @@ def recover_an_old_one(place: Namespace) -> None:
     recover(place)
 
 
+def recover_in_redis(place: Namespace) -> None:
+    """A cluster keeps what its head knows in a Redis."""
+    cluster = yaml.safe_load((ROOT / "manifests/example_cluster.yaml").read_text())
+    cluster["metadata"]["name"] = "recovering"
+    cluster["spec"]["headRecovery"] = {"redis": {"address": "redis:6379"}}
+    for pod_type in cluster["spec"]["podTypes"]:
+        pod_type["minWorkers"] = 0
+    place.make(cluster)
+
+
+def recover_with_its_job(place: Namespace) -> None:
+    """Its Job is there: Jobs are listed on a thread of their own, and the cluster may be ready before."""
+    recover_in_redis(place)
+    eventually(lambda: place.all("jobs", "ray-cluster-name=recovering"))
+
+
+def delete_what_recovers(place: Namespace) -> None:
+    """Such a cluster is deleted."""
+    recover_with_its_job(place)
+    place.delete("rayclusters", "recovering")
+
+
+def change_what_recovers(place: Namespace) -> None:
+    """Such a cluster gets another Redis."""
+    recover_with_its_job(place)
+    place.edit("recovering", ("headRecovery/redis/address", "other:6379"))
+
+
+def forget(place: Namespace) -> None:
+    """Nothing uses a cluster that is to be deleted then."""
+    cluster = yaml.safe_load((ROOT / "manifests/example_cluster.yaml").read_text())
+    cluster["metadata"]["name"] = "forgotten"
+    cluster["spec"]["idleTermination"] = {"minutes": 0.1, "action": "Delete"}
+    for pod_type in cluster["spec"]["podTypes"]:
+        pod_type["minWorkers"] = 0
+    place.make(cluster)
+
+
 NEEDS: Mapping[tuple[str, str], Need] = {
+    ("rayclusters", "delete"): forget,
     ("pods", "delete"): end_worker,
     ("pods", "get"): hide_head,
     ("services", "patch"): edit_service,
@@ -102,6 +141,11 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("persistentvolumeclaims", "create"): recover,
     ("persistentvolumeclaims", "get"): recover_an_old_one,
     ("persistentvolumeclaims", "patch"): recover_an_old_one,
+    ("jobs", "list"): recover_in_redis,
+    ("jobs", "watch"): recover_in_redis,
+    ("jobs", "create"): recover_in_redis,
+    ("jobs", "patch"): delete_what_recovers,
+    ("jobs", "delete"): change_what_recovers,
 }
 # Refused by an admission plugin, which has words of its own.
 COMPLAINTS = {("rayclusters/finalizers", "update"): "cannot set blockOwnerDeletion"}

@@ -29,21 +29,26 @@ case "$RAY_DOES" in
     trap 'echo "terminated" >> "$RAY_LOG"' TERM
     while kill -0 $!; do wait $!; done 2>/dev/null
     exit 1 ;;
+  leave) (exec -a /ray/core/raylet/raylet /bin/bash -c 'trap "echo raylet ended >> $RAY_LOG; exit 0" TERM
+      echo $$ > "$RAY_LOG.pid"; echo up; /bin/sleep 600 >/dev/null & wait') 2>/dev/null & ;;
   *) exit "$RAY_DOES" ;;
 esac
 """
-# A look every half second takes no time, and is counted.
+# A look every half second takes no time, and is counted; one every second takes less.
 FAKE_SLEEP = """#!/bin/bash
-[ "$1" = 0.5 ] || exec /bin/sleep "$@"
-echo look >> "$RAY_LOG.looks"
+case $1 in
+  0.5) echo look >> "$RAY_LOG.looks" ;;
+  1) echo look >> "$RAY_LOG.seconds"; exec /bin/sleep 0.05 ;;
+  *) exec /bin/sleep "$@" ;;
+esac
 """
 
 
 class Container:
     """Where a script runs: a directory, a ``ray`` and a process group of its own.
 
-    What ``ray`` does: ``stay``, ``linger``, end with a code, or run a raylet with one process of that title, and wait
-    for the raylet's end when it is told to end, as Ray does.
+    What ``ray`` does: ``stay``, ``linger``, ``leave`` a raylet behind, end with a code, or run a raylet with one
+    process of that title, and wait for the raylet's end when it is told to end, as Ray does.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -88,13 +93,13 @@ class Container:
     def asked(self) -> list[str]:
         return self.log.read_text().splitlines() if self.log.exists() else []
 
-    def looks(self) -> int:
-        """How often half a second has passed."""
-        looks = Path(f"{self.log}.looks")
+    def looks(self, every: str = "looks") -> int:
+        """How often half a second has passed, or one of the ``seconds``."""
+        looks = Path(f"{self.log}.{every}")
         return len(looks.read_text().splitlines()) if looks.exists() else 0
 
     def end_work(self) -> None:
-        """The process that the raylet runs ends."""
+        """The process that the raylet runs ends, or the raylet that was left behind does."""
         os.kill(int(Path(f"{self.log}.pid").read_text()), signal.SIGKILL)
 
     def end(self) -> None:

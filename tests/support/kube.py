@@ -89,10 +89,10 @@ def names(objects: Sequence[Mapping[str, Any]]) -> list[str]:
     return [o["metadata"]["name"] for o in objects]
 
 
-def eventually(look: Callable[[], T], *, within: float = 60.0) -> T:
+def eventually(look: Callable[[], T], *, within: float = 180.0) -> T:
     """Look again and again until something true is seen, and return it.
 
-    What a look asserts or what kubectl complains about in the meantime is taken as "not yet".
+    What a look asserts, what kubectl complains about, and a field that is not there are taken as "not yet".
 
     Raises:
         AssertionError: it was not seen in time.
@@ -104,7 +104,7 @@ def eventually(look: Callable[[], T], *, within: float = 60.0) -> T:
             seen = look()
             if seen:
                 return seen
-        except AssertionError as error:
+        except (AssertionError, KeyError) as error:
             problem = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within:.0f} s: {problem or 'still false'}")

@@ -61,6 +61,11 @@ HEAD = {
     "name": "head-node",
     "podConfig": {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "c", "image": "i"}]}},
 }
+NAMED = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "spec": {"subdomain": "mine", "containers": [{"name": "c", "image": "i"}]},
+}
 WORKER = "spec.podTypes[1]"
 POD = f"{WORKER}.podConfig"
 RESOURCES = f"{POD}.spec.containers[0].resources"
@@ -100,6 +105,15 @@ MISTAKES = {
     "maxWorkers as a text": Mistake(_spec("maxWorkers", value="three"), "spec.maxWorkers", "not a whole number"),
     "negative idle time": Mistake(
         _spec("idleTimeoutMinutes", value=-1), "spec.idleTimeoutMinutes", "less than 0", operator=False
+    ),
+    "idle termination without minutes": Mistake(
+        _spec("idleTermination", value={"action": "Delete"}), "spec.idleTermination.minutes", "is missing"
+    ),
+    "idle termination at once": Mistake(
+        _spec("idleTermination", value={"minutes": 0}), "spec.idleTermination.minutes", "0.1"
+    ),
+    "idle termination of no known kind": Mistake(
+        _spec("idleTermination", value={"minutes": 9, "action": "Stop"}), "spec.idleTermination.action", "Suspend"
     ),
     "negative speed": Mistake(
         _spec("upscalingSpeed", value=-0.5), "spec.upscalingSpeed", "less than 0", operator=False
@@ -172,6 +186,18 @@ MISTAKES = {
         _worker("labels", value={"a": "-c"}), f"{WORKER}.labels.a", "cannot be a label's value"
     ),
     "label as a number": Mistake(_worker("labels", value={"a": 1}), f"{WORKER}.labels.a", 'put it in quotes: "1"'),
+    "no hosts": Mistake(_worker("hosts", value=0), f"{WORKER}.hosts", "0 is not a number from 1 to 1000"),
+    "too many hosts": Mistake(_worker("hosts", value=1_001), f"{WORKER}.hosts", "1001 is not a number from 1 to 1000"),
+    "hosts as a text": Mistake(_worker("hosts", value="two"), f"{WORKER}.hosts", "not a whole number"),
+    "hosts of the head": Mistake(
+        _spec("podTypes", 0, "hosts", value=2), "spec.podTypes[0].hosts", "cannot be a head", api_server=False
+    ),
+    "hosts whose pods have a name of their own": Mistake(
+        _spec("podTypes", 2, value={**HEAD, "name": "w", "hosts": 2, "podConfig": NAMED}),
+        "spec.podTypes[2].podConfig.spec.subdomain",
+        "is the operator's to set",
+        api_server=False,
+    ),
     "priority as a text": Mistake(
         _worker("priority", value="high"), f"{WORKER}.priority", "not a whole number", operator=False
     ),

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import time
+from calendar import timegm
 from collections import Counter
 from typing import Any
 
@@ -15,7 +16,7 @@ from .apiserver import JSON_PATCH, MERGE, ApiServer
 from .kube import eventually, running
 from .ray_pods import RayPods
 
-CLUSTERS = "/apis/cluster.ray.io/v1"
+BASES = {"rayclusters": "/apis/cluster.ray.io/v1", "jobs": "/apis/batch/v1"}
 # What differs from run to run and means nothing.
 _VOLATILE_METADATA = ("uid", "resourceVersion", "creationTimestamp", "managedFields")
 _VOLATILE = ("lastTransitionTime", "clusterIP", "clusterIPs", "lastDecision")
@@ -38,7 +39,8 @@ class Namespace:
         self.server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": self.name}})
 
     def kubelet(self, *, heads_only: bool = False, take_work: bool = False) -> None:
-        """Every pod that waits becomes running and ready, until ``stop``; heads only where there are other nodes.
+        """Every pod that waits for no gate becomes running and ready, until ``stop``; heads only where there are other
+        nodes.
 
         ``take_work``: a worker that joins takes work that waits; else that waits for ever.
         """
@@ -55,7 +57,7 @@ class Namespace:
 
     def path(self, resource: str, name: str = "") -> str:
         """The path of a resource, or of one object."""
-        base = CLUSTERS if resource.startswith("rayclusters") else "/api/v1"
+        base = BASES.get(resource.partition("/")[0], "/api/v1")
         resource, _, sub = resource.partition("/")
         return "/".join([base, "namespaces", self.name, *(part for part in (resource, name, sub) if part)])
 
@@ -78,9 +80,17 @@ class Namespace:
         """What runs in the pods of heads, to be told what work waits."""
         return self._ray.heads()
 
+    def linger(self, still: bool) -> None:
+        """Whether workers that are told to leave have still something to finish."""
+        self._ray.linger = still
+
     def finish_work(self, idle_seconds: float) -> None:
-        """All workers have been idle for so long, once the last of them has joined: who joins later is busy."""
+        """All workers have been idle for so long, once the last of them has joined: who joins later is busy.
+
+        None has been idle for longer than its pod is there: as of a real one, nobody would believe that.
+        """
         eventually(lambda: self._ray.joined() == {p["metadata"]["uid"] for p in self.pods("worker")})
+        eventually(lambda: all(_age(p) > idle_seconds + 1 for p in self.pods("worker")))
         self._ray.finish(idle_seconds)
 
     def make(self, cluster: dict[str, Any]) -> dict[str, Any]:
@@ -96,6 +106,11 @@ class Namespace:
         """Delete an object at once."""
         self.server.ask("DELETE", self.path(resource, name) + "?gracePeriodSeconds=0")
 
+    def empty(self) -> None:
+        """Its clusters and their pods go: a scheduler looks at all pods that wait whenever a node comes."""
+        for resource in ("rayclusters", "pods"):
+            self.server.ask("DELETE", self.path(resource) + "?gracePeriodSeconds=0")
+
     def end_pod(self, name: str, status: dict[str, Any]) -> None:
         """Say what a kubelet would say about a pod."""
         self.server.ask("PATCH", self.path("pods/status", name), {"status": status}, MERGE)
@@ -106,7 +121,7 @@ class Namespace:
             self._ray.look(pods)
             for pod in pods:
                 waits = pod["status"].get("phase") == "Pending" and "deletionTimestamp" not in pod["metadata"]
-                if waits and (_is_head(pod) or not self._heads_only):
+                if waits and not pod["spec"].get("schedulingGates") and (_is_head(pod) or not self._heads_only):
                     self._run_pod(pod)
 
     def _run_pod(self, pod: dict[str, Any]) -> None:
@@ -156,7 +171,7 @@ class Namespace:
             texts = [re.sub(rf"{re.escape(value)}(?=[\\\": ])", tokens[value], text) for text in texts]
         return sorted(texts)
 
-    def wait_for(self, expected: list[str], within: float = 60.0) -> None:
+    def wait_for(self, expected: list[str], within: float = 240.0) -> None:
         """Wait until the snapshot is what is expected.
 
         Raises:
@@ -169,6 +184,12 @@ class Namespace:
                 lines = [*(f"+ {n} {text}" for text, n in more.items()), *(f"- {n} {text}" for text, n in less.items())]
                 raise AssertionError(f"{self.name} differs from an undisturbed run:\n" + "\n".join(lines))
             time.sleep(0.05)
+
+
+def _age(pod: dict[str, Any]) -> float:
+    """Seconds since it was bound to a node, or created."""
+    since = pod["status"].get("startTime") or pod["metadata"]["creationTimestamp"]
+    return time.time() - timegm(time.strptime(since, "%Y-%m-%dT%H:%M:%SZ"))
 
 
 def _is_head(pod: dict[str, Any]) -> bool:

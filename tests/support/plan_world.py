@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autoscaler.model import Demand, NodeStatus, RayNode, RayState, Shape
+from controller.objects.hosts import worker_name
 from controller.objects.labels import HEAD, WORKER
-from controller.objects.pod_status import UNSCHEDULABLE
+from controller.objects.pod_status import SCHEDULING_GATED, UNSCHEDULABLE
 from controller.objects.views import PodView, ServiceView
 from controller.planning.actions import (
     Action,
@@ -17,15 +18,20 @@ from controller.planning.actions import (
     CreateService,
     DeletePod,
     DrainPod,
+    NoteComplete,
     PatchService,
+    ProtectPod,
     RetirePod,
     TellHead,
 )
+from controller.planning.hosts import by_worker, number_of_workers
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan, make_plan
 from controller.planning.reasons import Label
-from controller.raycluster.model import ClusterSpec, RayCluster, ServicePort, parse_spec
+from controller.raycluster.model import ClusterSpec, RayCluster, parse_spec
+from controller.raycluster.service_ports import ServicePort
 from tests.support.builders import NOW, UID, cluster, head_pod, raw_spec, raw_type, service
+from tests.support.slices import slice_service
 
 SPECS = (
     raw_spec(workers=2),
@@ -37,8 +43,11 @@ SPECS = (
     raw_spec(podTypes=[raw_type("head-node", "ray-head-", minWorkers=1, maxWorkers=2), raw_type("a", minWorkers=1)]),
     raw_spec(podTypes=[raw_type("head-node", "ray-head-"), raw_type("worker-node", minWorkers=1, maxWorkers=1)]),
     raw_spec(workers=0, maxWorkers=2, workerStartRayCommands=["ray start --address=$RAY_HEAD_IP:6379 -w"]),
+    raw_spec(workers=2, doNotDisrupt={"head": True, "busyWorkers": True}),
     raw_spec(workers=2, suspend=True),
     raw_spec(workers=3, suspend=True, headStartRayCommands=["ray start --head --port=7000"]),
+    raw_spec(podTypes=[raw_type("head-node", "ray-head-"), raw_type("pair", minWorkers=2, maxWorkers=3, hosts=2)]),
+    raw_spec(podTypes=[raw_type("head-node"), raw_type("a", minWorkers=1), raw_type("pair", hosts=3)], maxWorkers=2),
 )
 CPU = Shape.of({"CPU": 1})
 # By how much the clock may jump, in seconds.
@@ -58,6 +67,7 @@ class PlanWorld:
         self.foreign = head_pod(spec, owner_uid="another", uid="foreign", key=head_pod(spec).key._replace(name="f"))
         self.pods: dict[str, PodView] = {}
         self.service: ServiceView | None = None
+        self.hosts_service: ServiceView | None = None
         self.made = 0
         self.busy: set[str] = set()
         self.draining: set[str] = set()
@@ -76,7 +86,15 @@ class PlanWorld:
         ray = RayView(self._state(head), head.uid, self.age) if head else None
         return make_plan(
             Observed(
-                self.cluster, self.spec, tuple(self.pods.values()), self.service, self.now, {"f"}, ray, silence=self.age
+                self.cluster,
+                self.spec,
+                tuple(self.pods.values()),
+                self.service,
+                self.now,
+                {"f"},
+                ray,
+                silence=self.age,
+                hosts_service=self.hosts_service,
             )
         )
 
@@ -111,12 +129,23 @@ class PlanWorld:
             pod = self.pods[action.pod.name]
             self.pods[pod.name] = replace(pod, drain_by=action.deadline, drain_label=action.reason.label.value)
             self.draining |= {pod.uid} - ({pod.uid} if self.refuses else set())
+        elif isinstance(action, NoteComplete):
+            pod = self.pods[action.pod.name]
+            assert pod.host == 0 and len([p for p in self.pods.values() if p.group == pod.group]) == pod.hosts
+            self.pods[pod.name] = replace(pod, complete=True)
         elif isinstance(action, TellHead):
             pod = self.pods[action.pod.name]
             self.pods[pod.name] = replace(pod, head_ip=action.head.ip, head_uid=action.head.uid)
+        elif isinstance(action, ProtectPod):
+            pod = self.pods[action.pod.name]
+            assert pod.protected != action.protect and not pod.drain_by
+            self.pods[pod.name] = replace(pod, protected=action.protect)
         else:
             assert isinstance(action, CreateService | PatchService)
-            self.service = service(self.cluster)
+            if action.for_hosts:
+                self.hosts_service = slice_service()
+            else:
+                self.service = service(self.cluster)
 
     def _delete(self, action: DeletePod | RetirePod) -> None:
         assert action.pod.owner_uid == UID
@@ -134,6 +163,10 @@ class PlanWorld:
         is_head = action.pod_type.is_head
         if is_head:
             assert not any(p.live for p in self.pods.values() if p.kind == HEAD), "a second head"
+        elif action.host and action.host.index:
+            if f"{action.host.slot}-0" not in self.pods:
+                # None of a worker's hosts is made without the first one.
+                return
         else:
             assert self.workers(action.pod_type.name) < action.pod_type.max_workers, "more of a type than allowed"
             assert self.workers() < spec.max_workers, "more workers than allowed"
@@ -154,11 +187,15 @@ class PlanWorld:
             attempt=action.attempt,
             started_at=self.now,
             ended_at=self.now,
+            group=worker_name(action.host.slot) if action.host else "",
+            host=action.host.index if action.host else 0,
+            hosts=action.pod_type.hosts,
         )
 
     def workers(self, node_type: str = "") -> int:
         """How many workers there are that are not on their way out, of one type or of all."""
-        return sum(p.kind == WORKER and p.live and node_type in ("", p.node_type) for p in self.pods.values())
+        mine = (p for p in self.pods.values() if p.kind == WORKER and p.live and node_type in ("", p.node_type))
+        return number_of_workers(mine)
 
     def breathe(self) -> None:
         """Time passes: the terminating are gone, the pending run, the drained that are idle end."""
@@ -189,9 +226,9 @@ class PlanWorld:
         elif what == "breathe":
             self.breathe()
         elif name:
-            self._disturb_pod(what, self.pods[name])
+            self._disturb_pod(what, self.pods[name], which)
 
-    def _disturb_pod(self, what: str, pod: PodView) -> None:
+    def _disturb_pod(self, what: str, pod: PodView, which: int) -> None:
         if what == "vanish":
             del self.pods[pod.name]
         elif what == "terminate":
@@ -203,7 +240,9 @@ class PlanWorld:
         elif what == "fail":
             self.pods[pod.name] = replace(pod, phase="Failed", ready=False, ended_at=self.now)
         elif what == "stick" and pod.phase == "Pending":
-            self.pods[pod.name] = replace(pod, stuck=UNSCHEDULABLE, stuck_since=self.now)
+            self.pods[pod.name] = replace(
+                pod, stuck=UNSCHEDULABLE if which % 2 else SCHEDULING_GATED, stuck_since=self.now
+            )
         elif what == "silence of a kubelet" and pod.phase == "Running":
             self.pods[pod.name] = replace(pod, node_lost=True, ready=False, unready_since=self.now)
 
@@ -243,9 +282,10 @@ class PlanWorld:
         heads = [p for p in self.pods.values() if p.kind == HEAD]
         assert [(h.node_type, h.live) for h in heads] == [(spec.head_pod_type, True)]
         workers = [p for p in self.pods.values() if p.kind == WORKER]
+        assert all(len(worker) == worker[0].hosts for worker in by_worker(workers)), "a part of a worker"
         for pod_type in spec.worker_types:
             assert pod_type.min_workers <= self.workers(pod_type.name) <= pod_type.max_workers
-        assert len(workers) <= spec.max_workers
+        assert self.workers() <= spec.max_workers
         hashes = {t.name: spec.hash_of(t) for t in spec.worker_types}
         assert all(p.config_hash == hashes.get(p.node_type) for p in workers)
         assert all((p.head_ip, p.head_uid) == (heads[0].ip, heads[0].uid) for p in workers)

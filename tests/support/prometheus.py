@@ -7,7 +7,6 @@ import json
 import shutil
 import socket
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import yaml
-from localkube.machine.cache import cache_dir
+from unpacked import CannotUnpackError, unpacked
 
 from .kube import eventually
 from .prerequisites import cannot_run
@@ -39,27 +38,10 @@ def promtool(*arguments: str, stdin: str | None = None) -> str:
 
 @functools.cache
 def _unpacked() -> Path:
-    place = cache_dir() / "debian" / "prometheus"
-    if place.exists():
-        return place
-    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        cannot_run("prometheus and promtool are not on PATH, and there is no apt-get to fetch Debian's with")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix="partial-") as partial:
-        if _apt("download", "prometheus", cwd=partial):
-            # A machine that never fetched the list of packages cannot know it.
-            _apt("update", cwd=partial)
-            _apt("download", "prometheus", cwd=partial)
-        archive = next(Path(partial).glob("*.deb"), None)
-        if archive is None:
-            cannot_run("prometheus and promtool are not on PATH, and apt-get cannot download Debian's")
-        subprocess.run(["dpkg-deb", "-x", archive, f"{partial}/files"], check=True)
-        (Path(partial) / "files").rename(place)
-    return place
-
-
-def _apt(*arguments: str, cwd: str) -> int:
-    return subprocess.run(["apt-get", "-qq", *arguments], cwd=cwd, capture_output=True, check=False).returncode
+    try:
+        return unpacked("prometheus")
+    except CannotUnpackError as error:
+        cannot_run(f"prometheus and promtool are not on PATH, and {error}")
 
 
 class Prometheus:

@@ -80,6 +80,15 @@ class Driver:
         """Create actors."""
         self.actors += [REMOTE_WORKER.options(**asked(resources)).remote() for _ in range(count)]
 
+    def keep(self, name: str, namespace: str) -> None:
+        """Create an actor without resources that outlives this program."""
+        options = {"name": name, "namespace": namespace, "lifetime": "detached", "num_cpus": 0}
+        ray.get(REMOTE_WORKER.options(**options).remote().life.remote(), timeout=60)
+
+    def drop(self, name: str, namespace: str) -> None:
+        """End it."""
+        ray.kill(ray.get_actor(name, namespace))
+
     def run(self, seconds: Sequence[float], resources: Mapping[str, float]) -> None:
         """Submit tasks that take so long each."""
         options = asked(resources)

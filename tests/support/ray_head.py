@@ -29,27 +29,34 @@ class RealHead(RayHead):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._words = folder / "driver.log"
         self._groups: list[subprocess.Popen[str]] = []
         self._workers = 0
-        self._driver: subprocess.Popen[str] | None = None
+        self._driver: RayProgram | None = None
         self.address = ""
 
     def start(self) -> None:
         """Start the head and, once it answers, the program that makes demands."""
-        self._ray("head", HEAD_IP, "example-head", "head-node", {"CPU": 1}, "--head", "--no-monitor", "--port=0")
-        self.address = self._address()
-        command = [sys.executable, str(DRIVER), self.address]
-        with self._words.open("w") as words:
-            self._driver = self._spawn(
+        self.start_alone("--include-dashboard=false")
+        self._driver = self.program(self.address)
+
+    def program(self, address: str) -> RayProgram:
+        """Start a program that uses Ray at an address."""
+        words = self._folder / f"program-{len(self._groups)}.log"
+        with words.open("w") as errors:
+            process = self._spawn(
+                [sys.executable, str(DRIVER), address],
                 # Its own folder's modules do not stand in for Python's.
-                command,
                 {"PYTHONSAFEPATH": "1"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=words.fileno(),
+                stderr=errors.fileno(),
             )
-        self._expect("ready")
+        return RayProgram(process, words)
+
+    def start_alone(self, *flags: str, ip: str = HEAD_IP) -> None:
+        """Start the head, without a program that uses it."""
+        self._ray("head", ip, "example-head", "head-node", {"CPU": 1}, "--head", "--no-monitor", "--port=0", *flags)
+        self.address = self._address()
 
     def stop(self) -> None:
         """End every process that was started, and those they started."""
@@ -57,6 +64,8 @@ class RealHead(RayHead):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         for process in self._groups:
+            if process.stdin and process.stdin.closed:
+                process.stdin = None
             process.communicate()
 
     def tasks(self, count: int, resources: Mapping[str, float], labels: Mapping[str, str] | None = None) -> None:
@@ -96,7 +105,12 @@ class RealHead(RayHead):
     def status(self) -> str:
         """See RayHead."""
         command = [RAY, "status", "--address", self.address]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+        done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, check=True, timeout=30)
+        return done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        """Without the token that Ray may have left in the user's home: this head asks for none."""
+        return {**os.environ, "HOME": str(self._folder)}
 
     def _ray(
         self, name: str, ip: str, instance_id: str, node_type: str, resources: Mapping[str, float], *flags: str
@@ -104,7 +118,7 @@ class RealHead(RayHead):
         custom = {resource: amount for resource, amount in resources.items() if resource != "CPU"}
         command = [RAY, "start", "--block", f"--node-ip-address={ip}", f"--num-cpus={resources.get('CPU', 0):g}"]
         command += [f"--resources={json.dumps(custom)}", "--object-store-memory=80000000", "--disable-usage-stats"]
-        command += ["--include-dashboard=false", f"--temp-dir={self._folder}"] if "--head" in flags else []
+        command += [f"--temp-dir={self._folder}"] if "--head" in flags else []
         environment = {
             "RAY_enable_autoscaler_v2": "1",
             "RAY_CLOUD_INSTANCE_ID": instance_id,
@@ -124,7 +138,7 @@ class RealHead(RayHead):
     ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             command,
-            env={**os.environ, **environment},
+            env={**self._environment(), **environment},
             stdin=stdin or subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
@@ -145,13 +159,38 @@ class RealHead(RayHead):
         return found[1]
 
     def _tell(self, *order: object) -> None:
-        assert self._driver and self._driver.stdin
-        self._driver.stdin.write(json.dumps(order) + "\n")
-        self._driver.stdin.flush()
+        assert self._driver
+        self._driver.tell(*order)
+
+
+class RayProgram:
+    """``ray_driver.py`` as a process. ``words``: the file with what it says about errors."""
+
+    def __init__(self, process: subprocess.Popen[str], words: Path) -> None:
+        self._process = process
+        self._words = words
+        self._expect("ready")
+
+    def tell(self, *order: object) -> None:
+        """Have an order carried out."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
         self._expect("done")
 
+    def end(self) -> None:
+        """Let it end by itself."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait(60)
+
+    def kill(self) -> None:
+        """End it as a machine that fails would."""
+        self._process.kill()
+        self._process.wait(60)
+
     def _expect(self, answer: str) -> None:
-        assert self._driver and self._driver.stdout
+        assert self._process.stdout
         # Ray prints there too.
-        if answer not in (line.strip() for line in self._driver.stdout):
+        if answer not in (line.strip() for line in self._process.stdout):
             raise RuntimeError(f"the Ray program ended before it said {answer!r}:\n{self._words.read_text()}")

@@ -13,6 +13,7 @@ from controller.kube.events import Events
 from controller.kube.store import Store, Stores
 from controller.objects.labels import KIND_LABEL, WORKER
 from controller.objects.views import PodView
+from controller.planning.observed import Settings
 from controller.raycluster.model import Key
 from controller.reconcile.reconciler import Reconciler, Result
 from tests.fakes.api import Died, FakeApi, InlineExecutor
@@ -25,11 +26,12 @@ KEY = Key(NAMESPACE, NAME)
 class World:
     """One operator process after another over one API server."""
 
-    def __init__(self, spec: dict[str, Any] | None = None) -> None:
+    def __init__(self, spec: dict[str, Any] | None = None, settings: Settings | None = None) -> None:
         self.api = FakeApi()
+        self.settings = settings
         self.now = NOW
         self.deaths = 0
-        self.heads = FakeHeads()
+        self.heads = FakeHeads(clock=lambda: self.now)
         # Ray's consent is an answer like any other: the process may die before it hears of it.
         self.heads.on_drain = lambda: self.api.wrote("DRAIN", "nodes")
         # Whether workers that run and know their head are Ray nodes, and for how many seconds these have been idle.
@@ -44,12 +46,18 @@ class World:
 
     def boot(self) -> None:
         """A new process: it knows nothing but what it lists."""
-        self.stores = Stores(*(Store(self._cluster_of, self.notified.append) for _ in range(4)))
+        self.stores = Stores(*(Store(self._cluster_of, self.notified.append) for _ in range(5)))
         self.api.listed(self.stores)
         self.told = len(self.api.log)
         events = Events(self.api, lambda: self.now)
         self.reconciler = Reconciler(
-            self.api, self.stores, events, self.heads, lambda key: InlineExecutor(), clock=lambda: self.now
+            self.api,
+            self.stores,
+            events,
+            self.heads,
+            lambda key: InlineExecutor(),
+            settings=self.settings,
+            clock=lambda: self.now,
         )
 
     @staticmethod

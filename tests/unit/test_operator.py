@@ -10,7 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.kube.client import ApiError, Request, WatchClient
-from controller.kube.election import LeaseAt
+from controller.kube.leadership import FencedClient
+from controller.kube.lease import LeaseAt
 from controller.kube.watch import Watcher
 from controller.monitoring.health import Health
 from controller.monitoring.http_server import Reply
@@ -190,11 +191,12 @@ class Hanging:
 def test_every_part_that_hangs_makes_it_unwell_at_its_own_limit(api: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lease and heads after two minutes, watches after five, passes after fifteen; nothing else is looked at."""
     now, late = [1000.0], [0.0]
-    monkeypatch.setattr("controller.operator.Health", lambda: Health(lambda: now[0]))
-    monkeypatch.setattr("controller.operator.PolledHeads.late", lambda self: late[0])
+    monkeypatch.setattr("controller.wiring.parts.Health", lambda: Health(lambda: now[0]))
+    monkeypatch.setattr("controller.wiring.parts.PolledHeads.late", lambda self: late[0])
     monkeypatch.setattr("controller.operator.Leadership.leads", lambda self: True)
     monkeypatch.setattr("controller.operator.STOP_SECONDS", 0.0)
-    monkeypatch.setattr("controller.operator.Stores.claims_wanted", lambda self, scope: True)
+    monkeypatch.setattr("controller.wiring.parts.Stores.claims_wanted", lambda self, scope: True)
+    monkeypatch.setattr("controller.wiring.parts.Stores.cleanups_wanted", lambda self, scope: True)
     leases, passes = Hanging(), Hanging()
     api.refuse = passes.hold
     seen = []
@@ -235,7 +237,10 @@ def test_stopping_gives_the_lease_up_after_the_last_write(api: Watched) -> None:
     assert leases.spec["holderIdentity"] == ""
     api.writes.clear()
     with pytest.raises(ApiError):
-        running.operator.parts.writes.send(Request("create", "pods", "ray", body={"metadata": {}}))
+        right = running.operator.parts.leadership.of(Key(NAMESPACE, NAME))
+        FencedClient(running.operator.parts.unfenced, right).send(
+            Request("create", "pods", "ray", body={"metadata": {}})
+        )
     assert api.writes == []
 
 

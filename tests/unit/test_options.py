@@ -23,7 +23,7 @@ def test_flags_are_read() -> None:
     given += ["--drain-seconds", "60", "--unschedulable-grace-seconds", "1.5"]
     tls = Tls(Path("/tls/tls.crt"), Path("/tls/tls.key"))
     assert parse(given, {}) == Options(
-        ("a", "b"), "kind", 8, "debug", "json", ("", 8080), tls, "ops", Settings(60, 1.5)
+        ("a", "b"), "kind", 8, "debug", "json", ("", 8080), tls, "ops", Settings(60, 1.5), watch_nodes=False
     )
 
 
@@ -49,6 +49,7 @@ def test_the_lease_is_in_the_pods_own_namespace_unless_another_is_named(
     ("given", "words"),
     [
         (["--leader-elect"], "--leader-elect outside a pod needs --lease-namespace"),
+        (["--shards=2"], "--shards=2 needs --leader-elect: by leases the operators know which clusters are whose"),
         (["--metrics-key", "k"], "--metrics-certificate and --metrics-key belong together"),
     ],
 )
@@ -72,20 +73,50 @@ ENVIRONMENT = {
     "RAY_OPERATOR_METRICS_KEY": "k",
     "RAY_OPERATOR_LEADER_ELECT": "true",
     "RAY_OPERATOR_LEASE_NAMESPACE": "ops",
+    "RAY_OPERATOR_SHARDS": "4",
     "RAY_OPERATOR_DRAIN_SECONDS": "0",
     "RAY_OPERATOR_UNSCHEDULABLE_GRACE_SECONDS": "5",
+    "RAY_OPERATOR_GATED_GRACE_SECONDS": "2",
+    "RAY_OPERATOR_GANG_OBJECTS": "podgroups.scheduling.volcano.sh, podgroups.scheduling.x-k8s.io,",
 }
 
 
 def test_each_flag_has_a_variable_of_its_own() -> None:
     variables = [flag.variable for flag in FLAGS]
-    assert sorted(variables) == sorted([*ENVIRONMENT, "RAY_OPERATOR_RAY_CREDENTIALS"])
+    assert sorted(variables) == sorted([*ENVIRONMENT, "RAY_OPERATOR_RAY_CREDENTIALS", "RAY_OPERATOR_WATCH_NODES"])
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "watched"),
+    [
+        ([], {}, True),
+        (["--namespaces=ray"], {}, False),
+        ([], {"RAY_OPERATOR_POD_NAMESPACE": "ray"}, False),
+        (["--watch-nodes=false"], {}, False),
+        (["--namespaces=ray", "--watch-nodes"], {}, True),
+        (["--namespaces=ray"], {"RAY_OPERATOR_WATCH_NODES": "true"}, True),
+    ],
+)
+def test_nodes_are_watched_where_a_role_can_allow_it_unless_it_is_said(
+    given: list[str], environment: dict[str, str], watched: bool
+) -> None:
+    assert parse(given, environment).watch_nodes is watched
 
 
 def test_the_environment_is_read() -> None:
     tls = Tls(Path("c"), Path("k"))
     assert parse([], ENVIRONMENT) == Options(
-        ("ray",), "kind", 2, "error", "json", ("127.0.0.1", 8080), tls, "ops", Settings(0, 5)
+        ("ray",),
+        "kind",
+        2,
+        "error",
+        "json",
+        ("127.0.0.1", 8080),
+        tls,
+        "ops",
+        Settings(0, 5, 2, ("podgroups.scheduling.volcano.sh", "podgroups.scheduling.x-k8s.io")),
+        shards=4,
+        watch_nodes=False,
     )
 
 
@@ -96,7 +127,8 @@ def test_an_empty_variable_means_the_default() -> None:
 def test_flags_win_over_the_environment() -> None:
     given = ["--namespaces", "", "--context", "c", "--workers", "9", "--log-level", "info", "--log-format", "human"]
     given += ["--metrics-address", "", "--metrics-certificate", "", "--metrics-key", "", "--leader-elect=false"]
-    given += ["--drain-seconds=600", "--unschedulable-grace-seconds=30"]
+    given += ["--shards=1", "--drain-seconds=600", "--unschedulable-grace-seconds=30", "--gated-grace-seconds=5"]
+    given += ["--gang-objects="]
     assert parse(given, ENVIRONMENT) == Options((), "c", 9, "info")
 
 
@@ -105,6 +137,8 @@ def test_a_flag_hides_a_bad_variable() -> None:
 
 
 BAD = [
+    ("--shards", "RAY_OPERATOR_SHARDS", "0"),
+    ("--shards", "RAY_OPERATOR_SHARDS", "17"),
     ("--workers", "RAY_OPERATOR_WORKERS", "0"),
     ("--workers", "RAY_OPERATOR_WORKERS", "x"),
     ("--workers", "RAY_OPERATOR_WORKERS", "1000"),
@@ -117,6 +151,9 @@ BAD = [
     ("--metrics-address", "RAY_OPERATOR_METRICS_ADDRESS", "127.0.0.1:http"),
     ("--leader-elect", "RAY_OPERATOR_LEADER_ELECT", "maybe"),
     ("--lease-namespace", "RAY_OPERATOR_LEASE_NAMESPACE", "Not_OK"),
+    ("--gang-objects", "RAY_OPERATOR_GANG_OBJECTS", "podgroups"),
+    ("--gang-objects", "RAY_OPERATOR_GANG_OBJECTS", "podgroups.scheduling.volcano.sh,roles.rbac.authorization.k8s.io"),
+    ("--gang-objects", "RAY_OPERATOR_GANG_OBJECTS", "deployments.apps"),
 ]
 
 

@@ -124,6 +124,23 @@ def test_the_unschedulable_grace_is_how_long_a_pod_may_wait_for_room(
     assert ("blockedTypes" in spec_of(api)["status"]) is blocked
 
 
+@pytest.mark.parametrize(("flags", "blocked"), [([], True), (["--gated-grace-seconds", "60"], False)])
+def test_the_gated_grace_is_how_long_a_pod_may_wait_for_its_gates(
+    api: Watched, flags: list[str], blocked: bool
+) -> None:
+    """A pod has waited for ten seconds."""
+    api.put("rayclusters", raw_cluster(raw_spec(1)))
+    assert run([], lambda: len(api.names("pods")) == 2) == 0
+    pod = worker(api)
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 10))
+    gates = {"schedulingGates": [{"name": "example.com/queue"}]}
+    changed = {"metadata": {**pod["metadata"], "creationTimestamp": since}, "spec": {**pod["spec"], **gates}}
+    waits = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "gates"}
+    api.put("pods", {**pod, **changed, "status": {"phase": "Pending", "conditions": [waits]}})
+    assert run(flags, lambda: "example.com/queue" in str(spec_of(api).get("status"))) == 0
+    assert ("blockedTypes" in spec_of(api)["status"]) is blocked
+
+
 def test_sigterm_ends_the_process_within_twenty_seconds_and_without_an_error(tmp_path: Path) -> None:
     """Also while no API server answers."""
     config = tmp_path / "config"

@@ -113,3 +113,21 @@ def test_what_kubectl_prints_can_be_checked() -> None:
         uid="u", resourceVersion="7", managedFields=[{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}]
     )
     assert check({**stored, "status": {"phase": "Running"}}) == ()
+
+
+GANG_FIELDS: list[tuple[dict[str, Any], str, str]] = [
+    ({"schedulerNam": "x"}, "spec.gang.podSpec.schedulerNam", "did you mean schedulerName?"),
+    ({"priority": "high"}, "spec.gang.podSpec.priority", '"high" is not a whole number'),
+    ({"schedulingGroup": {"podGroup": "x"}}, "spec.gang.podSpec.schedulingGroup.podGroup", "is no field"),
+]
+
+
+@pytest.mark.parametrize(("fields", "path", "words"), GANG_FIELDS)
+def test_a_field_that_pods_of_gangs_do_not_have_is_reported(fields: Any, path: str, words: str) -> None:
+    (found,) = check(raw_cluster(raw_spec(gang={"podSpec": fields})))
+    assert found.path == path and words in found.message
+
+
+def test_fields_of_gangs_are_checked_as_they_will_be() -> None:
+    fields = {"priority": "$(GANG_SIZE)", "nodeSelector": {"a": "$(GANG_SIZE)"}, "schedulerName": None}
+    assert check(raw_cluster(raw_spec(gang={"podSpec": fields}))) == ()

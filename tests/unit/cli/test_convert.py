@@ -170,12 +170,12 @@ def test_a_field_that_no_pod_has_is_left_out_and_named() -> None:
     [
         (True, {"replicas": 3, "minReplicas": 1, "maxReplicas": 5}, (1, 5)),
         (True, {}, (0, 100_000)),
-        (True, {"minReplicas": 1, "maxReplicas": 2, "numOfHosts": 4}, (4, 8)),
+        (True, {"minReplicas": 1, "maxReplicas": 2, "numOfHosts": 4}, (1, 2)),
         (True, {"minReplicas": 1, "maxReplicas": 2, "suspend": True}, (0, 0)),
         (False, {"replicas": 3, "minReplicas": 1, "maxReplicas": 5}, (3, 3)),
         (False, {"minReplicas": 2, "maxReplicas": 5}, (2, 2)),
         (False, {"replicas": 9, "maxReplicas": 5}, (5, 5)),
-        (False, {"replicas": 2, "numOfHosts": 4}, (8, 8)),
+        (False, {"replicas": 2, "numOfHosts": 4}, (2, 2)),
         (False, {"replicas": 2, "suspend": True}, (0, 0)),
     ],
 )
@@ -184,6 +184,13 @@ def test_bounds(autoscaling: bool, fields: dict[str, Any], bounds: tuple[int, in
     made = spec["podTypes"][1]
     assert (made["minWorkers"], made["maxWorkers"]) == bounds
     assert spec["maxWorkers"] == bounds[1]
+
+
+def test_workers_of_several_hosts_stay_what_they_are() -> None:
+    """Bounds are replicas there and workers here; one host is what is meant without the field."""
+    groups = [worker("slice", numOfHosts=4), worker("alone", numOfHosts=1)]
+    made = cluster(workerGroupSpecs=groups)["podTypes"]
+    assert [pod_type.get("hosts") for pod_type in made] == [None, 4, None]
 
 
 @pytest.mark.parametrize(

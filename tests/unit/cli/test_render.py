@@ -90,3 +90,55 @@ def test_a_namespace_that_is_none_is_wrong_usage(tmp_path: Path, capsys: pytest.
         render(tmp_path, raw_cluster(), "-n", "Bad NS")
     assert ended.value.code == 2
     assert "'Bad NS' is not the name of a namespace; use at most 63 of" in capsys.readouterr().err
+
+
+def test_all_pods_of_a_worker_of_several_hosts_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = raw_spec()
+    spec["podTypes"][1] |= {"hosts": 3}
+    render(tmp_path, raw_cluster(spec))
+    objects = list(yaml.safe_load_all(capsys.readouterr().out))
+    assert [o["kind"] for o in objects] == ["Service", "Service", *["Pod"] * 7]
+    hosts = [o["metadata"]["labels"].get("cluster.ray.io/host") for o in objects[2:]]
+    assert hosts == [None, "0", "1", "2", "0", "1", "2"]
+
+
+GANG = {
+    "labels": {"group": "$(GANG_NAME)"},
+    "podSpec": {"schedulerName": "theirs"},
+    "objects": [
+        {"apiVersion": "scheduling.x-k8s.io/v1alpha1", "kind": "PodGroup", "spec": {"minMember": "$(GANG_SIZE)"}}
+    ],
+}
+
+
+def test_a_comment_shows_what_a_gang_looks_like(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    render(tmp_path, raw_cluster(raw_spec(gang=GANG)))
+    printed = capsys.readouterr().out
+    assert [o["kind"] for o in yaml.safe_load_all(printed)] == ["Service", "Pod", "Pod", "Pod"]
+    comment = printed[printed.index("# An example: what is made for a placement group that needs two new workers") :]
+    lines = comment.splitlines()
+    assert all(line.startswith("#") for line in lines) and len(lines) < 150
+    group, pod = yaml.safe_load_all("\n".join(line[2:] for line in lines[lines.index("# ---") :]))
+    assert (group["kind"], group["spec"]) == ("PodGroup", {"minMember": 2})
+    assert pod["metadata"]["labels"]["group"] == group["metadata"]["name"]
+    assert pod["spec"]["schedulerName"] == "theirs"
+
+
+def test_there_is_no_such_comment_without_gangs_or_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    render(tmp_path, raw_cluster())
+    assert "An example" not in capsys.readouterr().out
+    render(tmp_path, raw_cluster(raw_spec(gang=GANG)), "-o", "json")
+    assert len(json.loads(capsys.readouterr().out)["items"]) == 4
+
+
+def test_workers_of_several_hosts_are_printed_with_their_gangs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = raw_spec(workers=1, gang=GANG)
+    raw["podTypes"][1]["hosts"] = 2
+    render(tmp_path, raw_cluster(raw), "-o", "json")
+    made = json.loads(capsys.readouterr().out)["items"]
+    (group,) = (o for o in made if o["kind"] == "PodGroup")
+    assert group["spec"] == {"minMember": 2}
+    named = [o["metadata"]["labels"]["group"] for o in made if "group" in o["metadata"]["labels"]]
+    assert named == [group["metadata"]["name"]] * 2

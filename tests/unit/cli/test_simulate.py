@@ -101,6 +101,56 @@ def test_placement_groups_are_held_and_let_go(happen: Any, strategy: str, launch
     ]
 
 
+@pytest.mark.parametrize(("action", "what"), [("Suspend", "suspend"), ("Delete", "delete")])
+def test_a_cluster_that_nothing_uses_is_suspended_or_deleted(happen: Any, action: str, what: str) -> None:
+    """From when its last work is over; nothing is launched afterwards."""
+    of = cluster(worker("w", least=1), idleTermination={"minutes": 10, "action": action})
+    lines = happen(of, {"at": 30, "tasks": [{"resources": {"CPU": 1}, "seconds": 70}]})
+    assert lines == [
+        "0 launch 1 w: 1",
+        "10 join 1 w: 1",
+        f"700 {what} 1 the cluster: 1",
+        "700 remove 1 w: 0",
+    ]
+
+
+def test_a_gated_type_gives_way_to_the_next_and_its_pod_keeps_its_place_until_that_has_joined(happen: Any) -> None:
+    steps = [{"at": 0, "gatedTypes": ["queued"]}, tasks(1, at=1, seconds=600)]
+    assert happen(cluster(worker("queued"), worker("other")), *steps) == [
+        "1 launch 1 queued: 1",
+        "6 block 1 queued: 1",
+        "6 launch 1 other: 2",
+        "16 join 1 other: 2",
+        "26 remove 1 queued: 1",
+        "56 unblock 1 queued: 1",
+        "676 remove 1 other: 0",
+    ]
+
+
+def test_a_pod_whose_gate_opens_first_serves(happen: Any) -> None:
+    steps = [{"at": 0, "gatedTypes": ["queued"]}, tasks(1, at=1), {"at": 4, "gatedTypes": []}]
+    assert happen(cluster(worker("queued"), worker("other")), *steps) == [
+        "1 launch 1 queued: 1",
+        "14 join 1 queued: 1",
+        "134 remove 1 queued: 0",
+    ]
+
+
+def test_types_that_are_all_gated_wait_side_by_side_and_no_pod_is_made_twice(happen: Any) -> None:
+    steps = [{"at": 0, "gatedTypes": ["queued", "other"]}, tasks(1), {"at": 3600, "gatedTypes": ["queued"]}]
+    assert happen(cluster(worker("queued"), worker("other")), *steps)[:9] == [
+        "0 launch 1 queued: 1",
+        "5 block 1 queued: 1",
+        "5 launch 1 other: 2",
+        "10 block 1 other: 2",
+        "10 wait 1 {CPU: 1}: 2",
+        "3600 unblock 1 other: 2",
+        "3610 join 1 other: 2",
+        "3620 remove 1 queued: 1",
+        "3650 unblock 1 queued: 1",
+    ]
+
+
 def test_tasks_that_ask_for_nothing_run_on_the_head(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     demand = {"steps": [{"at": 0, "tasks": [{"resources": {}, "count": 50}]}]}
     assert simulate(tmp_path, cluster(worker("w")), demand) == 0
@@ -151,6 +201,45 @@ def test_labels_and_custom_resources_choose_the_type(happen: Any) -> None:
     ]
 
 
+def table(folder: Path, capsys: pytest.CaptureFixture[str], *steps: dict[str, Any]) -> list[str]:
+    """The lines of the table, without its titles and summary."""
+    assert simulate(folder, cluster(worker("w")), {"steps": list(steps)}) == 0
+    return capsys.readouterr().out.splitlines()[1:-2]
+
+
+def test_many_kinds_of_work_with_one_reason_take_few_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = [{"resources": {"CPU": 2 + number}, "count": 3} for number in range(200)]
+    lines = table(tmp_path, capsys, {"at": 0, "tasks": kinds})
+    assert len(lines) == 20
+    assert lines[18].split()[:5] == ["0s", "never", "3", "{CPU:", "20}"]
+    assert " ".join(lines[19].split()) == "0s never 543 181 others; -o json shows them no pod type could ever hold it 0"
+
+
+def test_as_many_kinds_as_fit_have_a_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = table(tmp_path, capsys, {"at": 0, "tasks": [{"resources": {"CPU": 2 + number}} for number in range(20)]})
+    assert len(lines) == 20 and "others" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"placementGroups": [{"strategy": "PACK", "bundles": [{"CPU": 1, f"kind-{n}": 1} for n in range(60)]}]},
+        {"tasks": [{"resources": {"CPU": 1}, "labelSelector": {"zone": f"in({', '.join(map(str, range(150)))})"}}]},
+        {"tasks": [{"resources": {"x" * 300: 1}}]},
+    ],
+    ids=["bundles", "values", "name"],
+)
+def test_no_line_is_wider_than_a_wide_terminal(
+    step: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (line,) = table(tmp_path, capsys, {"at": 0, **step})
+    assert len(line) < 220 and " … " in line
+
+
+def test_what_is_null_in_the_demand_is_absent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert table(tmp_path, capsys, {"at": 0, "tasks": None, "placementGroups": None, "requestResources": None}) == []
+
+
 def test_minimum_workers_stay_and_the_end_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     demand = {"steps": [tasks(2, at=100)]}
     assert simulate(tmp_path, cluster(worker("w", 1)), demand) == 0
@@ -192,6 +281,14 @@ def test_minimum_workers_stay_and_the_end_can_be_chosen(tmp_path: Path, capsys: 
             {"steps": [{"at": 0, "placementGroups": [{"strategy": "PAKC", "bundles": [{"CPU": 1}]}]}]},
             'steps[0].placementGroups[0].strategy: "PAKC" is none of PACK, SPREAD, STRICT_PACK, STRICT_SPREAD',
         ),
+        (
+            {"steps": [{"at": 0, "placementGroups": [{"strategy": "PACK", "bundles": [{"CPU": 1}, {}]}]}]},
+            "steps[0].placementGroups[0].bundles[1]: asks for nothing",
+        ),
+        (
+            {"steps": [{"at": 0, "placementGroups": [{"strategy": "PACK", "bundles": [{"CPU": 0}]}]}]},
+            "steps[0].placementGroups[0].bundles[0]: asks for nothing",
+        ),
         ([], "demand.yaml: is no demand file"),
     ],
 )
@@ -220,7 +317,7 @@ def test_a_wrong_or_missing_cluster_gets_one_clear_message(tmp_path: Path, capsy
     assert "both files" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("page", ["autoscaling", "spot", "gpus-by-type"])
+@pytest.mark.parametrize("page", ["autoscaling", "spot", "gpus-by-type", "tpu-slices", "gang-scheduling"])
 def test_what_the_guides_show_is_what_is_printed(page: str) -> None:
     """Their console blocks that need no Kubernetes."""
     commands = guide.parse((ROOT / f"docs/{page}.md").read_text())
@@ -229,6 +326,40 @@ def test_what_the_guides_show_is_what_is_printed(page: str) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     for command in shown:
         guide.Runner(ROOT, environment, print).run(command)
+
+
+GROUP = {"strategy": "STRICT_SPREAD", "bundles": [{"CPU": 1}] * 4}
+TEMPLATE = {"labels": {"group": "$(GANG_NAME)"}, "objects": [{"apiVersion": "a.b/v1", "kind": "PodGroup"}]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "steps", "gangs"),
+    [
+        ({"gang": TEMPLATE}, [{"at": 0, "placementGroups": [GROUP]}], ["4: 1 of 4"]),
+        ({"gang": TEMPLATE}, [{"at": 0, "placementGroups": [{**GROUP, "count": 2}]}], ["8: 2 of 4"]),
+        ({"gang": TEMPLATE}, [{"at": 0, "placementGroups": [GROUP, GROUP]}], ["8: 2 of 4"]),
+        ({"gang": TEMPLATE}, [{"at": t, "placementGroups": [GROUP]} for t in (0, 1)], ["4: 1 of 4", "4: 1 of 4"]),
+        (
+            {"gang": TEMPLATE},
+            [{"at": 0, "placementGroups": [GROUP, {**GROUP, "bundles": [{"CPU": 1}] * 2}]}],
+            ["4: 1 of 4", "2: 1 of 2"],
+        ),
+        ({"gang": TEMPLATE}, [tasks(2)], ["2: 0 of 0"]),
+        ({}, [{"at": 0, "placementGroups": [GROUP]}], ["4: 0 of 0"]),
+    ],
+)
+def test_launches_that_a_scheduler_places_together_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fields: Any, steps: Any, gangs: list[str]
+) -> None:
+    assert simulate(tmp_path, cluster(worker("w", most=20), **fields), {"steps": steps}, "-o", "json") == 0
+    events = json.loads(capsys.readouterr().out)["events"]
+    assert [f"{e['count']}: {e['gangs']} of {e['pods']}" for e in events if e["what"] == "launch"] == gangs
+
+
+def test_a_worker_of_several_hosts_is_a_gang_by_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    obj = cluster({**worker("w", least=2), "hosts": 2}, gang=TEMPLATE)
+    assert simulate(tmp_path, obj, {"steps": [tasks(1)]}) == 0
+    assert "minWorkers, 2 gangs of 2 pods" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("until", ["-5", "0", "nan", "inf", "soon"])

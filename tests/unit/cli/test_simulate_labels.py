@@ -111,5 +111,30 @@ def test_the_bound_that_holds_work_back_is_named(simulate: Any) -> None:
 
 
 def test_a_selector_that_ray_would_refuse_is_named(simulate: Any) -> None:
-    (line,) = simulate(cluster(SPOT), tasks({"zone": "in(a"}))
-    assert "demand.yaml: steps[0].tasks[0].labelSelector.zone" in line
+    for given in ("in(a", "IN(a)", "in( a , b )", "in()", "!", "!!a"):
+        (line,) = simulate(cluster(SPOT), tasks({"zone": given}))
+        assert line.endswith(
+            f'demand.yaml: steps[0].tasks[0].labelSelector.zone: "{given}" is no selector; '
+            "write VALUE, !VALUE, in(A, B) or !in(A, B)"
+        )
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_bundles_have_a_selector_each_or_none(simulate: Any, count: int) -> None:
+    """As Ray says of another number."""
+    bundles = {"strategy": "PACK", "bundles": [{"CPU": 1}] * 2, "bundleLabelSelector": [{MARKET: "steady"}] * count}
+    (line,) = simulate(cluster(SPOT, STEADY), {"at": 0, "placementGroups": [bundles]})
+    entries = "1 entry" if count == 1 else "3 entries"
+    assert line.endswith(
+        f"steps[0].placementGroups[0].bundleLabelSelector: has {entries} for 2 bundles; "
+        "write one for each bundle, {} where any node will do"
+    )
+
+
+def test_a_label_that_a_type_declares_which_is_ruled_out_otherwise_is_not_called_undeclared(simulate: Any) -> None:
+    declared = {**SPOT, "labels": {"zone": "a", "tier": "gold"}}
+    (line,) = simulate(cluster(declared, STEADY), tasks({"zone": "a", "tier": "!gold"}))
+    assert line == (
+        "0 wait 1 {CPU: 1} on tier: !gold, zone: a: no pod type that could hold it declares the label zone; "
+        "add it to podTypes[].labels"
+    )

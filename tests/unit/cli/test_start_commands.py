@@ -261,6 +261,8 @@ def test_labels_in_the_start_command_count(command: str, env: dict[str, Any], la
         ("[$RAY_HEAD_IP]:6380", True),
         ("'['$RAY_HEAD_IP']':6380", True),
         ("$RAY_HEAD_IP:$PORT", True),
+        ("[$RAY_HEAD_HOST]:6380", True),
+        ("$RAY_HEAD_HOST:6379", False),
         ("$RAY_HEAD_IP:${NONE:-6380}", True),
         ("[$RAY_HEAD_IP]:6379", False),
         ("$RAY_HEAD_IP:6379", False),
@@ -274,7 +276,20 @@ def test_the_heads_port_in_every_form_of_its_address(
     assert (code == 0) == joins, out
 
 
-def test_a_dropped_autoscaling_config_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    spec = spec_with(["ray stop", "ray start --head --autoscaling-config=~/ray_bootstrap_config.yaml"])
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("ray start --head --autoscaling-config=~/ray_bootstrap_config.yaml", True),
+        ("ray start --head $OPTIONS", True),
+        ("ray start --head --autoscaling-config=a || ray start --head", True),
+        ("echo no --autoscaling-config here; ray start --head", False),
+        ("ray start --head # --autoscaling-config=x", False),
+    ],
+)
+def test_an_autoscaling_config_without_an_effect_is_said(
+    command: str, said: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = spec_with(["ray stop", command], OPTIONS="--autoscaling-config=/x --dashboard-host=0.0.0.0")
     _, _, err = run("validate", spec, tmp_path, capsys)
-    assert "spec.headStartRayCommands[1]: --autoscaling-config is left out" in err
+    note = "spec.headStartRayCommands[1]: --autoscaling-config has no effect: the operator scales the cluster"
+    assert err.count(note) == said

@@ -14,6 +14,7 @@ from controller.cli.cluster_text import ago, details, table
 from controller.cli.commands import run_command
 from controller.cli.status import changes, text
 from controller.main import main
+from controller.planning.idle_record import DECIDED, IdleRecord
 from controller.raycluster.model import timestamp
 from tests.support.builders import NOW, raw_spec
 
@@ -96,7 +97,7 @@ class Played:
 
     def change(self, namespace: str, name: str, patch: Json) -> Json:
         self.changed.append((f"{namespace}/{name}", patch))
-        self._clusters[name]["spec"].update(patch["spec"])
+        self._clusters[name]["spec"].update(patch.get("spec", {}))
         return self._clusters[name]
 
     def _fail(self) -> None:
@@ -180,6 +181,41 @@ def test_suspend_and_resume_change_the_spec_once(capsys: pytest.CaptureFixture[s
     assert kubernetes.changed[1:] == [("ray/a", {"spec": {"suspend": False}})]
     said = capsys.readouterr().out
     assert "ray/a is being resumed" in said and "ray/a is not suspended" in said
+
+
+def asleep(**metadata: Any) -> dict[str, Any]:
+    """A cluster that was suspended because nothing used it, and is as it was then unless said otherwise."""
+    record = IdleRecord(DECIDED, "nothing used it", 1, generation=3, decided_at=2, action="Suspend")
+    made = cluster("a", {"phase": "Suspended", "idle": record.status}, idleTermination={"minutes": 1})
+    return {**made, "metadata": {**made["metadata"], "generation": 3, **metadata}}
+
+
+def test_resume_of_an_idle_cluster_leaves_its_spec_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    kubernetes = Played(asleep())
+    assert run_command("resume", ["a"], connect=lambda _: kubernetes) == 0
+    ((name, change),) = kubernetes.changed
+    assert (name, list(change)) == ("ray/a", ["metadata"])
+    (annotation,) = change["metadata"]["annotations"].items()
+    assert annotation[0] == "cluster.ray.io/resumed-at" and annotation[1].endswith("Z")
+    assert "ray/a is being resumed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "overridden", [{"generation": 4}, {"annotations": {"cluster.ray.io/resumed-at": "now"}}], ids=["edited", "resumed"]
+)
+def test_one_that_is_on_its_way_back_is_not_resumed_again(
+    overridden: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubernetes = Played(asleep(**overridden))
+    assert run_command("resume", ["a"], connect=lambda _: kubernetes) == 0
+    assert (kubernetes.changed, capsys.readouterr().out) == ([], "ray/a is not suspended\n")
+
+
+def test_whether_a_cluster_is_used_is_shown() -> None:
+    assert "use        nothing used it" in details(asleep(), [], NOW)
+    busy = {"idle": {"state": "InUse", "message": "the driver of job 01 is connected"}}
+    assert "use        in use: the driver of job 01 is connected" in details(cluster("a", busy), [], NOW)
+    assert "use  " not in details(cluster("a"), [], NOW)
 
 
 @pytest.mark.parametrize("command", ["status", "suspend", "resume"])

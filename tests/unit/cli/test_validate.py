@@ -108,6 +108,28 @@ def test_kuberays_objects_are_named_with_what_to_do(tmp_path: Path, capsys: pyte
         assert f"{path}: note: skipped the {kind} x of KubeRay (ray.io/v1): ray-operator convert writes" in said.err
 
 
+def test_a_spec_of_this_operator_under_kuberays_version_is_told_its_version(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, raw_cluster() | {"apiVersion": "ray.io/v1"})
+    assert main(["validate", path]) == 1
+    said = capsys.readouterr().err
+    assert "whose spec is this operator's: set apiVersion to cluster.ray.io/v1" in said
+    assert "convert" not in said
+
+
+def test_fields_of_kuberay_are_named_with_what_to_do_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = raw_cluster()
+    made["spec"] |= {"headGroupSpec": {}, "rayVersion": "2.60.0", "workers": 3, "heads": 1}
+    path = write(tmp_path, made)
+    assert main(["validate", path]) == 1
+    said = capsys.readouterr().out
+    assert said.count("let ray-operator convert rewrite the RayCluster") == 1
+    assert f"{path}: spec.rayVersion: is no field; it is KubeRay's\n" in said
+    # Which fields there are is no news the second time.
+    assert said.count("the fields here are") <= 1
+
+
 def test_a_head_that_is_too_small_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is made all the same, so the exit code is 0."""
     small = raw_cluster()

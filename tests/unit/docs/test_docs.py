@@ -21,6 +21,8 @@ EXECUTED = {
     "autoscaling.md": "tests/unit/cli/test_simulate.py",
     "spot.md": "tests/unit/cli/test_simulate.py",
     "gpus-by-type.md": "tests/unit/cli/test_simulate.py",
+    "tpu-slices.md": "tests/unit/cli/test_simulate.py",
+    "gang-scheduling.md": "tests/unit/cli/test_simulate.py",
 }
 
 

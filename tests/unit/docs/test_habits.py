@@ -19,6 +19,8 @@ ELSEWHERE = (
     "scripts/binaries/",
     "CHANGELOG.md",
     "docs/decisions/",
+    # A recording is of its day.
+    "docs/images/demo.svg",
 )
 SKIPPED = {".git", ".venv", "build", "dist", "node_modules"}
 VERSION = r"(\d+\.\d+\.\d+)"
@@ -27,6 +29,9 @@ FORMS = (
     rf"ray-operator:v?{VERSION}",
     rf"ray-kubernetes-operator[-=]+{VERSION}",
     rf"ray-operator {VERSION}",
+    rf"ray-operator-{VERSION}\.oci",
+    rf"VERSION={VERSION}",
+    rf"dist/{VERSION}",
     rf"/ray-{VERSION}\.tgz",
     rf"helm\.sh/chart: ray-{VERSION}",
     rf"app\.kubernetes\.io/version: \"?{VERSION}",

@@ -18,6 +18,7 @@ from controller.main import main
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 MANIFESTS = {
+    "gang-scheduling.md": [f"manifests/gang_scheduling{end}.yaml" for end in ("", "_podgroup")],
     "ci-jobs.md": ["manifests/ci_job.yaml"],
     "serve.md": ["manifests/serve_ingress.yaml"],
     "gitops.md": [f"manifests/gitops/{name}.yaml" for name in ("argocd", "argocd-health", "flux")],

@@ -10,6 +10,7 @@ from hypothesis import given
 from autoscaler.gcs import client as gcs
 from autoscaler.gcs.errors import GcsError
 from autoscaler.gcs.protos import autoscaler_pb2 as pb
+from autoscaler.gcs.reading import state_of, timed
 from autoscaler.gcs.report import fill_report
 from autoscaler.gcs.snapshot import Snapshot, is_news
 from autoscaler.model import RayState
@@ -101,7 +102,7 @@ def read(data: bytes) -> RayState | None:
     if len(data) > gcs.MAX_ANSWER_BYTES:
         return None
     try:
-        return gcs._read(data, 0.0)
+        return timed(data, lambda answer: state_of(answer, 0.0))[0]
     except GcsError as error:
         assert error.kind == "invalid"
         return None

@@ -6,7 +6,6 @@ import datetime
 import ipaddress
 import socket
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -20,24 +19,11 @@ from autoscaler.gcs import client as module
 from autoscaler.gcs.client import Credentials, DrainReason, GcsClient
 from autoscaler.gcs.errors import MAX_MESSAGE_CHARACTERS, GcsError
 from autoscaler.gcs.protos import autoscaler_pb2
+from autoscaler.gcs.reading import state_of
 from autoscaler.model import Demand, NodeStatus, RayState, ReportedState, Shape
 from tests.fakes.gcs import FakeGcs
 
 NODE = b"n" * 28
-
-
-@pytest.fixture
-def head() -> Iterator[FakeGcs]:
-    head = FakeGcs()
-    yield head
-    head.close()
-
-
-@pytest.fixture
-def client(head: FakeGcs) -> Iterator[GcsClient]:
-    client = GcsClient(head.address, clock=lambda: 7.0, call_seconds=20)
-    yield client
-    client.close()
 
 
 def refused(client: GcsClient) -> GcsError:
@@ -83,7 +69,7 @@ def test_nothing_listening_is_unreachable() -> None:
 
 
 def test_a_head_that_is_silent_is_a_timeout_and_its_next_call_a_new_connection(head: FakeGcs) -> None:
-    client = GcsClient(head.address, call_seconds=0.2)
+    client = GcsClient(head.address, call_seconds=2.0)
     head.hold = True
     assert refused(client).kind == "timeout"
     head.release()
@@ -116,8 +102,8 @@ def test_an_answer_beyond_grpcs_own_limit_arrives(head: FakeGcs, client: GcsClie
 def test_an_answer_beyond_our_limit_is_invalid(
     head: FakeGcs, client: GcsClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autoscaler.gcs.client._CHANNEL_OPTIONS", (("grpc.max_receive_message_length", 10_000),))
-    head.nodes["example-head"].node_activity.append("x" * 20_000)
+    monkeypatch.setattr("autoscaler.gcs.client.MAX_ANSWER_BYTES", 300_000)
+    head.nodes["example-head"].node_activity.extend(["x" * 100_000] * 4)
     assert refused(client).kind == "invalid"
 
 
@@ -314,14 +300,13 @@ def test_a_large_answer_is_read_beside_the_loop_that_serves_all_heads(head: Fake
     for number in range(2_000):
         head.add_node(f"worker-{number}", "worker-node", {"CPU": 1, "x" * 200: 1})
     threads: set[str] = set()
-    read = module._read
 
     def reading(answer: bytes, taken_at: float) -> RayState:
         threads.add(threading.current_thread().name)
-        return read(answer, taken_at)
+        return state_of(answer, taken_at)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_read", reading)
+        patch.setattr(module, "state_of", reading)
         state = client.state()
     assert len(state.nodes) == 2_001
     assert state.cost > 0

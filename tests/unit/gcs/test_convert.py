@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.gcs import convert
-from autoscaler.gcs.convert import ImplausibleAnswerError, essence, ray_state
+from autoscaler.gcs.convert import ImplausibleAnswerError, ray_state
 from autoscaler.gcs.protos import PACKAGE
 from autoscaler.gcs.protos import autoscaler_pb2 as pb
 from autoscaler.gcs.report import fill_gang, fill_report, fill_request
+from autoscaler.gcs.snapshot import essence
 from autoscaler.model import (
     Demand,
     Gang,

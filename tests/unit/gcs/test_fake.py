@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 
 from autoscaler.model import Demand, Gang, LabelConstraint, LabelOperator, NodeStatus, Selector, Shape, Strategy
 from tests.conformance.gcs import RayHead, RayHeadContract
-from tests.fakes.gcs import FakeGcs
+from tests.conformance.gcs_usage import RayUsers, RayUsersContract
+from tests.fakes.gcs import DEAD_ACTOR, FakeGcs
 
 
 class FakeHead(RayHead):
@@ -68,3 +70,51 @@ def head() -> Iterator[FakeHead]:
 
 class TestFakeHead(RayHeadContract):
     """See ``RayHeadContract``."""
+
+
+class FakeUsers(RayUsers):
+    def __init__(self) -> None:
+        self.gcs = FakeGcs()
+        self.address = self.gcs.address
+        self.user: Any = None
+
+    def connect(self, *, client: bool = False) -> None:
+        self.user = self.gcs.start_job()
+
+    def make_actor(self) -> None:
+        self.gcs.start_actor(self.user)
+
+    def disconnect(self) -> None:
+        self.gcs.end_job(self.user)
+
+    def vanish(self) -> None:
+        self.disconnect()
+
+    def keep(self, name: str, namespace: str) -> None:
+        job = self.gcs.start_job()
+        self.gcs.start_actor(job, name, namespace, detached=True)
+        self.gcs.end_job(job)
+
+    def drop(self, name: str, namespace: str) -> None:
+        for actor in self.gcs.actors:
+            if (actor.name, actor.ray_namespace) == (name, namespace):
+                actor.state = DEAD_ACTOR
+
+    def submit(self) -> str:
+        job = self.gcs.start_job("_ray_internal_dashboard")
+        supervisor = "_ray_internal_job_actor_raysubmit_1"
+        self.gcs.start_actor(job, supervisor, "SUPERVISOR_ACTOR_RAY_NAMESPACE", detached=True)
+        return "raysubmit_1"
+
+    def stop(self, job: str) -> None:
+        self.drop(f"_ray_internal_job_actor_{job}", "SUPERVISOR_ACTOR_RAY_NAMESPACE")
+
+
+class TestFakeUsers(RayUsersContract):
+    """See ``RayUsersContract``."""
+
+    @pytest.fixture
+    def users(self) -> Iterator[RayUsers]:
+        users = FakeUsers()
+        yield users
+        users.gcs.close()

@@ -156,3 +156,24 @@ def test_a_report_waits_for_nothing_and_the_newest_is_sent_last() -> None:
         eventually(lambda: [p.instance_id for p in scene.gcs.reported.pending_instances] == ["third"])
     finally:
         scene.close()
+
+
+def test_of_two_heads_of_one_name_at_one_address_the_first_is_believed() -> None:
+    """A pod of another namespace may get any name and, on the network of its machine, any head's address."""
+    scene = Scene()
+    other = Key("another", NAME)
+    try:
+        eventually(lambda: scene.heads.view(KEY))
+        host, port = scene.gcs.address.split(":")
+        scene.heads.follow(other, head_pod(SPEC, ip=host, uid="other-uid"), int(port), busy=True)
+        eventually(lambda: scene.heads.silence(other))
+        asked = len(scene.gcs.calls)
+        eventually(lambda: len(scene.gcs.calls) > asked + 5)
+        assert scene.heads.view(other) is None and scene.heads.view(KEY)
+        assert not scene.heads.drain(other, b"1" * 28, "idle")
+        assert scene.gcs.drained == []
+        scene.heads.follow(KEY, None, 0, busy=False)
+        scene.heads.follow(other, head_pod(SPEC, ip=host, uid="other-uid"), int(port), busy=True)
+        eventually(lambda: scene.heads.view(other))
+    finally:
+        scene.close()

@@ -11,8 +11,9 @@ import pytest
 
 from controller.heads.fenced import FencedHeads
 from controller.kube.client import ApiError, Request
-from controller.kube.election import DEADLINE_SECONDS, LEASE_SECONDS, LOOK_SECONDS, RENEW_SECONDS, Election
+from controller.kube.election import Election
 from controller.kube.leadership import NOT_LEADER, FencedClient, Leadership
+from controller.kube.lease import DEADLINE_SECONDS, LEASE_SECONDS, LOOK_SECONDS, RENEW_SECONDS
 from tests.fakes.heads import FakeHeads
 
 

@@ -18,6 +18,7 @@ BY_NAME = {
     blocks.LOST,
     *blocks._REFUSALS.values(),
     pod_status.UNSCHEDULABLE,
+    pod_status.SCHEDULING_GATED,
     pod_status.IMAGE_MISSING,
     pod_status.CONFIG_MISSING,
     status.REFUSED,

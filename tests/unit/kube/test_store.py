@@ -65,6 +65,17 @@ def test_an_own_write_answered_late_does_not_overwrite_what_the_watch_has_told(s
     assert store.get(POD.key) == at(12, phase="Failed")
 
 
+def test_an_answer_of_metadata_alone_is_completed_in_the_same_version(store: Store[PodView], told: Told) -> None:
+    """And an answer that comes late takes nothing away."""
+    part = at(10, whole=False)
+    store.written(part)
+    store.watched(POD, "")
+    assert (store.get(POD.key), told.since()) == (POD, [CLUSTER])
+    store.written(part)
+    store.watched(part, "")
+    assert (store.get(POD.key), told) == (POD, [])
+
+
 def test_a_pod_deleted_before_its_create_was_answered_does_not_come_back(store: Store[PodView]) -> None:
     store.watched(POD, "")
     store.deleted(at(11), "")
@@ -175,9 +186,9 @@ def test_the_memory_of_what_is_gone_is_bounded(store: Store[PodView], monkeypatc
 def test_without_the_resource_there_are_no_objects_until_it_is_back(store: Store[PodView], told: Told) -> None:
     store.watched(POD, "")
     told.since()
-    store.clear("other")
+    store.leave_out(lambda cluster: cluster.namespace == "other")
     assert store.get(POD.key) == POD
-    store.clear("ray")
+    store.leave_out(lambda cluster: cluster.namespace == "ray")
     assert (store.get(POD.key), told.since()) == (None, [CLUSTER])
     store.replace([POD], 15, "")
     assert store.get(POD.key) == POD

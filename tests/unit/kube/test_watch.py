@@ -110,7 +110,11 @@ class Run:
         selector: str = "",
         jitter: float = 0.0,
         wanted: Callable[[], bool] = lambda: True,
+        sees: Callable[[Key], bool] = lambda cluster: True,
+        without: str = "",
     ) -> None:
+        # The objects that were read, each by its name.
+        self.read: list[str] = []
         self.store: Store[PodView] = Store(lambda p: p.cluster, lambda key: None, [scope])
         self.api = Script(*answers)
         Watcher(
@@ -118,13 +122,19 @@ class Run:
             "pods",
             scope,
             self.store,
-            PodView.from_object,
+            self._read,
             selector=selector,
             stop=self.api.stop,
             clock=lambda: self.api.now,
             jitter=lambda: jitter,
             wanted=wanted,
+            sees=sees,
+            without=without,
         ).run()
+
+    def _read(self, obj: dict[str, Any]) -> PodView:
+        self.read.append(obj["metadata"]["name"])
+        return PodView.from_object(obj)
 
     @property
     def asked(self) -> list[str]:
@@ -219,6 +229,12 @@ def test_a_list_that_works_before_a_watch_that_does_not_is_no_hot_loop_either() 
     assert run.api.delays == [1, 2, 4]
 
 
+def test_a_right_that_is_not_needed_is_asked_for_once_a_minute() -> None:
+    refused, lost = ApiError(403, "Forbidden", "no list"), ApiError(0, "NoAnswer", "nobody there")
+    run = Run(refused, refused, lost, refused, page(), [bookmark(11)], [], without="it goes without")
+    assert run.api.delays == [60, 60, 4, 60]
+
+
 @pytest.mark.parametrize(
     "garbage",
     [
@@ -264,6 +280,14 @@ def test_an_object_in_a_version_that_is_held_is_not_read_again(caplog: pytest.Lo
     assert run.asked == ["list", "10", "13", "13"]
     assert run.names() == ["a"]
     assert "set aside" not in caplog.text
+
+
+def test_a_gate_that_the_answer_to_the_create_does_not_show_is_read_from_the_watch() -> None:
+    """The version is the same, and no later one comes while the gate is shut."""
+    gated = pod("a")
+    gated["spec"] = {**gated["spec"], "schedulingGates": [{"name": "example.com/queue"}]}
+    run = Run(page({"metadata": gated["metadata"]}), [event("ADDED", gated)], [])
+    assert [p.stuck for p in run.store.all()] == ["SchedulingGated"]
 
 
 def test_a_list_of_the_past_is_refused_until_there_is_a_newer_one() -> None:
@@ -357,3 +381,36 @@ def test_what_nothing_needs_yet_is_not_asked_for() -> None:
     looks = iter([False, False, True])
     run = Run(page(pod("a")), [], wanted=lambda: next(looks))
     assert (run.asked, run.names(), run.api.delays) == (["list", "10"], ["a"], [1.0, 1.0])
+
+
+def labelled(name: str, version: int, cluster: str) -> dict[str, Any]:
+    """A pod of another cluster."""
+    found = pod(name, version)
+    found["metadata"]["labels"] = {**found["metadata"]["labels"], "ray-cluster-name": cluster}
+    return found
+
+
+def is_mine(cluster: Key) -> bool:
+    """A process that looks after some clusters alone."""
+    return cluster.name == "mine"
+
+
+def test_objects_of_clusters_that_are_not_seen_are_neither_read_nor_kept() -> None:
+    """In a list as in a watch; and the place in the stream moves on all the same."""
+    news = [event(kind, labelled("c", version, "other")) for kind, version in (("ADDED", 11), ("DELETED", 12))]
+    listed = page(labelled("a", 1, "mine"), labelled("b", 2, "other"))
+    run = Run(listed, [*news, event("ADDED", labelled("d", 13, "mine"))], [], sees=is_mine)
+    assert (run.names(), run.read) == (["a", "d"], ["a", "d"])
+    assert run.asked[2] == "13"
+
+
+def test_a_list_says_nothing_of_clusters_that_it_does_not_cover() -> None:
+    """Another watch has brought them, whose sight reaches further by now."""
+    run = Run(page(labelled("a", 1, "mine")), [])
+    run.store.replace([], 20, "ray", lambda cluster: cluster.name == "other")
+    assert run.names() == ["a"]
+
+
+def test_a_pod_whose_label_takes_it_out_of_sight_is_known_no_more() -> None:
+    run = Run(page(labelled("a", 1, "mine")), [event("MODIFIED", labelled("a", 11, "other"))], [], sees=is_mine)
+    assert run.names() == []

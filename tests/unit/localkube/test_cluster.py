@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from localkube import status
 from localkube.cluster import endpoint_of, wanted
-from localkube.machine import components
+from localkube.controlplane import daemons, manifests
+from localkube.machine import addresses, components
+from localkube.machine.binaries import Binary
 from localkube.machine.components import Component
 from localkube.machine.console import Failed
 from localkube.machine.layout import Layout, Spec, is_name, read_spec, write_spec
-from localkube.nodes import kwok, realnodes
+from localkube.nodes import dns, kwok, nodeconfig, realnodes
 from localkube.nodes.network import is_free, ranges_of
 
 
@@ -44,15 +47,73 @@ def test_nodes_are_reached_over_their_link() -> None:
     assert (endpoint.url, endpoint.advertised) == ("https://198.18.2.2:6443", "10.245.1.1")
 
 
+def test_a_family_of_addresses_is_chosen_once() -> None:
+    """What runs keeps its addresses: another family needs another cluster."""
+    assert wanted(None, 1, None, "ipv6") == Spec(nodes=1, kwok=0, ip_family="ipv6")
+    assert wanted(None, 1, None).ip_family == "ipv4"
+    current = Spec(nodes=1, kwok=0, ip_family="ipv6")
+    assert wanted(current, None, None) == wanted(current, None, None, "ipv6") == current
+    with pytest.raises(Failed, match="has --ip-family ipv6 and was asked for dual: use another --name"):
+        wanted(current, None, None, "dual")
+
+
+@pytest.mark.parametrize(
+    ("family", "pods", "node", "advertised"),
+    [
+        ("ipv4", ["10.245.0.0/16"], ["10.245.3.1"], "10.245.1.1"),
+        ("ipv6", ["fd5b:d1a4:7e02::/52"], ["fd5b:d1a4:7e02:3::1"], "fd5b:d1a4:7e02:1::1"),
+        ("dual", ["10.245.0.0/16", "fd5b:d1a4:7e02::/52"], ["10.245.3.1", "fd5b:d1a4:7e02:3::1"], "10.245.1.1"),
+    ],
+)
+def test_nodes_and_pods_have_addresses_of_each_family(
+    family: str, pods: list[str], node: list[str], advertised: str
+) -> None:
+    """The host reaches the API server by IPv4, whichever it is."""
+    spec = Spec(nodes=200, kwok=0, link=2, pods="10.245", ip_family=family)
+    assert (addresses.pods_of(spec), addresses.node_addresses(spec, 3)) == (pods, node)
+    endpoint = endpoint_of(spec)
+    assert (endpoint.url, endpoint.advertised) == ("https://198.18.2.2:6443", advertised)
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6", "dual"])
+def test_no_two_ranges_of_a_cluster_overlap(family: str) -> None:
+    spec = Spec(nodes=200, kwok=0, link=255, ip_family=family)
+    nodes = [pods for number in (1, 2, 200) for pods in addresses.pods_on(spec, number)]
+    ranges = [*nodes, *addresses.link_ranges(spec), *addresses.services_of(family), addresses.fake_pods(family)]
+    for number, one in enumerate(ranges):
+        assert is_free(one, ranges[:number])
+    assert not any(is_free(one, addresses.pods_of(spec)) for one in nodes)
+
+
+def test_services_names_and_certificates_are_those_of_the_family() -> None:
+    endpoint = endpoint_of(Spec(nodes=1, kwok=0, link=2, ip_family="ipv6"))
+    assert (endpoint.first_service, endpoint.dns_service) == ("fd5b:d1a4:7eff:ffff::1", "fd5b:d1a4:7eff:ffff::a")
+    named = daemons.certificates(endpoint)[0].names
+    assert {"IP:198.18.2.2", "IP:fd5b:d1a4:7eff:ffff::1", "IP:fd5b:d1a4:7e02:1::1"} <= set(named)
+    slices = [thing for _, thing in manifests.dns(endpoint.dns_service, "fd5b::1") if thing["kind"] == "EndpointSlice"]
+    assert [thing["addressType"] for thing in slices] == ["IPv6"]
+    assert dns.question("a.b", 7, ipv6=True)[-4:] == bytes([0, 28, 0, 1])
+
+
+def test_pods_of_both_families_get_an_address_and_a_way_out_of_each(tmp_path: Path) -> None:
+    node = nodeconfig.Node(Layout("x", tmp_path, tmp_path), Spec(nodes=1, kwok=0, ip_family="dual"), 1)
+    files = nodeconfig.containerd(node, Binary(tmp_path, "1"), tmp_path, "native").files
+    ipam = json.loads(files[node.state / "cni/10-pods.conflist"])["plugins"][0]["ipam"]
+    assert [pods["subnet"] for (pods,) in ipam["ranges"]] == ["10.244.1.0/24", "fd5b:d1a4:7e00:1::/64"]
+    assert [route["dst"] for route in ipam["routes"]] == ["0.0.0.0/0", "::/0"]
+
+
 def test_ranges_of_the_host_leave_out_what_is_no_range() -> None:
-    routes = [{"dst": "default"}, {"dst": "192.0.2.0/24"}, {"dst": "127.0.0.1"}, {"dst": "0.0.0.0/0"}]
-    assert ranges_of(routes) == ["192.0.2.0/24", "127.0.0.1"]
+    routes = ["default", "192.0.2.0/24", "127.0.0.1", "0.0.0.0/0", "::/0", "fd00::/64", "fe80::1"]
+    assert ranges_of([{"dst": route} for route in routes]) == ["192.0.2.0/24", "127.0.0.1", "fd00::/64", "fe80::1"]
 
 
 def test_free_range_overlaps_no_other() -> None:
     taken = ["10.244.7.0/24", "192.0.2.1"]
     assert not is_free("10.244.0.0/16", taken)
     assert is_free("10.245.0.0/16", taken)
+    assert not is_free("fd5b:d1a4:7e00::/52", ["10.244.0.0/16", "fd5b:d1a4::/32"])
+    assert is_free("fd5b:d1a4:7e00::/52", ["10.244.0.0/16", "fd00::/64"])
 
 
 def test_specification_survives_on_disk(tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ def test_without_setup_cfg_the_error_says_so(tmp_path: Path) -> None:
 def test_the_ray_of_the_image_is_the_one_that_the_project_pins() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    assert recipes.RAY_REQUIREMENT in setup.get("options.extras_require", "dev").splitlines()
+    (pinned,) = (line for line in setup.get("options.extras_require", "dev").splitlines() if line.startswith("ray["))
+    assert pinned.partition("==")[2] == recipes.RAY_REQUIREMENT.partition("==")[2] == recipes.RAY_VERSION
 
 
 def test_debian_sources_are_debians_own_of_the_suite_once_each() -> None:

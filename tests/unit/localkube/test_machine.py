@@ -6,12 +6,12 @@ import os
 import platform
 import subprocess
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 from localkube.cli import main
 from localkube.controlplane.pki import Certificate, issue
-from localkube.machine import binaries, cgroups, golang, packages
-from localkube.machine.layout import Layout
+from localkube.machine import binaries, cgroups, golang, layout, locks, packages
 from localkube.nodes import dns, pause
 
 _HYBRID = """\
@@ -32,8 +32,8 @@ def test_hierarchies_of_a_hybrid_machine() -> None:
 
 
 def test_each_cluster_has_a_tree_of_its_own() -> None:
-    layout = Layout("x", Path("/s"), Path("/r"))
-    assert cgroups.root_of(layout, "node-1") == "/local-kubernetes-x/node-1"
+    of_x = layout.Layout("x", Path("/s"), Path("/r"))
+    assert cgroups.root_of(of_x, "node-1") == "/local-kubernetes-x/node-1"
 
 
 @pytest.mark.parametrize(("version", "file", "share"), [(1, "cpu.shares", 16 * 1024), (2, "cpu.weight", 16 * 100)])
@@ -50,7 +50,7 @@ def test_the_pods_of_a_cluster_get_more_cpu_time_than_one_process(
     options = "rw,cpu" if version == 1 else "rw"
     found = [cgroups.Hierarchy(tmp_path, 1, "rw,memory")] if version == 1 else []
     monkeypatch.setattr(cgroups, "hierarchies", lambda: [*found, cgroups.Hierarchy(tmp_path, version, options)])
-    cgroups.create(Layout("x", tmp_path, tmp_path), "node-1")
+    cgroups.create(layout.Layout("x", tmp_path, tmp_path), "node-1")
     assert [(group / file).read_text() for group in (tmp_path, top, node)] == ["as it was", str(share), "as it was"]
 
 
@@ -200,3 +200,32 @@ def test_services_of_packages_are_held_back_only_meanwhile(tmp_path: Path, monke
     with packages.no_services_started():
         pass
     assert policy.read_text() == "#!/bin/sh\nexit 0\n"
+
+
+def test_two_commands_that_find_packages_missing_install_them_once_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two clusters that come up at once on a new machine: apt-get lets one process install at a time."""
+    missing, calls, waits = ["runc"], [], Event()
+
+    def install(*arguments: str) -> int:
+        calls.append(arguments)
+        if len(calls) == 1:
+            second.start()
+            assert waits.wait(30)
+        missing.clear()
+        return 0
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(locks, "say", lambda said: waits.set())
+    monkeypatch.setattr(packages, "missing_packages", lambda: list(missing))
+    monkeypatch.setattr(packages, "_apt", install)
+    monkeypatch.setattr(packages, "_POLICY", tmp_path / "policy-rc.d")
+    monkeypatch.setattr(packages, "_DISK", 0)
+    monkeypatch.setenv("RAY_OPERATOR_CACHE", str(tmp_path))
+    first, other = (layout.Layout(name, tmp_path / name, tmp_path / f"run-{name}") for name in ("a", "b"))
+    second = Thread(target=packages.ensure_node_prerequisites, args=(other,))
+    packages.ensure_node_prerequisites(first)
+    second.join()
+    assert len(calls) == 1
+    assert [p.name for p in tmp_path.iterdir()] == [".apt.lock"]

@@ -30,7 +30,7 @@ class Scrape:
         self.leads = True
         self.ages: dict[Key, float] = {}
         self.registry = CollectorRegistry()
-        self.registry.register(ClusterCollector(self.stores, lambda: self.leads, self._view))
+        self.registry.register(ClusterCollector(self.stores, lambda cluster: self.leads, self._view))
 
     def _view(self, key: Key) -> RayView | None:
         return RayView(RayState("s", 0, ()), "head-uid", self.ages[key]) if key in self.ages else None

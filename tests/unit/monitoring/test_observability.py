@@ -16,9 +16,10 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
+from controller.kube.holdings import Holdings
 from controller.kube.store import Store, Stores
 from controller.kube.workqueue import WorkQueue
-from controller.monitoring.collectors import ClusterCollector, StateCollector
+from controller.monitoring.collectors import ClusterCollector, PartCollector, StateCollector
 from controller.monitoring.health import Health
 from controller.monitoring.metrics import Metrics
 from controller.raycluster.model import Key
@@ -61,8 +62,9 @@ def described() -> Iterator[Described]:
     stores = Stores(*(Store(lambda c: c.key, lambda _: None) for _ in range(3)))
     queue: WorkQueue[Key] = WorkQueue()
     registry = CollectorRegistry()
-    registry.register(ClusterCollector(stores, lambda: True, lambda _: None))
+    registry.register(ClusterCollector(stores, lambda cluster: True, lambda _: None))
     registry.register(StateCollector(stores, queue, Health(), lambda: True))
+    registry.register(PartCollector(Holdings()))
     for family in registry.collect():
         name = family.name + ("_total" if family.type == "counter" else "")
         yield Described(name, family.type, tuple(getattr(family, "_labelnames", ())), family.documentation)

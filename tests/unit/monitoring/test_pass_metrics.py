@@ -145,3 +145,21 @@ def test_nothing_is_kept_of_a_cluster_that_is_gone(recorded: Recorded) -> None:
     recorded.now += 5
     recorded.make("w1")
     assert recorded.value("demand_to_pod_seconds_count") == 0
+
+
+def test_the_last_hour_has_what_statuses_said_and_what_took_time(recorded: Recorded) -> None:
+    w1 = worker_pod(SPEC)
+    recorded.look(waiting=1)
+    recorded.passes.reported(
+        cluster(), {"desiredWorkers": 2, "readyWorkers": 1, "pendingDemand": [{"count": 3}, {"count": 4}]}
+    )
+    recorded.now += 2
+    recorded.make(w1.name)
+    recorded.now += 40
+    recorded.look(w1.name, pods=[w1])
+    hours = [recorded.passes.hour_of(cluster().key), recorded.passes.hour()]
+    for hour in hours:
+        assert hour and [hour.wanted[-1], hour.ready[-1], hour.waiting[-1]] == [2, 1, 7]
+        assert [max(hour.to_pod), max(hour.to_node)] == [2, 40]
+    recorded.passes.forget(cluster().key)
+    assert recorded.passes.hour_of(cluster().key) is None

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from controller.monitoring.history import SLOTS, UNKNOWN, Hour
 from controller.monitoring.status_page import MAX_CLUSTERS, MAX_TEXT, ClusterRow, DecisionRow, Page, render
 
 ROW = ClusterRow(
@@ -23,6 +24,10 @@ ROW = ClusterRow(
     answer_age=1.2,
     nodes={("worker", "ready"): 3, ("worker", "pending"): 1, ("head", "ready"): 1},
 )
+NEVER = (UNKNOWN,) * SLOTS
+CALM = Hour((1.0,) * SLOTS, (2.0,) * SLOTS, (0.0,) * SLOTS, NEVER, NEVER)
+# Each slot has another value: nothing on the page can be larger.
+BUSY = Hour(*(tuple(1.0 + (number * step) % 101 for number in range(SLOTS)) for step in (37, 41, 43, 47, 53)))
 PAGE = Page("1.2.3", "all namespaces", True, (), 7, (ROW,), (DecisionRow(90, "ray/example", "created 1 pod"),))
 
 
@@ -66,7 +71,7 @@ def test_a_cluster_its_nodes_demand_and_the_last_decisions_are_shown() -> None:
 def test_why_a_cluster_is_not_ready_is_said() -> None:
     row = replace(ROW, ready=False, phase="Updating", message="quota exceeded", answer_age=None, infeasible=3)
     shown = texts(replace(PAGE, clusters=(row,)))
-    assert {"Updating", "quota exceeded", "no answer", "3 never possible"} <= set(shown)
+    assert {"Updating", "quota exceeded", "no answer", "3 infeasible"} <= set(shown)
 
 
 def test_those_that_need_somebody_come_first_and_not_more_than_anybody_reads() -> None:
@@ -76,9 +81,46 @@ def test_those_that_need_somebody_come_first_and_not_more_than_anybody_reads() -
     assert "and 11 more, all of them like the last ones" in shown
 
 
+def test_the_last_hour_is_shown_of_all_clusters_and_of_each_in_pictures_and_words() -> None:
+    page = replace(PAGE, hour=BUSY, hour_of=lambda row: CALM if row.name == ROW.name else None)
+    shown = texts(page)
+    assert "Workers in the last hour: 1 to 101 ready, 1 to 101 wanted" in shown
+    assert "Demand in the last hour: 1 to 101 waiting" in shown
+    assert "Latency in the last hour: at most 101 s to a pod, 101 s to a Ray node" in shown
+    assert "1 to 101 waiting" in shown
+    assert "Workers in the last hour: 1 ready, 2 wanted" in shown
+    # Nothing waited in this one, and no pod was made for it: that needs no picture.
+    assert "Demand in the last hour: 0 waiting" not in shown
+    assert render(page).count("<svg") == 3 + 1
+
+
+def test_a_cluster_without_a_history_has_no_pictures() -> None:
+    assert "<svg" not in render(PAGE)
+
+
+def test_a_thousand_busy_clusters_make_a_page_of_bounded_size() -> None:
+    rows = [replace(ROW, name=f"busy-{number:04}") for number in range(1000)]
+    asked: list[str] = []
+
+    def hour_of(row: ClusterRow) -> Hour:
+        asked.append(row.name)
+        return BUSY
+
+    page = render(replace(PAGE, clusters=rows, hour=BUSY, hour_of=hour_of))
+    assert len(asked) == MAX_CLUSTERS
+    assert len(page) < 1_300_000
+
+
 def test_one_that_stands_by_says_so() -> None:
     shown = texts(replace(PAGE, leads=False, clusters=()))
     assert {"stands by", "The replica that leads shows them."} <= set(shown)
+
+
+def test_rows_and_cells_keep_their_roles_when_a_phone_shows_them_as_cards() -> None:
+    html = render(PAGE)
+    for tag, role in (("table", "table"), ("tr", "row"), ("td", "cell"), ("th", "columnheader")):
+        assert html.count(f"<{tag} ") == html.count(f'<{tag} role="{role}"') > 0
+    assert html.count('data-title="Phase"') == 1
 
 
 def test_troubles_of_the_process_and_empty_lists_are_said() -> None:
@@ -117,3 +159,10 @@ def test_whatever_a_name_or_message_holds_is_text(evil: str) -> None:
 def test_a_message_without_end_is_cut() -> None:
     row = replace(ROW, ready=False, message="x" * 100_000)
     assert f"{'x' * (MAX_TEXT - 1)}…" in texts(replace(PAGE, clusters=(row,)))
+
+
+def test_whether_a_cluster_is_used_is_shown_once() -> None:
+    idle = replace(ROW, use="nothing has used the cluster <since> noon")
+    assert "nothing has used the cluster <since> noon" in Seen(render(replace(PAGE, clusters=(idle,)))).text
+    asleep = replace(ROW, ready=False, message="nothing used it", use="nothing used it")
+    assert Seen(render(replace(PAGE, clusters=(asleep,)))).text.count("nothing used it") == 1

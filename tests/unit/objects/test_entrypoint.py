@@ -288,6 +288,11 @@ def test_a_waiting_worker_can_be_terminated(container: Container) -> None:
         (["ray start --head --autoscaling-config ~/x.yaml"], ["ray start --block --no-monitor --head"]),
         (["ray start --head --autoscaling-config='/a b' &"], ["ray start --block --no-monitor --head &"]),
         (["sh -c 'ray start --head --autoscaling-config=x'"], ["sh -c 'ray start --block --no-monitor --head'"]),
+        # What a variable holds beside it stays; without a monitor Ray does not read the file.
+        (
+            ["O='--autoscaling-config=x --port=1'; ray start --head $O"],
+            ["O='--autoscaling-config=x --port=1'; ray start --block --no-monitor --head $O"],
+        ),
         (["echo '--block'; ray start --address=x"], ["echo '--block'; ray start --block --address=x"]),
         (["ray start", "echo after"], ["ray_operator_later && ray start --block", "echo after"]),
         (["a && ray start -v && b; c", "d"], ["a && ray_operator_later && ray start --block -v", "b; c", "d"]),
@@ -296,7 +301,17 @@ def test_a_waiting_worker_can_be_terminated(container: Container) -> None:
         (["ray start || exit 1; b"], ["ray_operator_later && ray start --block || exit 1", "b"]),
         (["ray start & b"], ["ray start --block & b"]),
         (["ray start --block && b"], ["ray start --block && b"]),
-        (["(ray start; b)"], ["(ray start --block; b)"]),
+        # What follows in brackets or in another program finds Ray left behind, as Ray's own command does that.
+        (["(ray start; b)", "c"], ["(ray start; b)", "c"]),
+        (["{ ray start --head && b; }"], ["{ ray start --no-monitor --head && b; }"]),
+        (["if a; then ray start || exit 1; b; fi"], ["if a; then ray start || exit 1; b; fi"]),
+        (["if a; then ray start; else b; fi"], ["if a; then ray start --block; else b; fi"]),
+        (["(ray start --block; b)"], ["(ray start --block; b)"]),
+        (["bash -c 'ray start --head; b'"], ["bash -c 'ray start --no-monitor --head; b'"]),
+        (["cat > x <<EOF\nray start -v\nb\nEOF", "sh x"], ["cat > x <<EOF\nray start -v\nb\nEOF", "sh x"]),
+        (["f() { ray start; b; }", "f"], ["f() { ray start; b; }", "f"]),
+        (["while ! ray start; do b; done"], ["while ! ray start --block; do b; done"]),
+        (["for i in 1 2; do ray start; b; done"], ["for i in 1 2; do ray start --block; b; done"]),
         (["ray start; # nothing"], ["ray start --block; # nothing"]),
         (["/start.sh"], ["/start.sh"]),
         ([], []),
@@ -335,6 +350,10 @@ def test_a_waiting_worker_can_be_terminated(container: Container) -> None:
         (["(a; ray start) && b"], ["(a; ray_operator_later && ray start --block)", "b"]),
         (["! ray start; b"], ["ray_operator_later && ! ray start --block", "b"]),
         (["(a; ray start) & b"], ["(a; ray start --block) & b"]),
+        # Options that only a running shell knows may start a head.
+        (['a=(--head); ray start "${a[@]}"'], ['a=(--head); ray start --block --no-monitor "${a[@]}"']),
+        (["ray start $(cat /options)"], ["ray start --block --no-monitor $(cat /options)"]),
+        (['ray start --address=x "${a[@]}"'], ['ray start --block --address=x "${a[@]}"']),
         # Brackets of the user's own.
         (["ray start --address=[$RAY_HEAD_IP]:6379"], ["ray start --block --address=[$RAY_HEAD_IP]:6379"]),
     ],

@@ -284,3 +284,15 @@ def test_rays_own_drain_lasts_almost_as_long_as_the_pods_grace_period(grace: int
     made = [build_pod(cluster(raw), spec, t, "name")["spec"]["containers"][0]["env"] for t in spec.pod_types]
     told = [{v["name"]: v.get("value") for v in env}.get("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S") for env in made]
     assert told == [None, seconds]
+
+
+def test_what_the_operator_itself_writes_on_pods_is_not_taken_from_a_podconfig() -> None:
+    """It is believed where it is read: a worker could be made one that leaves, or another cluster's head."""
+    config = pod_config()
+    own = {"cluster.ray.io/component": "other-ray-head", "cluster.ray.io/unheard-of": "x", "ray-cluster-name": "other"}
+    config["metadata"] |= {"labels": {**own, "team": "a"}, "annotations": {**own, "note": "b"}}
+    metadata = worker_of(config)["metadata"]
+    assert metadata["labels"]["ray-cluster-name"] == "example"
+    assert metadata["labels"]["team"] == "a" and metadata["annotations"]["note"] == "b"
+    assert [name for name in metadata["labels"] if name.startswith("cluster.ray.io/")] == []
+    assert [n for n in metadata["annotations"] if n.startswith("cluster.ray.io/")] == ["cluster.ray.io/config-hash"]

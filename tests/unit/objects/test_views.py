@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from controller.objects.views import PodView, ServiceView
-from controller.raycluster.model import Key, ServicePort
+from controller.objects.views import MAX_TEXT, PodView, ServiceView
+from controller.raycluster.model import Key
+from controller.raycluster.service_ports import ServicePort
 from tests.support.builders import NOW, raw_pod
 
 LATER = "2023-11-14T22:14:20Z"
@@ -62,6 +63,8 @@ def test_an_announced_end_is_read_with_its_times() -> None:
         NOW + 60,
     )
     assert view({"conditions": [{**told, "status": "False"}]}).disrupted == ""
+    kueue = {**told, "type": "TerminationTarget", "reason": "StoppedByKueue"}
+    assert view({"conditions": [kueue]}).disrupted == "StoppedByKueue"
 
 
 def container(**state: Any) -> dict[str, Any]:
@@ -87,6 +90,12 @@ def container(**state: Any) -> dict[str, Any]:
             "OOMKilled, exit code 137",
         ),
         ({"phase": "Failed", "containerStatuses": [container(terminated={"exitCode": 2})]}, "Error, exit code 2"),
+        (
+            {"containerStatuses": [container(terminated={"exitCode": 1, "message": "ray-operator: spec.a:\nmend b"})]},
+            "Error, exit code 1: spec.a: mend b",
+        ),
+        # Anyone may write there.
+        ({"containerStatuses": [container(terminated={"exitCode": 1, "message": "Traceback"})]}, "Error, exit code 1"),
         ({"phase": "Succeeded", "containerStatuses": [container(terminated={"exitCode": 0})]}, ""),
         (
             {"initContainerStatuses": [container(terminated={"reason": "Error", "exitCode": 3})]},
@@ -182,6 +191,34 @@ def test_a_pod_is_stuck_when_waiting_alone_will_not_start_it(status: dict[str, A
     assert (view(status).stuck, view(status).stuck_since) == (stuck, since)
 
 
+GATED = {"phase": "Pending", "conditions": waits_since("SchedulingGated")}
+KUEUE, OTHER = "kueue.x-k8s.io/admission", "example.com/quota"
+
+
+@pytest.mark.parametrize(
+    ("gates", "status", "stuck", "problem"),
+    [
+        ([KUEUE], GATED, "SchedulingGated", f"scheduling gate {KUEUE}"),
+        ([KUEUE, OTHER], GATED, "SchedulingGated", f"scheduling gate {KUEUE}, {OTHER}"),
+        ([KUEUE, OTHER, "c", "d", "e"], GATED, "SchedulingGated", f"{KUEUE}, {OTHER}, c and 2 more"),
+        # The condition stays until the scheduler has looked at the pod.
+        ([], GATED, "", ""),
+        ([], {"phase": "Pending", "conditions": waits_since()}, "Unschedulable", "Unschedulable: 0/3"),
+        (None, {"phase": "Pending"}, "", ""),
+    ],
+)
+def test_a_pod_waits_for_its_scheduling_gates_as_long_as_it_has_any(
+    gates: list[str] | None, status: dict[str, Any], stuck: str, problem: str
+) -> None:
+    raw = raw_pod(status)
+    raw["spec"]["schedulingGates"] = gates if gates is None else [{"name": name} for name in gates]
+    found = PodView.from_object(raw)
+    assert found.stuck == stuck
+    assert found.problem.endswith(problem) and bool(found.problem) == bool(stuck)
+    if stuck == "SchedulingGated":
+        assert found.stuck_since == NOW
+
+
 @pytest.mark.parametrize(
     ("ready", "containers", "gates", "lost"),
     [
@@ -206,3 +243,13 @@ def test_until_when_a_pod_may_finish_is_read_from_its_annotation(text: str, by: 
     noted = {"cluster.ray.io/drain-reason": "it is outdated", "cluster.ray.io/drain-label": "spec_changed"}
     pod = view(annotations={"cluster.ray.io/drain-by": text, **noted})
     assert (pod.drain_by, pod.drain_reason, pod.drain_label) == (by, "it is outdated", "spec_changed")
+
+
+@pytest.mark.parametrize("name", ["drain-reason", "drain-label", "head-ip", "head-uid", "config-hash", "head-recovery"])
+def test_little_is_kept_of_what_somebody_has_written_on_a_pod(name: str) -> None:
+    pod = view(annotations={f"cluster.ray.io/{name}": "x" * 200_000})
+    assert max(len(value) for value in vars_of(pod) if isinstance(value, str)) == MAX_TEXT
+
+
+def vars_of(pod: PodView) -> list[Any]:
+    return [getattr(pod, name) for name in PodView.__slots__]

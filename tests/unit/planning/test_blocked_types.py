@@ -14,7 +14,7 @@ from controller.objects.views import PodView
 from controller.planning.actions import CreatePod, DeletePod
 from controller.planning.blocked_types import LOST, LaunchHistory, Pause, Stuck
 from controller.planning.observed import RayView
-from controller.planning.plan import make_plan
+from controller.planning.plan import Plan, make_plan
 from controller.planning.reasons import Label
 from controller.raycluster.model import parse_spec
 from controller.status.cluster_status import status_of
@@ -24,7 +24,8 @@ CPU = Shape.of({"CPU": 1})
 RAW = raw_spec(0, podTypes=[raw_type("head-node", "ray-head-"), raw_type("first", maxWorkers=5), raw_type("second")])
 SPEC = parse_spec(RAW)
 HASHES = SPEC.current_hashes
-GRACE = 30.0
+GRACE, GATED_GRACE = 30.0, 5.0
+GRACES = {"Unschedulable": GRACE, "SchedulingGated": GATED_GRACE}
 
 
 def pending(since: float = NOW - GRACE, stuck: str = "Unschedulable", **fields: Any) -> PodView:
@@ -33,8 +34,13 @@ def pending(since: float = NOW - GRACE, stuck: str = "Unschedulable", **fields: 
     return replace(pod, **{"stuck": stuck, "stuck_since": since, "problem": f"{stuck}: says who", **fields})
 
 
+def gated(since: float = NOW - 5, **fields: Any) -> PodView:
+    """A worker of the first type that is held by a scheduling gate."""
+    return pending(since, "SchedulingGated", **fields)
+
+
 def look(history: LaunchHistory, *pods: PodView, now: float = NOW) -> LaunchHistory:
-    return history.seen(pods, HASHES, now, GRACE)
+    return history.seen(pods, HASHES, now, GRACES)
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ def resumes(history: LaunchHistory, now: float) -> float:
     [
         pytest.param(pending(), True, id="no room for longer than the grace time"),
         pytest.param(pending(since=NOW - 29), False, id="no room, but not for long"),
+        pytest.param(gated(since=NOW - 5), True, id="a gate that stays shut"),
+        pytest.param(gated(since=NOW - 4), False, id="a gate, but not for long"),
         pytest.param(pending(stuck="ImageMissing", since=0.0), True, id="no image, at once"),
         pytest.param(pending(stuck="ConfigMissing", since=0.0), True, id="a Secret is missing"),
         pytest.param(pending(stuck=""), False, id="it just starts"),
@@ -126,7 +134,7 @@ def test_a_success_forgives_earlier_refusals_and_a_refusal_beside_it_counts() ->
 def test_a_changed_type_does_not_wait_for_the_block_of_the_broken_one() -> None:
     history = look(LaunchHistory(), pending())
     changed = {**HASHES, "first": {"another"}}
-    assert history.seen([], changed, NOW, GRACE).active(NOW) == {}
+    assert history.seen([], changed, NOW, GRACES).active(NOW) == {}
 
 
 def test_pods_that_others_delete_young_are_made_again_ever_later_and_our_own_deletes_are_no_loss() -> None:
@@ -196,6 +204,69 @@ def test_demand_goes_to_the_next_type_and_the_stuck_pod_that_is_not_needed_goes(
     plan = make_plan(seen([head_pod(SPEC), pending()], of, ray=answer(1), blocks={"first": STUCK}))
     assert [a.pod_type.name for a in plan.actions if isinstance(a, CreatePod)] == ["second"]
     assert [a.reason.label for a in plan.actions if isinstance(a, DeletePod)] == [Label.STUCK]
+
+
+GATED = Stuck("SchedulingGated", "a gate", NOW)
+
+
+def made(plan: Plan) -> list[str]:
+    return [a.pod_type.name for a in plan.actions if isinstance(a, CreatePod)]
+
+
+def deleted(plan: Plan) -> list[str]:
+    return [a.pod.node_type for a in plan.actions if isinstance(a, DeletePod)]
+
+
+def ray_node(pod: PodView, status: NodeStatus = NodeStatus.RUNNING) -> RayNode:
+    return RayNode(b"w" * 28, pod.name, pod.node_type, status, {"CPU": QUANTUM}, {})
+
+
+def test_a_gated_pod_keeps_its_place_in_the_queue_until_another_type_has_started_in_its_stead() -> None:
+    of, head, waits = cluster(RAW), head_pod(SPEC), gated()
+    plan = make_plan(seen([head, waits], of, ray=answer(1), blocks={"first": GATED}))
+    assert (made(plan), deleted(plan)) == (["second"], [])
+    other = worker_pod(SPEC, 0, "second", ready=False, phase="Pending", ip="")
+    plan = make_plan(seen([head, waits, other], of, ray=answer(1), blocks={"first": GATED}))
+    assert plan.actions == ()
+    joined = replace(other, ready=True, phase="Running", unready_since=NOW - 11)
+    done = RayView(RayState("s", 0.0, (ray_node(joined),)), "head-uid", 0.0)
+    plan = make_plan(seen([head, waits, joined], of, ray=done, blocks={"first": GATED}))
+    assert (made(plan), deleted(plan)) == ([], ["first"])
+
+
+def test_a_pod_whose_gate_opens_first_serves_and_nothing_more_is_made() -> None:
+    of, head, free = cluster(RAW), head_pod(SPEC), replace(gated(), stuck="", problem="")
+    plan = make_plan(seen([head, free], of, ray=answer(1)))
+    assert plan.actions == ()
+    # Another type has been asked already: both are on their way.
+    other = worker_pod(SPEC, 0, "second", ready=False, phase="Pending", ip="")
+    plan = make_plan(seen([head, free, other], of, ray=answer(1)))
+    assert plan.actions == ()
+
+
+def test_types_that_are_all_gated_wait_side_by_side() -> None:
+    other = replace(gated(), key=worker_pod(SPEC, 0, "second").key, uid="other", node_type="second")
+    other = replace(other, config_hash=worker_pod(SPEC, 0, "second").config_hash)
+    blocks = {"first": GATED, "second": GATED}
+    plan = make_plan(seen([head_pod(SPEC), gated(), other], cluster(RAW), ray=answer(1), blocks=blocks))
+    assert plan.actions == ()
+
+
+def test_all_work_that_only_a_gated_type_could_serve_is_shown_to_its_queue() -> None:
+    raw = raw_spec(0, podTypes=[raw_type("head-node", "ray-head-"), raw_type("first", maxWorkers=5)])
+    plan = make_plan(seen([head_pod(parse_spec(raw)), gated()], cluster(raw), ray=answer(3), blocks={"first": GATED}))
+    assert (made(plan), deleted(plan)) == (["first", "first"], [])
+
+
+def test_where_the_maximum_leaves_room_for_one_the_gated_pod_gives_way() -> None:
+    raw = {**RAW, "maxWorkers": 1}
+    plan = make_plan(seen([head_pod(SPEC), gated()], cluster(raw), ray=answer(1), blocks={"first": GATED}))
+    assert (made(plan), deleted(plan)) == (["second"], ["first"])
+
+
+def test_a_gated_pod_is_looked_at_again_when_its_grace_is_over() -> None:
+    plan = make_plan(seen([head_pod(SPEC), gated(since=NOW - 2)], cluster(RAW), ray=answer(1)))
+    assert (plan.actions, plan.look_again_at) == ((), NOW + 3)
 
 
 def test_a_stuck_pod_is_not_deleted_while_work_moves_to_workers_that_have_just_joined() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from autoscaler.model import RayState
 from controller.objects.views import PodView
-from controller.planning.actions import CreatePod, DeletePod, DrainPod, PatchService, RetirePod
+from controller.planning.actions import CreatePod, CreateService, DeletePod, DrainPod, PatchService, RetirePod
 from controller.planning.blocked_types import Stuck
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan, make_plan
@@ -48,7 +48,7 @@ def outcome(plan: Plan) -> Outcome:
         deleted=kinds.count(DeletePod),
         retired=kinds.count(RetirePod),
         drained=kinds.count(DrainPod),
-        service=kinds.count(PatchService),
+        service=kinds.count(PatchService) + kinds.count(CreateService),
         told=tuple(told.reason for told in plan.announcements),
     )
 
@@ -119,7 +119,13 @@ TABLE = [
         REPLACE,
     ),
     ("startRayCommands of the head's type", raw_spec(podTypes=[head(startRayCommands=["x"]), worker()]), NOTHING),
+    # The two old ones are workers, and each of the two new ones is two pods.
+    ("hosts of the type", with_types(worker(hosts=2)), Outcome(created=4, service=1, told=("ReplacingWorkers",))),
+    ("hosts of the type, given as one", with_types(worker(hosts=1)), NOTHING),
     ("upscalingSpeed", raw_spec(upscalingSpeed=9.0), NOTHING),
+    ("idleTermination", raw_spec(idleTermination={"minutes": 9, "action": "Delete"}), NOTHING),
+    ("gang", raw_spec(gang={"labels": {"group": "$(GANG_NAME)"}}), NOTHING),
+    ("doNotDisrupt", raw_spec(doNotDisrupt={"head": True, "busyWorkers": True}), NOTHING),
     ("rayResources", with_types(worker(rayResources={"special": 1})), NOTHING),
     (
         "headServicePorts",

@@ -70,6 +70,8 @@ DRAINS = [
     ("deleted, and the head's answer is old", deleted(W0), BUSY, 6.0, None),
     ("deleted, its time is over", deleted(W0, 31.0), BUSY, 0.0, None),
     ("deleted and told", deleted(W0, drain_by=GONE, drain_label="interrupted"), DRAINING, 0.0, None),
+    ("deleted with less time than it was told", deleted(W0, drain_by=NOW + 60), DRAINING, 0.0, GONE),
+    ("deleted with less time, the answer is old", deleted(W0, drain_by=NOW + 60), DRAINING, 6.0, None),
     ("deleted and noted, Ray did not hear of it", deleted(W0, drain_by=GONE), BUSY, 0.0, GONE),
     ("ended by its drain's deadline", deleted(W0, drain_by=NOW - 1), DRAINING, 0.0, None),
     ("of another head", deleted(W0, head_uid="other"), BUSY, 0.0, None),

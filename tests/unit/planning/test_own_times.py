@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.objects.pod_status import UNSCHEDULABLE
+from controller.objects.pod_status import SCHEDULING_GATED, UNSCHEDULABLE
 from controller.objects.views import PodView
 from controller.planning.own_times import OwnTimes
 from controller.raycluster.model import parse_spec, timestamp
@@ -54,6 +54,17 @@ def test_what_changes_otherwise_keeps_its_times_and_what_happens_again_gets_a_ne
         (shown,) = times.seen([pod], NOW + 9).shown([pod])
         assert (shown.running_since, shown.started_at) == (since, NOW + 1)
         assert shown.ready is pod.ready
+
+
+def test_a_pod_that_is_let_through_its_gates_has_its_whole_time_to_find_room() -> None:
+    """The scheduler leaves the time of the condition as it is, as long as the pod has no node."""
+    gated = replace(POD, stuck=SCHEDULING_GATED, stuck_since=NOW - 100)
+    for since in (NOW - 100, 0.0):
+        late = replace(POD, stuck=UNSCHEDULABLE, stuck_since=since, resource_version=21)
+        times = OwnTimes().seen([], NOW - 100).seen([gated], NOW - 99).seen([late], NOW)
+        assert times.seen([late], NOW + 9).shown([late])[0].stuck_since == NOW
+    (shown,) = OwnTimes().seen([late], NOW).shown([late])
+    assert shown.stuck_since == NOW
 
 
 def test_of_pods_that_are_gone_nothing_is_kept() -> None:

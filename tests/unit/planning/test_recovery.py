@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from autoscaler.model import RayState
-from controller.objects.claim import ClaimView, build_claim
+from controller.objects.claim import ClaimView, build_claim, claim_patch
 from controller.objects.views import PodView
 from controller.planning.actions import CreateClaim, CreatePod, CreateService, DeletePod, DrainPod, PatchClaim, TellHead
 from controller.planning.observed import Observed, RayView
 from controller.planning.plan import Plan, make_plan
 from controller.planning.recovery import REJOIN_SECONDS
-from controller.raycluster.model import RayCluster, parse_spec
+from controller.raycluster.head_recovery import Storage
+from controller.raycluster.model import Key, RayCluster, parse_spec
 from tests.fakes.heads import node
 from tests.support.builders import NOW, cluster, failed, head_pod, raw_spec, seen, service, worker_pod
 from tests.support.plans import created, deleted
@@ -29,11 +30,15 @@ TOKEN = SPEC.recovery_token
 LONG_AGO = NOW - 3600
 
 
-def claim_of(of: RayCluster = OF, **fields: Any) -> ClaimView:
-    """The claim as the operator made it, with its volume."""
+def storage_of(of: RayCluster) -> Storage:
     recovery = parse_spec(of.spec).recovery
     assert recovery and recovery.storage
-    raw = build_claim(of, recovery.storage)
+    return recovery.storage
+
+
+def claim_of(of: RayCluster = OF, **fields: Any) -> ClaimView:
+    """The claim as the operator made it, with its volume."""
+    raw = build_claim(of, storage_of(of))
     raw["metadata"] |= {"uid": "claim-uid", "resourceVersion": "12"}
     raw["spec"].setdefault("storageClassName", "standard")
     raw["status"] = {"phase": "Bound"}
@@ -100,6 +105,22 @@ def test_a_claim_that_is_there_is_taken_over_and_kept_as_the_spec_says(
     of = cluster(raw_spec(headRecovery=recovery))
     plan = make_plan(shown(head(of), worker(0, of), worker(1, of), of=of, claim=claim_of(of, **claim)))
     assert [type(a) for a in plan.actions] == ([PatchClaim] if patched else [])
+
+
+@pytest.mark.parametrize("recovery", [STORAGE, {"storage": {"retain": True}}])
+@pytest.mark.parametrize("label", ["", "another"])
+def test_a_claim_that_somebody_else_has_made_is_used_and_never_goes_with_the_cluster(
+    recovery: dict[str, Any], label: str
+) -> None:
+    """Who may write RayClusters may not delete claims, nor have them deleted."""
+    of = cluster(raw_spec(headRecovery=recovery))
+    storage = storage_of(of)
+    there = claim_of(of, cluster=Key(of.namespace, label), controller_uid="")
+    marks = {"labels": {"ray-cluster-name": of.name}, "annotations": {"cluster.ray.io/found": "true"}}
+    assert claim_patch(there, of, storage) == {"metadata": marks}
+    taken = replace(there, cluster=of.key, found=True)
+    assert claim_patch(taken, of, storage) == {}
+    assert claim_patch(replace(taken, controller_uid=of.uid), of, storage) == {"metadata": {"ownerReferences": []}}
 
 
 def test_a_named_claim_and_redis_need_no_claim_made() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from controller.raycluster.model import DEFAULT_HEAD_START, Key, RayCluster, ServicePort, parse_spec
+from controller.raycluster.model import DEFAULT_HEAD_START, Key, RayCluster, parse_spec
+from controller.raycluster.service_ports import ServicePort
 from tests.support.builders import raw_cluster, raw_spec, raw_type
 
 BARE = {"headPodType": "h", "podTypes": [raw_type("h"), raw_type("w")]}

@@ -209,6 +209,21 @@ def test_a_slice_of_one_host_has_the_resource_of_its_head() -> None:
     assert labels(tpus(4, "tpu-v9", "2x2")).unknown >= {ACCELERATOR, "ray.io/tpu-pod-type"}
 
 
+def test_of_a_slice_of_several_hosts_the_first_has_the_resource_of_its_head() -> None:
+    found = labels({**tpus(4, "tpu-v4-podslice", "2x2x2"), "hosts": 2})
+    assert found.known["ray.io/tpu-topology"] == "2x2x2" and found.known["ray.io/tpu-pod-type"] == "v4-16"
+    assert found.index_labels == ("ray.io/tpu-worker-id",) and found.unknown == {"ray.io/tpu-slice-name"}
+    assert found.resources == {"accelerator_type:TPU-V4": 1} and found.first_resources == {"TPU-v4-16-head": 1}
+    assert not found.unknown_resources
+
+
+def test_of_hosts_with_tpus_of_no_name_the_index_is_known() -> None:
+    found = labels({**tpus(4, "tpu-v9", "2x2"), "hosts": 2})
+    assert found.index_labels == ("ray.io/tpu-worker-id",) and "ray.io/tpu-worker-id" not in found.unknown
+    named = labels({**tpus(4, "tpu-v9", "2x2"), "hosts": 2, "labels": {"ray.io/tpu-worker-id": "7"}})
+    assert not named.index_labels
+
+
 @pytest.mark.parametrize(("kind", "topology"), [("tpu-v4-podslice", "2x2x2"), ("tpu-v5-lite-podslice", "4x4")])
 def test_slices_are_called_what_ray_calls_them(kind: str, topology: str) -> None:
     from ray._private.accelerators.tpu import infer_tpu_pod_type_from_topology  # noqa: PLC0415 (slow)
@@ -240,6 +255,7 @@ def test_new_fields_are_in_the_hash_only_where_they_are_given() -> None:
         return config_hash(spec, spec.worker_types[0])
 
     assert hashed() == "8b12c6711d37d135"
-    assert hashed(labels={}, priority=5, idleTimeoutMinutes=1, startRayCommands=[]) == hashed()
+    assert hashed(labels={}, priority=5, idleTimeoutMinutes=1, startRayCommands=[], hosts=1) == hashed()
+    assert hashed(hosts=2) != hashed(hosts=3) != hashed()
     assert hashed(labels={"a": "b"}) != hashed(labels={"a": "c"}) != hashed()
     assert hashed(startRayCommands=["ray start --address=$RAY_HEAD_IP:6379 -v"]) != hashed()

@@ -139,6 +139,10 @@ def requests(**given: Any) -> dict[str, Any]:
         ({"limits": {"nvidia.com/gpu": 2, "nvidia.com/gpumem": 3000, "nvidia.com/gpucores": 30}}, {"CPU": 0, "GPU": 2}),
         ({"limits": {"volcano.sh/vgpu-number": 1, "volcano.sh/vgpu-memory": 3000}}, {"CPU": 0, "GPU": 1}),
         ({"limits": {"aliyun.com/gpu-mem": 3}}, {"CPU": 0, "GPU": 0}),
+        (
+            {"limits": {"nvidia.com/gpu": 8, "example.com/gpu-nic": 4, "example.com/gpu-direct": 1}},
+            {"CPU": 0, "GPU": 8},
+        ),
         ({"limits": {"huawei.com/Ascend910": 1, "huawei.com/Ascend910-memory": 16384}}, {"CPU": 0, "GPU": 0, "NPU": 1}),
         ({"limits": {"rebellions.ai/ATOM": 4}}, {"CPU": 0, "GPU": 0, "RBLN": 4}),
         ({"limits": {"furiosa.ai/rngd": 2}}, {"CPU": 0, "GPU": 0, "FURIOSA": 2}),

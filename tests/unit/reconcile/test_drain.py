@@ -105,6 +105,36 @@ def test_a_head_that_did_not_hear_of_it_is_told_again_with_the_first_deadline(dr
     assert draining.noted == f"{NOW + 1600:.0f}"
 
 
+def evict(draining: Draining) -> None:
+    """Kubernetes is about to end it, within the default grace period."""
+    pod = draining.pod
+    told = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}
+    pod["status"]["conditions"] = [*pod["status"].get("conditions", ()), told]
+    draining.world.api.put("pods", pod)
+
+
+def test_less_time_than_it_was_told_is_told_once_more(draining: Draining) -> None:
+    evict(draining)
+    draining.step()
+    assert draining.world.heads.deadlines == {NODE: NOW + 1030}
+    assert draining.noted == f"{NOW + 1030:.0f}"
+    draining.world.now += 10
+    draining.step()
+    assert draining.world.heads.drained == [NODE, NODE]
+    assert draining.world.reasons()["DrainingPods"] == 1
+
+
+def test_less_time_is_noted_only_once_ray_has_heard_of_it(draining: Draining, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an operator that ends in between would leave Ray with the later deadline."""
+    evict(draining)
+    with monkeypatch.context() as deaf:
+        deaf.setattr(draining.world.heads, "drain", lambda *_, **__: False)
+        draining.step()
+    assert draining.noted == f"{NOW + 1600:.0f}"
+    draining.step()
+    assert draining.noted == f"{NOW + 1030:.0f}"
+
+
 def test_a_worker_that_ray_will_not_drain_is_not_announced_and_goes_at_its_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -146,3 +146,17 @@ def test_each_configuration_is_tried_once_and_none_of_which_pods_run() -> None:
     assert "name" not in world.api.trials[-1]["metadata"]
     assert world.api.trials[-1]["metadata"]["generateName"] == "example-ray-worker-"
     assert world.pod(WORKER)["spec"]["containers"][0]["image"] == "rayproject/ray:new"
+
+
+def test_fields_that_only_gangs_get_are_tried_out_with_the_workers() -> None:
+    world = World(raw_spec(0, gang={"podSpec": {"schedulerNam": "x"}}))
+    world.turn()
+    tried = {t["metadata"]["labels"]["ray-node-type"]: t["spec"].get("schedulerNam") for t in world.api.trials}
+    assert tried == {HEAD: None, WORKER: "x"}
+
+
+def test_a_gang_of_labels_alone_is_not_tried_out() -> None:
+    """What admits pods by these labels may wait for others of the group."""
+    world = World(raw_spec(0, gang={"labels": {"group": "$(GANG_NAME)"}}))
+    world.turn()
+    assert world.api.trials and not [t for t in world.api.trials if "group" in t["metadata"]["labels"]]

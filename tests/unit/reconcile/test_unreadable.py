@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from controller.kube.events import Events
+from controller.kube.leadership import Leadership
 from controller.kube.well_formed import MalformedError
 from controller.monitoring.metrics import Metrics
 from controller.raycluster.model import Key
+from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.unreadable import SetAside
+from controller.reconcile.worker import Owner
 from tests.fakes.api import FakeApi
 
 SERIES = "ray_operator_objects_set_aside_total"
@@ -28,7 +32,8 @@ def said(obj: Any, error: Exception, leads: bool = True, resource: str = "rayclu
             return threads
 
         metrics = Metrics()
-        SetAside(metrics.set_aside, Events(api), of, lambda: leads).of(resource)(obj, error)
+        owner = Owner(Leadership(until=math.inf if leads else 0.0), cast("Reconciler", None), Events(api))
+        SetAside(metrics.set_aside, of, lambda key: owner).of(resource)(obj, error)
     assert metrics.registry.get_sample_value(SERIES, {"resource": resource}) == 1
     return [(event["involvedObject"]["name"], event["message"]) for event in api.events]
 

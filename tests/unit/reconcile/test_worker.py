@@ -13,7 +13,7 @@ from controller.kube.workqueue import NEWS_SECONDS, RETRY_BASE_SECONDS, WorkQueu
 from controller.raycluster.model import Key
 from controller.reconcile.hooks import Hooks, Outcome
 from controller.reconcile.reconciler import DONE, Reconciler, Result
-from controller.reconcile.worker import ReconcileWorker
+from controller.reconcile.worker import Owner, ReconcileWorker
 from tests.support.world import KEY, World
 
 
@@ -59,12 +59,13 @@ class Bench:
         self.seconds = 0.0
         self.turns: list[str] = []
         self.queue = Queue()
+        leadership = Leadership(lambda: 0.0, until=1.0 if leads else 0.0)
+        owner = Owner(leadership, cast(Reconciler, self.passes), Events(self.world.api, lambda: 0.0))
         self.worker = ReconcileWorker(
             self.queue,
-            self.world.stores,
-            cast(Reconciler, self.passes),
-            leadership=Leadership(lambda: 0.0, until=1.0 if leads else 0.0),
-            events=Events(self.world.api, lambda: 0.0),
+            self.world.stores.clusters,
+            lambda key: owner,
+            complete=lambda key: self.world.stores.listed(key.namespace),
             hooks=self.passes,
             stopwatch=self._stopwatch,
         )

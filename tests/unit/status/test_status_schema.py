@@ -10,20 +10,31 @@ import yaml
 
 from autoscaler.model import Demand, RayState, Shape
 from controller.planning.blocked_types import Pause
+from controller.planning.idle_record import DECIDED, FIELD, IdleRecord
 from controller.planning.observed import RayView
 from controller.planning.plan import make_plan
+from controller.raycluster.idle_termination import SUSPEND
 from controller.raycluster.model import parse_spec
 from controller.status.cluster_status import status_of
-from tests.support.builders import NOW, cluster, head_pod, raw_spec, seen
+from tests.support.builders import NOW, cluster, head_pod, raw_spec, raw_type, seen
 
 
 def everything() -> dict[str, Any]:
-    """The status of a cluster that has a head, a block, work that waits and work that never fits, and new pods."""
+    """The status of a cluster that has a head, a block, work that waits and work that never fits, new pods, and a type
+    whose workers have several hosts; and what the status of one has that nothing uses.
+    """
     head = head_pod(parse_spec(raw_spec()))
     demands = tuple(Demand(Shape.of({name: 1}), 3) for name in ("CPU", "no such thing"))
     answer = RayView(RayState("s", 0.0, (), demands), head.uid, 0.0)
-    observed = seen([head], cluster(), ray=answer, blocks={"worker-node": Pause("Forbidden", "no", NOW, until=NOW + 8)})
-    return status_of(observed, make_plan(observed), done=make_plan(seen([head])).actions)
+    types = [*raw_spec()["podTypes"], raw_type("slice", hosts=2)]
+    observed = seen(
+        [head],
+        cluster(raw_spec(podTypes=types)),
+        ray=answer,
+        blocks={"worker-node": Pause("Forbidden", "no", NOW, until=NOW + 8)},
+    )
+    idle = IdleRecord(DECIDED, "why", 1, 2, "uid", "session", 3, "4", 5, SUSPEND).status
+    return status_of(observed, make_plan(observed), done=make_plan(seen([head])).actions) | {FIELD: idle}
 
 
 def written(value: Any, path: str = "") -> Iterator[str]:
@@ -42,6 +53,17 @@ def described(schema: Any, path: str = "") -> Iterator[str]:
     for name, inner in schema.get("properties", {}).items():
         yield f"{path}.{name}"
         yield from described(inner.get("items", inner), f"{path}.{name}")
+
+
+def test_the_scale_is_of_fields_that_the_schema_has() -> None:
+    (version,) = yaml.safe_load(files("controller.raycluster").joinpath("raycluster.yaml").read_text())["spec"][
+        "versions"
+    ]
+    properties = version["schema"]["openAPIV3Schema"]["properties"]
+    for path in version["subresources"]["scale"].values():
+        _, part, field = path.split(".")
+        assert field in properties[part]["properties"]
+    assert everything()["workerSelector"] == "ray-cluster-name=example,ray-node-type=worker"
 
 
 def test_the_status_has_the_fields_that_the_schema_describes() -> None:
