@@ -70,6 +70,13 @@ class Selector:
                 return False
         return True
 
+    def __hash__(self) -> int:
+        # As of shapes: one selector is looked up for each shape that has it.
+        known: int | None = self.__dict__.get("_hash")
+        if known is None:
+            known = self.__dict__["_hash"] = hash(self.constraints)
+        return known
+
 
 @dataclass(frozen=True, order=True)
 class Shape:

@@ -172,6 +172,8 @@ class _Shapes:
 
     def __init__(self) -> None:
         self._known: dict[bytes, Shape | None] = {}
+        # Equal selectors are one object, which the scheduler finds again at once.
+        self._alike: dict[tuple[Selector, ...], tuple[Selector, ...]] = {}
         self._left = MAX_ALL_ENTRIES
 
     def of(self, request: Any) -> Shape | None:
@@ -181,7 +183,7 @@ class _Shapes:
             if len(self._known) >= MAX_ALL_SHAPES:
                 return None
             self._left -= _entries(request)
-            self._known[wire] = _shape(request) if self._left >= 0 else None
+            self._known[wire] = _shape(request, self._alike) if self._left >= 0 else None
         return self._known[wire]
 
 
@@ -203,7 +205,7 @@ def _grouped(counts: Mapping[Shape, int]) -> tuple[Demand, ...]:
     return tuple([Demand(shape, min(counts[shape], MAX_COUNT)) for shape in sorted(counts, key=in_order)])
 
 
-def _shape(request: Any) -> Shape | None:
+def _shape(request: Any, alike: dict[tuple[Selector, ...], tuple[Selector, ...]]) -> Shape | None:
     """None where no launch could help: amounts that are none, or resources that only existing nodes have."""
     resources = request.resources_bundle
     if len(resources) > MAX_ENTRIES or len(request.label_selectors) > MAX_SELECTORS:
@@ -212,8 +214,8 @@ def _shape(request: Any) -> Shape | None:
         return None
     if not request.label_selectors:
         return Shape.of(resources)
-    selectors = [known for selector in request.label_selectors if (known := _selector(selector)) is not None]
-    return Shape.of(resources, selectors) if selectors else None
+    selectors = tuple([known for s in request.label_selectors if (known := _selector(s)) is not None])
+    return Shape.of(resources, alike.setdefault(selectors, selectors)) if selectors else None
 
 
 def _selector(message: Any) -> Selector | None:

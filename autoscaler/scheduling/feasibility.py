@@ -63,6 +63,8 @@ class Places:
         self._places = sorted(masks.items(), key=lambda place: (-sum(place[0]), place[0]))
         self._most: Vector = tuple(map(max, zip(*masks, strict=True)))
         self._known: dict[Shape, tuple[Choice, ...] | None] = {}
+        # What these selectors leave of the places that are big enough: few selectors serve many shapes.
+        self._chosen: dict[tuple[tuple[Selector, ...], tuple[int, ...]], tuple[Choice, ...]] = {}
 
     def possible(self, shape: Shape) -> bool:
         """Whether any of the places could hold it, by any of its selectors; true as well if the budget is spent."""
@@ -84,12 +86,21 @@ class Places:
             return ()
         if not shape.selectors and not self._counting:
             return self._anywhere(needs)
-        entries = sum([len(c.values) + 10 for selector in shape.selectors for c in selector.constraints])
-        if not self._work.spend(STEPS_PER_SHAPE + len(self._places) * (2 + len(shape.selectors)) + entries):
+        if not self._work.spend(STEPS_PER_SHAPE + 2 * len(self._places)):
             return None
-        masks = [mask for total, mask in self._places if _holds(total, needs)]
-        counted = [(selector, self._count(selector, masks)) for selector in shape.selectors or (Selector(),)]
-        return tuple([Choice((s,) if s.constraints else (), places) for s, places in counted if places])
+        masks = tuple([mask for total, mask in self._places if _holds(total, needs)])
+        known = self._chosen.get((shape.selectors, masks))
+        return self._choose(shape.selectors, masks) if known is None else known
+
+    def _choose(self, selectors: tuple[Selector, ...], masks: tuple[int, ...]) -> tuple[Choice, ...] | None:
+        """Those of the selectors that some place satisfies; None if the budget is spent."""
+        entries = sum([len(c.values) + 10 for selector in selectors for c in selector.constraints])
+        if not self._work.spend(len(masks) * len(selectors) + entries):
+            return None
+        counted = [(selector, self._count(selector, masks)) for selector in selectors or (Selector(),)]
+        chosen = tuple([Choice((s,) if s.constraints else (), places) for s, places in counted if places])
+        self._chosen[selectors, masks] = chosen
+        return chosen
 
     def _needs(self, shape: Shape) -> list[tuple[int, int]] | None:
         """By the resources' places in vectors; None if no node offers one of them, or so much of it."""
@@ -109,7 +120,7 @@ class Places:
         self._work.left -= len(self._places)
         return ()
 
-    def _count(self, selector: Selector, masks: list[int]) -> int:
+    def _count(self, selector: Selector, masks: tuple[int, ...]) -> int:
         admitted = self._labels.admitted(selector)
         return sum([(admitted & mask).bit_count() for mask in masks])
 
