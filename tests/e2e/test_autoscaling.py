@@ -5,97 +5,21 @@ One cluster without workers, one operator of its own, one Ray program on the hea
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from elastic import apply_cluster, in_head, operated, ray_cluster
+from elastic import apply_cluster, operated, ray_cluster
 
-from tests.support.kube import Kube, eventually, names
-from tests.support.prerequisites import ROOT
+from tests.support.elastic_cluster import EVERY_WORKER, LONG, Elastic
+from tests.support.kube import Kube, eventually
 
 NAMESPACE, NAME = "ray-autoscaling", "elastic"
 HEAD, WORKER, GADGET = "ray-node-type=head", "ray-user-node-type=worker", "ray-user-node-type=gadget"
-EVERY_WORKER = "ray-node-type=worker"
-DRIVER = (ROOT / "tests/support/ray_driver.py").read_text()
 # Three seconds.
 IDLE_MINUTES = 0.05
-LONG = 180.0
-
-
-class Elastic:
-    """The cluster, and the program on its head."""
-
-    def __init__(self, kube: Kube) -> None:
-        self.kube = kube
-        self._program: subprocess.Popen[str] | None = None
-
-    def tell(self, *order: object) -> Any:
-        """Have the program do something; what it results in."""
-        if self._program is None:
-            self._program = in_head(self.kube.environment, NAMESPACE, DRIVER, "auto")
-            self._answer("ready")
-        assert self._program.stdin
-        self._program.stdin.write(json.dumps(order) + "\n")
-        return self._answer("done")
-
-    def _answer(self, end: str) -> Any:
-        """What it printed last before ``end``; Ray prints there too."""
-        assert self._program and self._program.stdout
-        result = None
-        for line in self._program.stdout:
-            if line.strip() == end:
-                return result
-            if line.startswith(("[", '"', "{")):
-                result = json.loads(line)
-        raise AssertionError(f"the program ended before it said {end!r}")
-
-    def hang_up(self) -> None:
-        """End the program, and with it all it started."""
-        if self._program:
-            self._program.kill()
-            self._program.communicate()
-            self._program = None
-
-    def pods(self, selector: str = EVERY_WORKER) -> list[str]:
-        """Names of the pods that are neither over nor on their way out: a drained one ends before it is deleted."""
-        pods = self.kube.list("pods", selector)
-        return names([p for p in pods if p["status"].get("phase") not in ("Succeeded", "Failed")])
-
-    def grows_to(self, count: int, selector: str = EVERY_WORKER) -> None:
-        """So many workers come, all of them join, and no more than that."""
-        eventually(lambda: len(self.pods(selector)) == count, within=LONG)
-        eventually(lambda: self.status["readyWorkers"] == len(self.pods()), within=LONG)
-        assert len(self.pods(selector)) == count
-
-    def shrinks_to_nothing(self) -> None:
-        """Nothing is wanted any more, and nobody stays."""
-        self.tell("clear")
-        eventually(lambda: not self.pods(), within=LONG)
-
-    @property
-    def status(self) -> dict[str, Any]:
-        """The RayCluster's."""
-        found: dict[str, Any] = self.kube.get("raycluster", NAME)["status"]
-        return found
-
-    def set_bounds(self, **worker: int) -> None:
-        """Edit the bounds of the type ``worker``."""
-        index = 1
-        patch = [{"op": "replace", "path": f"/spec/podTypes/{index}/{k}", "value": v} for k, v in worker.items()]
-        self.kube.run("patch", "raycluster", NAME, "--type=json", "-p", json.dumps(patch))
-
-    def kill(self, *pods: str) -> None:
-        """Pods are gone at once, as with their machine."""
-        self.kube.run("delete", "pod", *pods, "--grace-period=0", "--force", "--wait=false")
-
-    def kill_operator(self) -> None:
-        """Its Deployment makes another."""
-        self.kill(*names(self.kube.list("pods", "cluster.ray.io/component=operator")))
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +31,7 @@ def cluster(environment: Mapping[str, str]) -> Iterator[Elastic]:
     wanted = ray_cluster(NAME, types, maxWorkers=5, idleTimeoutMinutes=IDLE_MINUTES)
     with operated(environment, NAMESPACE):
         apply_cluster(environment, NAMESPACE, wanted)
-        elastic = Elastic(Kube(environment, NAMESPACE))
+        elastic = Elastic(Kube(environment, NAMESPACE), NAME)
         yield elastic
         elastic.hang_up()
         print(elastic.kube.run("logs", "deployment/ray-operator", "--tail=200"))

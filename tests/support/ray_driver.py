@@ -65,9 +65,16 @@ class Driver:
         self.actors: list[Any] = []
         self.gangs: list[Any] = []
 
-    def start(self, count: int, resources: Mapping[str, float], labels: Mapping[str, str] | None) -> None:
+    def start(
+        self,
+        count: int,
+        resources: Mapping[str, float],
+        labels: Mapping[str, str] | None,
+        fallback: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
         """Submit tasks."""
         options = {**asked(resources), **({"label_selector": labels} if labels else {})}
+        options.update({"fallback_strategy": fallback} if fallback else {})
         self.tasks += [REMOTE_WORK.options(**options).remote() for _ in range(count)]
 
     def occupy(self, resources: Mapping[str, float]) -> None:
