@@ -115,6 +115,10 @@ test-mesh: $(STAMP) ## The guide's commands where the API server puts a proxy in
 test-release: $(STAMP) ## A release made twice, and installed from its files on a Kubernetes with a registry: ten minutes
 	$(PYTEST) tests/release -v
 
+.PHONY: test-hostile
+test-hostile: $(STAMP) ## Twenty clusters grow and shrink beside whatever one tenant can do, in the chart's memory: 15 minutes
+	$(PYTEST) tests/hostile -v
+
 .PHONY: docs
 docs: $(STAMP) ## The documentation as a site, in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
