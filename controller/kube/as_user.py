@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kubernetes import client as kubernetes_client
-from kubernetes import config
-
 from controller.raycluster.model import API_VERSION, PLURAL
 
+from .access import by_kubeconfig, in_cluster
 from .client import MERGE_PATCH, ApiError, Client, HttpClient, Request
 from .kuberay import own_namespace
 
@@ -36,15 +34,10 @@ class AsUser:
         Raises:
             UserError: there is neither, or it cannot be used.
         """
-        configuration = kubernetes_client.Configuration()
         try:
             if _has_kubeconfig() or context:
-                config.load_kube_config(  # type: ignore[no-untyped-call]
-                    context=context, client_configuration=configuration
-                )
-                return cls(HttpClient(configuration), own_namespace(context))
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            return cls(HttpClient(configuration), "default")
+                return cls(HttpClient(by_kubeconfig(context)), own_namespace(context))
+            return cls(HttpClient(in_cluster()), "default")
         except Exception as error:
             # A kubeconfig is anybody's file: reading it may fail in any way.
             reason = " ".join(str(error).split()).rstrip(".")

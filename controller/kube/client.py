@@ -1,7 +1,7 @@
 """Raw requests to the kube-apiserver: JSON in, JSON out, errors with the server's own words.
 
-The kubernetes package finds the configuration and authenticates; its typed models are not used, because they cost
-several times more CPU per object, and its watch helper neither resumes after errors nor notices a dead peer.
+The kubernetes package reads kubeconfigs; its typed models are not used, because they cost several times more CPU per
+object, and its watch helper neither resumes after errors nor notices a dead peer.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 import urllib3
-from kubernetes import client as kubernetes_client
-from kubernetes import config
 
 from controller.raycluster.model import API_VERSION, PLURAL
 
+from .access import Access, AccessError, by_kubeconfig, in_cluster
 from .decode import decode
 from .wire import Answer, Wire, Wires, written
 
@@ -139,33 +138,26 @@ class WatchClient(Client, Protocol):
 class HttpClient:
     """A connection pool to one API server, safe to use from many threads. A WatchClient."""
 
-    def __init__(
-        self, configuration: kubernetes_client.Configuration, connections: int = 48, read_seconds: float = READ_SECONDS
-    ) -> None:
-        configuration.connection_pool_maxsize = connections
-        configuration.socket_options = _SOCKET_OPTIONS
-        self._configuration = configuration
-        self._host = configuration.host.rstrip("/")
-        pools: urllib3.PoolManager = kubernetes_client.ApiClient(configuration).rest_client.pool_manager
+    def __init__(self, access: Access, connections: int = 48, read_seconds: float = READ_SECONDS) -> None:
+        self._access = access
+        self._host = access.host
+        pools = access.pools(connections, _SOCKET_OPTIONS)
         self._wires = Wires(pools, self._host, connections, _CONNECT_SECONDS)
         self._authority = urlsplit(self._host).netloc
         self._read_seconds = read_seconds
 
     @classmethod
     def from_environment(cls, context: str | None = None, read_seconds: float = READ_SECONDS) -> HttpClient:
-        """In-cluster configuration where there is one, else the kubeconfig. An answer may take ``read_seconds``.
+        """As the pod that this runs in, else by the kubeconfig. An answer may take ``read_seconds``.
 
         Raises:
             kubernetes.config.ConfigException: neither is there.
         """
-        configuration = kubernetes_client.Configuration()
         try:
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        except config.ConfigException:
-            config.load_kube_config(  # type: ignore[no-untyped-call]
-                context=context, client_configuration=configuration
-            )
-        return cls(configuration, read_seconds=read_seconds)
+            access = in_cluster()
+        except AccessError:
+            access = by_kubeconfig(context)
+        return cls(access, read_seconds=read_seconds)
 
     def send(self, request: Request) -> dict[str, Any]:
         """See Client."""
@@ -215,14 +207,14 @@ class HttpClient:
 
     def _headers(self, request: Request, body: bytes | None) -> dict[str, str]:
         try:
-            # Asked for each request: it re-reads a service account token that has been rotated.
-            settings: Any = self._configuration.auth_settings()
-        except (config.ConfigException, OSError) as error:
+            # Asked for each request: a token may have been renewed.
+            credentials = self._access.headers()
+        except (AccessError, OSError) as error:
             raise ApiError(0, "NoToken", f"the service account's token cannot be read: {error}") from error
         headers = {"Host": self._authority, "User-Agent": _USER_AGENT, "Accept": request.accept}
         if body is not None:
             headers["Content-Type"] = request.content_type
-        return headers | {s["key"]: s["value"] for s in settings.values() if s["in"] == "header"}
+        return {**headers, **credentials}
 
     def _no_answer(self, error: Exception) -> ApiError:
         # What broke one connection may have taken the peer of every idle one too, and each of those would cost

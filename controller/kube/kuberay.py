@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kubernetes import config
-
 from .client import ApiError, Client, HttpClient, Request
 
 KINDS = {"rayclusters": "RayCluster", "rayjobs": "RayJob", "rayservices": "RayService", "raycronjobs": "RayCronJob"}
@@ -57,6 +55,8 @@ def _list(client: Client, plural: str, namespace: str) -> Sequence[Mapping[str, 
 
 def own_namespace(context: str | None) -> str:
     """The namespace of a kubeconfig's context. None: the current context."""
+    from kubernetes import config  # noqa: PLC0415 (it takes much memory, which the operator has no use for)
+
     contexts, active = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
     chosen = next((c for c in contexts if c["name"] == context), active) if context else active
     return str(chosen["context"].get("namespace") or DEFAULT_NAMESPACE)

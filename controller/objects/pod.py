@@ -12,7 +12,7 @@ from controller.raycluster.node_labels import OVERRIDE
 from controller.raycluster.nulls import without_nulls
 from controller.raycluster.problem import Problem
 from controller.raycluster.ray_resources import ray_resources
-from controller.raycluster.schema import SHAPE_ERRORS, shape_problems
+from controller.raycluster.shape import SHAPE_ERRORS, shape_problems
 
 from . import entrypoint, probes
 from .announced import grace_of

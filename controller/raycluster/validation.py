@@ -17,8 +17,8 @@ from .model import DEFAULT_MAX_WORKERS, ClusterSpec, Json, parse_spec
 from .problem import Problem
 from .quantities import QuantityError, parse_quantity
 from .ray_resources import MAX_RESOURCE, detect_resources, node_resources
-from .schema import SHAPE_ERRORS, shape_problems
 from .service_ports import DEFAULT_SERVICE_PORTS, merge_service_ports
+from .shape import SHAPE_ERRORS, shape_problems
 from .size import MESSAGE, TOO_MANY, has_too_many_values
 from .start_problems import start_problems
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from .pod_account import pod_account
 from .processes import Usage, usage
 
 _SERIES = re.compile(r"^ray_operator_api_requests_total\{(.*)\} (.*)$", re.MULTILINE)
@@ -57,12 +58,13 @@ class Operated:
 
 @contextmanager
 def operator(environment: Mapping[str, str], namespace: str) -> Iterator[Operated]:
-    """An operator that serves one namespace. It ends with the block."""
+    """An operator that serves one namespace, with a service account as in a pod. It ends with the block."""
     program = str(Path(sys.executable).parent / "ray-operator")
     command = [program, "--namespaces", namespace, "--metrics-address=127.0.0.1:0", "--log-level=info"]
     with (
+        pod_account(environment) as pod,
         tempfile.NamedTemporaryFile(prefix="ray-operator-", suffix=".log") as log,
-        subprocess.Popen(command, env=dict(environment), stdout=log, stderr=log) as process,
+        subprocess.Popen([*pod.prefix, *command], env=dict(pod.environment), stdout=log, stderr=log) as process,
     ):
         try:
             yield Operated(process, Path(log.name))

@@ -14,8 +14,8 @@ from typing import Any
 import environment as cluster_environment
 import orjson
 from elastic import ray_cluster
-from kubernetes import client, config
 
+from controller.kube.access import by_kubeconfig
 from controller.kube.client import JSON_PATCH, METADATA_ONLY, ApiError, HttpClient, Request
 from controller.objects.labels import CLUSTER_LABEL, KIND_LABEL, WORKER
 from controller.objects.pod import build_pod, slot_name
@@ -49,9 +49,7 @@ class Plane:
     def __init__(self, environment: Mapping[str, str], scheduler: str) -> None:
         self.environment = environment
         self._scheduler = scheduler
-        configuration = client.Configuration()
-        config.load_kube_config(environment["KUBECONFIG"], client_configuration=configuration)  # type: ignore[no-untyped-call]
-        self._client = HttpClient(configuration)
+        self._client = HttpClient(by_kubeconfig(None, environment["KUBECONFIG"]))
 
     def kubectl(self, *arguments: str) -> None:
         """Run kubectl.

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
+from burst.pod_account import pod_account
 from burst.processes import Usage, usage
 
 MEMORY_BYTES = 256 * 2**20
@@ -83,11 +84,16 @@ class Limited:
 def limited(environment: Mapping[str, str]) -> Iterator[Limited]:
     """An operator in the chart's memory. It ends with the block."""
     program = str(Path(sys.executable).parent / "ray-operator")
-    command = f"echo $$ > $GROUP/cgroup.procs; exec {program} --metrics-address=127.0.0.1:0 --log-level=info"
-    with memory_group("ray-operator-hostile") as group, tempfile.NamedTemporaryFile(suffix=".log") as log:
-        process = subprocess.Popen(
-            ["sh", "-c", command], env={**environment, "GROUP": str(group)}, stdout=log, stderr=subprocess.STDOUT
-        )
+    join = 'echo $$ > "$GROUP/cgroup.procs"; exec "$@"'
+    flags = ["--metrics-address=127.0.0.1:0", "--log-level=info"]
+    with (
+        pod_account(environment) as pod,
+        memory_group("ray-operator-hostile") as group,
+        tempfile.NamedTemporaryFile(suffix=".log") as log,
+    ):
+        command = ["sh", "-c", join, "sh", *pod.prefix, program, *flags]
+        variables = {**pod.environment, "GROUP": str(group)}
+        process = subprocess.Popen(command, env=variables, stdout=log, stderr=subprocess.STDOUT)
         made = Limited(process, Path(log.name))
         try:
             yield made

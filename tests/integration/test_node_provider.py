@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from kubernetes import client, config
 
 from autoscaler.provider import Launch, NodeProvider
+from controller.kube.access import by_kubeconfig
 from controller.kube.client import HttpClient
 from controller.kube.store import Store
 from controller.objects.pod import build_pod
@@ -23,10 +23,6 @@ from tests.support.kube import Kube, eventually
 @pytest.fixture
 def provider(kube: Kube, example: dict[str, Any]) -> Iterator[NodeProvider]:
     """A provider for a RayCluster that exists, with nobody else at work on it. Its store sees its own writes only."""
-    configuration = client.Configuration()
-    config.load_kube_config(  # type: ignore[no-untyped-call]
-        kube.environment["KUBECONFIG"], client_configuration=configuration
-    )
     kube.apply(example)
     cluster = RayCluster.from_object(kube.get("raycluster", "example-cluster"))
     spec = parse_spec(cluster.spec)
@@ -36,7 +32,9 @@ def provider(kube: Kube, example: dict[str, Any]) -> Iterator[NodeProvider]:
 
     pods: Store[PodView] = Store(lambda p: p.cluster, lambda key: None)
     with ThreadPoolExecutor(1) as executor:
-        yield KubernetesNodeProvider(HttpClient(configuration), pods, cluster, body_of, executor)
+        yield KubernetesNodeProvider(
+            HttpClient(by_kubeconfig(None, kube.environment["KUBECONFIG"])), pods, cluster, body_of, executor
+        )
 
 
 class TestKubernetes(NodeProviderContract):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from kubernetes import client as kubernetes_client
 
+from controller.kube.access import Configured
 from controller.kube.client import HttpClient, Request
 from controller.kube.store import Store
 from controller.kube.watch import Watcher
@@ -67,7 +68,7 @@ class Cut(HttpClient):
     """
 
     def __init__(self, events: list[dict[str, Any]], cuts: list[int], random: Random) -> None:
-        super().__init__(kubernetes_client.Configuration(host="http://127.0.0.1:1"))
+        super().__init__(Configured(kubernetes_client.Configuration(host="http://127.0.0.1:1")))
         self.events, self.cuts, self.random, self.stop = events, cuts, random, _Stop()
         # The newest version that a client may have seen.
         self.shown = 9

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kubernetes import client as kubernetes_client
 
+from controller.kube.access import Configured
 from controller.kube.client import TOO_LARGE, ApiError, HttpClient, Request
 from controller.kube.pages import PAGE_BYTES, PAGE_BYTES_OF, PAGE_SIZE, PAGE_SIZES, pages
 from controller.kube.wire import Wire
@@ -91,7 +92,7 @@ class Answering(HttpClient):
     """A server whose answer comes by one connection."""
 
     def __init__(self, wire: Wire) -> None:
-        super().__init__(kubernetes_client.Configuration(host="http://127.0.0.1:1"))
+        super().__init__(Configured(kubernetes_client.Configuration(host="http://127.0.0.1:1")))
         self.wire = wire
 
     def _asked(self, request: Request, read_seconds: float) -> Wire:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from kubernetes import client
 
+from controller.kube.access import Configured
 from controller.kube.client import ApiError, HttpClient, Request
 from controller.kube.wire import MAX_HEAD_BYTES, Wire, WireError, written
 
@@ -117,7 +118,7 @@ def connected() -> Iterator[HttpClient]:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         configuration = client.Configuration()
         configuration.host = f"http://127.0.0.1:{server.server_port}"
-        yield HttpClient(configuration, read_seconds=20)
+        yield HttpClient(Configured(configuration), read_seconds=20)
         server.shutdown()
 
 
