@@ -40,6 +40,11 @@ class ClaimView:
         """It has its volume."""
         return self.phase == "Bound"
 
+    @property
+    def lost(self) -> bool:
+        """It had a volume that is no longer there."""
+        return self.phase == "Lost"
+
     @classmethod
     def from_object(cls, obj: Json) -> ClaimView:
         """Read a claim as the API server answers it."""

@@ -52,6 +52,11 @@ def _problem_of(seen: Observed, claim: ClaimView) -> str:
         return f"the PersistentVolumeClaim {name} is being deleted; another one is made when it is gone"
     if not _is_usable(seen, claim):
         return f"the PersistentVolumeClaim {name} belongs to something else and goes with it"
+    if claim.lost:
+        return (
+            f"the volume of the PersistentVolumeClaim {name} is gone, with what Ray kept there; delete the claim "
+            "to begin with an empty one, or bring the volume back"
+        )
     if claim.storage_class is None and not claim.bound:
         return (
             f"the PersistentVolumeClaim {name} waits for a volume, and Kubernetes has no default StorageClass; set "

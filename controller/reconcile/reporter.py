@@ -129,6 +129,7 @@ class Reporter:
         self._written[cluster.key] = self._clock()
         before, after = ClusterStatus.of(cluster.status), ClusterStatus.of(status)
         self._tell_phase(cluster, before, after)
+        self._tell_store(cluster, before, after)
         self._tell_suspension(cluster, before, after)
         if why := _withdrawn(cluster, status):
             self._events.post(cluster, NORMAL, "IdleTerminationWithdrawn", why)
@@ -157,6 +158,15 @@ class Reporter:
         elif head.met and before.phase == RECOVERY != after.phase and cluster.spec.get("headRecovery"):
             message = f"a new head has taken over; {after.ready_workers} workers are ready"
             self._events.post(cluster, NORMAL, "HeadRecovered", message)
+
+    def _tell_store(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:
+        """A head has begun anew that should have gone on: what the last one knew is lost, and the workers with it."""
+        if before.session and after.session not in ("", before.session):
+            message = (
+                f"the new head found nothing in its store: Ray has begun the session {after.session}, and the session "
+                f"{before.session} is lost, with its actors, placement groups, jobs and workers"
+            )
+            self._events.post(cluster, WARNING, "StoreLost", message)
 
     def _tell_suspension(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:
         if after.phase == SUSPENDED != before.phase:

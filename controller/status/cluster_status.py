@@ -24,6 +24,7 @@ from .suspended import resumed, status_of_suspended
 # Its reason when the API server puts something off, nothing else keeps the cluster from being ready, and no action of a
 # user is needed.
 WAITING = "Waiting"
+MAX_SESSION = 100
 
 
 def status_of(
@@ -49,7 +50,7 @@ def status_of(
         "phase": RECOVERY if recovering else RUNNING if found.ready else UPDATING,
         "autoscalerRetries": known.restarts + (1 if lost else 0),
         "observedGeneration": seen.cluster.generation,
-        "head": head_status(seen.cluster, plan.head),
+        "head": {**head_status(seen.cluster, plan.head), **_session(seen, plan, known)},
         "desiredWorkers": sum(plan.targets.values()),
         "readyWorkers": ready_workers(plan.workers).total(),
         "workerSelector": worker_selector(seen.cluster),
@@ -207,6 +208,17 @@ def _held_back(seen: Observed, plan: Plan) -> str:
     slowed = plan.decision.slowed if plan.decision else {}
     held = ", ".join(f"{count} {name}" for name, count in slowed.items())
     return f"{held} more follow as others join: upscalingSpeed is {seen.spec.upscaling_speed:g}" if held else ""
+
+
+def _session(seen: Observed, plan: Plan, known: ClusterStatus) -> dict[str, str]:
+    """Ray's session, of a cluster that outlives its head: as it is, or as it last was. Who changes the head may begin
+    another one.
+    """
+    if not seen.spec.recovery or plan.head_change:
+        return {}
+    told = seen.ray.state.session if seen.ray and seen.ray.fresh else ""
+    session = cut(told, MAX_SESSION) or known.session
+    return {"session": session} if session else {}
 
 
 def _blocked_status(seen: Observed) -> dict[str, Any]:

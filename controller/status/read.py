@@ -38,13 +38,15 @@ class ClusterStatus:
     """What a status says. Any client with the right can write one: what is malformed counts as absent.
 
     ``phase``: one of the known, else empty. ``restarts``: how often the head was lost. ``pending``, ``infeasible``: how
-    many tasks, actors and bundles wait. ``blocked``: name and reason of the types that cannot be launched.
+    many tasks, actors and bundles wait. ``blocked``: name and reason of the types that cannot be launched. ``session``:
+    Ray's, of a cluster that outlives its head.
     """
 
     phase: str = ""
     restarts: int = 0
     observed_generation: int = 0
     head_uid: str = ""
+    session: str = ""
     desired_workers: int = 0
     ready_workers: int = 0
     pending: int = 0
@@ -61,6 +63,7 @@ class ClusterStatus:
             restarts=_number(status.get("autoscalerRetries")),
             observed_generation=_number(status.get("observedGeneration")),
             head_uid=_text(head.get("uid")) if isinstance(head, dict) else "",
+            session=_text(head.get("session")) if isinstance(head, dict) else "",
             desired_workers=_number(status.get("desiredWorkers")),
             ready_workers=_number(status.get("readyWorkers")),
             pending=sum(_number(s.get("count")) for s in _objects(status.get("pendingDemand"))),

@@ -1,4 +1,4 @@
-"""The volume on which a head keeps what it knows is full: real nodes, real Ray, a volume of 64 MiB."""
+"""The volume on which a head keeps what it knows is full, or empty: real nodes, real Ray, a volume of 64 MiB."""
 
 from __future__ import annotations
 
@@ -103,3 +103,19 @@ def test_a_full_volume_is_named_and_the_cluster_goes_on_when_there_is_room(lasti
     print(f"the next head was ready {lasting.next_head(head['uid']):.1f} s after there was room")
     lasting.count()
     assert lasting.workers() == before
+
+
+def test_what_was_on_the_volume_is_gone_and_the_cluster_begins_anew(lasting: Lasting, disk: Kube) -> None:
+    """The lost session is named, the workers of before are replaced, and new work runs."""
+    before, head = set(lasting.workers()), lasting.head()["metadata"]
+    session = lasting.cluster()["status"]["head"]["session"]
+    # It is what the next head will find, whatever this one still writes.
+    on_disk(disk, r"mkdir old && find . -mindepth 1 -maxdepth 1 ! -name old -exec mv {} old/ \;")
+    kill(lasting, head["name"])
+    lasting.next_head(head["uid"])
+    eventually(lambda: "StoreLost" in {e["reason"] for e in lasting.kube.list("events")}, within=LONG)
+    assert lasting.cluster()["status"]["head"]["session"] != session
+    eventually(lambda: not before & set(lasting.workers()), within=3 * LONG)
+    eventually(lambda: lasting.cluster()["status"]["phase"] == "Running", within=LONG)
+    lasting.counted = 0
+    lasting.count()

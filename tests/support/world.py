@@ -36,6 +36,7 @@ class World:
         self.heads.on_drain = lambda: self.api.wrote("DRAIN", "nodes")
         # Whether workers that run and know their head are Ray nodes, and for how many seconds these have been idle.
         self.joins = True
+        self.session = "s"
         self.idle = 1.0
         self.draining: set[bytes] = set()
         self.numbers: dict[str, int] = {}
@@ -108,7 +109,7 @@ class World:
             for p in views
             if p.kind == WORKER and p.phase == "Running" and self.knows(p, head) and not p.deleting
         ]
-        self.heads.state = RayState("s", 0.0, tuple(n for n in nodes if n.node_id not in self.gone))
+        self.heads.state = RayState(self.session, 0.0, tuple(n for n in nodes if n.node_id not in self.gone))
 
     def knows(self, worker: PodView, head: PodView) -> bool:
         """A worker was told of this head, or of the address that heads of the cluster share."""

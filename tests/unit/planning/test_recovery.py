@@ -134,6 +134,7 @@ def test_a_named_claim_and_redis_need_no_claim_made() -> None:
 CLAIMS: Mapping[str, tuple[dict[str, Any], str]] = {
     "deleting": ({"deleting": True}, "is being deleted"),
     "an earlier cluster's": ({"controller_uid": "earlier"}, "belongs to something else"),
+    "volume gone": ({"phase": "Lost"}, "is gone, with what Ray kept there; delete the claim"),
     "no class": ({"storage_class": None, "phase": "Pending"}, "no default StorageClass"),
 }
 

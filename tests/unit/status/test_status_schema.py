@@ -21,15 +21,17 @@ from tests.support.builders import NOW, cluster, head_pod, raw_spec, raw_type, s
 
 def everything() -> dict[str, Any]:
     """The status of a cluster that has a head, a block, work that waits and work that never fits, new pods, and a type
-    whose workers have several hosts; and what the status of one has that nothing uses.
+    whose workers have several hosts; and what the status has of one that outlives its head and that nothing uses.
     """
-    head = head_pod(parse_spec(raw_spec()))
+    types = [*raw_spec()["podTypes"], raw_type("slice", hosts=2)]
+    raw = raw_spec(podTypes=types, headRecovery={"redis": {"address": "redis:6379"}})
+    spec = parse_spec(raw)
+    head = head_pod(spec, recovery=spec.recovery_token)
     demands = tuple(Demand(Shape.of({name: 1}), 3) for name in ("CPU", "no such thing"))
     answer = RayView(RayState("s", 0.0, (), demands), head.uid, 0.0)
-    types = [*raw_spec()["podTypes"], raw_type("slice", hosts=2)]
     observed = seen(
         [head],
-        cluster(raw_spec(podTypes=types)),
+        cluster(raw),
         ray=answer,
         blocks={"worker-node": Pause("Forbidden", "no", NOW, until=NOW + 8)},
     )
