@@ -39,6 +39,7 @@ FULL: Mapping[str, Scenario] = {
     "standing": lambda plane: scenarios.standing(plane, 1_000, 10, 60.0),
     "edited": lambda plane: scenarios.edited(plane, 1_000, 50),
     "running": lambda plane: scenarios.running(plane, 20, 100),
+    **{f"shards-{n}": lambda plane, n=n: scenarios.shards(plane, n, 100, 40) for n in (1, 2, 4)},  # type: ignore[misc]
 }
 # Fake nodes, of 1,000 pods each, for the scenarios whose pods are to run.
 FAKE_NODES: Mapping[str, int] = {"running": 8}

@@ -21,7 +21,7 @@ BENCH = ROOT / "build" / "bench"
 PAGE = ROOT / "docs" / "performance.md"
 PLOTS = ROOT / "docs" / "images"
 # Name of the scenarios -> what their size is.
-GROWTH = {"burst": "pods", "standing": "clusters"}
+GROWTH = {"burst": "pods", "standing": "clusters", "shards": "operators"}
 BEGIN, END = "<!-- figures: written by make bench-report -->", "<!-- end of figures -->"
 # Of one JSON file: name of the benchmark -> what it wrote.
 Results = Mapping[str, Any]
@@ -135,6 +135,13 @@ FIGURES = (
         " s",
         _only("edited"),
     ),
+    Figure(
+        "the scheduler, when all work asks for a label: CPU, times that without labels",
+        lambda results: float(results["scheduler"]["labelled"]),
+        1.1,
+        "×",
+        "make bench-scheduler",
+    ),
     Figure("1,000 Ray heads are asked, none has work: cores", _heads("idle", "cores"), 0.5, "", "make bench-poller"),
     Figure(
         "the same: age of the oldest answer", _heads("idle", "oldest_answer_seconds"), 3.0, " s", "make bench-poller"
@@ -154,6 +161,21 @@ FIGURES = (
         "make bench-churn",
     ),
 )
+
+
+SHARES = "shards"
+
+
+def shared(results: Results) -> Iterator[str]:
+    """How several operators share the clusters."""
+    yield "| operators | pods per second | CPU of all | the busiest one | memory (RSS) of each |"
+    yield "|---|---|---|---|---|"
+    for found in sized(results, SHARES):
+        cpu, memory = found["cpu_seconds"], found["rss_mb"]
+        yield (
+            f"| {found['operators']} | {found['pods_per_second']:.0f} | {sum(cpu):.1f} s | {max(cpu):.1f} s "
+            f"| {min(memory):.0f} to {max(memory):.0f} MB |"
+        )
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -215,6 +237,13 @@ def figures(results: Results) -> str:
         "## How it grows",
         "",
         *growth(results),
+        "",
+        "## How operators share",
+        "",
+        "4,000 pods in 100 clusters, made by one operator, and by several that [share the clusters]"
+        "(decisions/0020-shards.md) on the same two cores.",
+        "",
+        *shared(results),
     ]
     return "\n".join(lines)
 

@@ -57,10 +57,12 @@ class Operated:
 
 
 @contextmanager
-def operator(environment: Mapping[str, str], namespace: str) -> Iterator[Operated]:
-    """An operator that serves one namespace, with a service account as in a pod. It ends with the block."""
+def operator(environment: Mapping[str, str], namespace: str, *flags: str) -> Iterator[Operated]:
+    """An operator that serves one namespace, with a service account as in a pod. ``flags``: more of its flags. It ends
+    with the block.
+    """
     program = str(Path(sys.executable).parent / "ray-operator")
-    command = [program, "--namespaces", namespace, "--metrics-address=127.0.0.1:0", "--log-level=info"]
+    command = [program, "--namespaces", namespace, "--metrics-address=127.0.0.1:0", "--log-level=info", *flags]
     with (
         pod_account(environment) as pod,
         tempfile.NamedTemporaryFile(prefix="ray-operator-", suffix=".log") as log,

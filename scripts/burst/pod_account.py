@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from controller.kube.access import ACCOUNT
 
-NAMESPACE, NAME = "default", "ray-operator"
+NAMESPACE = "default"
 # In a view of the file system that only this process has, so that nothing of it is left.
 _PLACE = f'mount -t tmpfs none /run && mkdir -p {ACCOUNT} && cp "$ACCOUNT_FILES"/* {ACCOUNT} && exec "$@"'
 
@@ -40,9 +41,9 @@ def pod_account(environment: Mapping[str, str]) -> Iterator[Pod]:
             ["kubectl", *arguments], env=dict(environment), check=True, stdout=subprocess.PIPE, text=True
         ).stdout
 
-    account = f"{NAMESPACE}:{NAME}"
-    kubectl("create", "serviceaccount", NAME, "-n", NAMESPACE)
-    kubectl("create", "clusterrolebinding", NAME, "--clusterrole=cluster-admin", f"--serviceaccount={account}")
+    name = f"ray-operator-{uuid4().hex[:8]}"
+    kubectl("create", "serviceaccount", name, "-n", NAMESPACE)
+    kubectl("create", "clusterrolebinding", name, "--clusterrole=cluster-admin", f"--serviceaccount={NAMESPACE}:{name}")
     try:
         cluster = json.loads(kubectl("config", "view", "--raw", "--minify", "-o", "json"))["clusters"][0]["cluster"]
         certificates = cluster.get("certificate-authority-data")
@@ -50,7 +51,7 @@ def pod_account(environment: Mapping[str, str]) -> Iterator[Pod]:
         with tempfile.TemporaryDirectory() as folder:
             ca = base64.b64decode(certificates) if certificates else Path(cluster["certificate-authority"]).read_bytes()
             Path(folder, "ca.crt").write_bytes(ca)
-            Path(folder, "token").write_text(kubectl("create", "token", NAME, "-n", NAMESPACE, "--duration=24h"))
+            Path(folder, "token").write_text(kubectl("create", "token", name, "-n", NAMESPACE, "--duration=24h"))
             variables = {
                 **environment,
                 "ACCOUNT_FILES": folder,
@@ -59,5 +60,5 @@ def pod_account(environment: Mapping[str, str]) -> Iterator[Pod]:
             }
             yield Pod(("unshare", "--mount", "sh", "-c", _PLACE, "sh"), variables)
     finally:
-        kubectl("delete", "clusterrolebinding", NAME)
-        kubectl("delete", "serviceaccount", NAME, "-n", NAMESPACE)
+        kubectl("delete", "clusterrolebinding", name)
+        kubectl("delete", "serviceaccount", name, "-n", NAMESPACE)

@@ -6,6 +6,7 @@ import statistics
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from controller.raycluster.model import RayCluster
@@ -155,6 +156,36 @@ def standing(plane: Plane, clusters: int, workers: int, idle_seconds: float) -> 
         "idle_requests_per_second": round(sum(requests.values()) / idle_seconds, 3),
         "idle_requests": requests,
         "idle_cores": round((idle.cpu - used.cpu) / idle_seconds, 4),
+    }
+
+
+def shards(plane: Plane, operators: int, clusters: int, workers: int) -> dict[str, Any]:
+    """So many operators share the clusters, which go from 0 to so many workers each."""
+    name = f"shards-{operators}"
+    made = plane.make_clusters(name, clusters, 0, workers)
+    flags = [f"--shards={operators}", f"--lease-namespace={name}"] if operators > 1 else []
+    with ExitStack() as stack:
+        all_of_them = [stack.enter_context(operator(plane.environment, name, *flags)) for _ in range(operators)]
+        for each in all_of_them:
+            _settle(plane, each, name, clusters)
+        requests, before = [each.requests() for each in all_of_them], [each.usage() for each in all_of_them]
+        seen = plane.arrivals(name)
+        started = time.monotonic()
+        plane.scale(made, workers)
+        plane.until(lambda: seen.count >= clusters * workers)
+        seconds = time.monotonic() - started
+        seen.stop()
+        time.sleep(TRAIL_SECONDS)
+        after = [each.usage() for each in all_of_them]
+        writes = [written(b, each.requests()) for b, each in zip(requests, all_of_them, strict=True)]
+    return {
+        "operators": operators,
+        "clusters": clusters,
+        "pods": clusters * workers,
+        "pods_per_second": round(clusters * workers / seconds, 1),
+        "cpu_seconds": [round(a.cpu - b.cpu, 2) for a, b in zip(after, before, strict=True)],
+        "rss_mb": [a.rss_mb for a in after],
+        "created_pods": [each.get("create pods", 0) for each in writes],
     }
 
 
