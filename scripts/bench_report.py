@@ -164,6 +164,10 @@ FIGURES = (
 
 
 SHARES = "shards"
+SHARED = (
+    "4,000 pods in 100 clusters, made on two cores by one operator, and by several that "
+    "[share the clusters](high-availability.md#shards)."
+)
 
 
 def shared(results: Results) -> Iterator[str]:
@@ -240,8 +244,7 @@ def figures(results: Results) -> str:
         "",
         "## How operators share",
         "",
-        "4,000 pods in 100 clusters, made by one operator, and by several that [share the clusters]"
-        "(decisions/0020-shards.md) on the same two cores.",
+        SHARED,
         "",
         *shared(results),
     ]
