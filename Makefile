@@ -132,6 +132,10 @@ screenshots: $(STAMP) ## Pictures in a real browser: the status page in docs/ima
 recording: may-run-nodes $(STAMP) ## Record `make demo` as the animated picture of the README, docs/images/demo.svg
 	@$(BIN)/python scripts/record docs/images/demo.svg -- make --no-print-directory demo
 
+.PHONY: test-mutants
+test-mutants: $(STAMP) ## Changes of the code that the unit tests have to notice, one after the other: ten minutes
+	$(BIN)/python scripts/mutants.py $(MUTANTS)
+
 .PHONY: test-coverage
 test-coverage: $(STAMP) ## The unit tests, and how much of the code they reach
 	$(PYTEST) tests/unit -q -n $(JOBS) --cov=controller --cov=autoscaler --cov-report=
