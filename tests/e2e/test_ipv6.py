@@ -22,20 +22,19 @@ HEAD, WORKER = "ray-node-type=head", "ray-node-type=worker"
 LONG = 180.0
 # Before Ray on a worker: the address without brackets is for programs that take host and port apart.
 SETUP = "python3 -c \"import os, socket; socket.create_connection((os.environ['RAY_HEAD_HOST'], 6379))\""
-# Three tasks at a time, on a node each; the head takes no work.
+# Three actors that live at a time, on a node each; the head takes no work.
 PROGRAM = """
-import time
 import ray
 
 ray.init("auto", log_to_driver=False)
 
 @ray.remote(num_cpus=1)
-def here():
-    while sum(node["Alive"] for node in ray.nodes()) < 4:
-        time.sleep(0.2)
-    return ray.util.get_node_ip_address()
+class Here:
+    def address(self):
+        return ray.util.get_node_ip_address()
 
-print(*sorted(ray.get([here.remote() for _ in range(3)])))
+actors = [Here.remote() for _ in range(3)]
+print(*sorted(ray.get([actor.address.remote() for actor in actors])))
 """
 # By the Service's name, which has an address of IPv6 alone.
 CLIENT = f"""
@@ -64,7 +63,10 @@ def kube() -> Iterator[Kube]:
 def cluster(kube: Kube) -> Kube:
     """The namespace once the Ray cluster is ready, with one worker."""
     types = [{"name": "worker", "minWorkers": 1, "maxWorkers": 3, "setupCommands": [SETUP], "rayResources": {"CPU": 1}}]
-    apply_cluster(kube.environment, NAMESPACE, ray_cluster(NAME, types, maxWorkers=3))
+    made = ray_cluster(NAME, types, maxWorkers=3)
+    # A program runs there beside Ray.
+    made["spec"]["podTypes"][1]["podConfig"]["spec"]["containers"][0]["resources"]["limits"]["memory"] = "1Gi"
+    apply_cluster(kube.environment, NAMESPACE, made)
     eventually(lambda: status(kube)["phase"] == "Running" and status(kube)["readyWorkers"] == 1, within=LONG)
     return kube
 
