@@ -7,14 +7,13 @@ list in place of a name would fail far from here, in a pass over a whole cluster
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Any, TypeVar
 
 from controller.objects.labels import CLUSTER_LABEL
 from controller.raycluster.model import PLURAL, Key
+from controller.raycluster.shape import mistyped
 
 T = TypeVar("T")
-_PLAIN: Mapping[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (float, int), bool: (bool,)}
 
 
 class MalformedError(TypeError):
@@ -42,23 +41,6 @@ def well_formed(obj: T) -> T:
     Raises:
         MalformedError: a field of it is of another type than it should be.
     """
-    cls: Any = type(obj)
-    for name, kinds in _fields(cls):
-        value = getattr(obj, name)
-        if not isinstance(value, kinds) or (
-            isinstance(value, Key) and not all(isinstance(part, str) for part in value)
-        ):
-            raise MalformedError(f"its {name} is of the type {type(value).__name__}")
+    if wrong := mistyped(obj):
+        raise MalformedError(f"its {wrong} is of the type {type(getattr(obj, wrong)).__name__}")
     return obj
-
-
-@cache
-def _fields(cls: type) -> tuple[tuple[str, tuple[type, ...]], ...]:
-    return tuple((name, kinds) for name, hint in get_type_hints(cls).items() if (kinds := _kinds(hint)))
-
-
-def _kinds(hint: Any) -> tuple[type, ...]:
-    """The types that a field may have; empty for those that are not looked at."""
-    if hint is Key:
-        return (Key,)
-    return (Mapping,) if get_origin(hint) is Mapping else _PLAIN.get(hint, ())

@@ -18,7 +18,7 @@ from .problem import Problem
 from .quantities import QuantityError, parse_quantity
 from .ray_resources import MAX_RESOURCE, detect_resources, node_resources
 from .service_ports import DEFAULT_SERVICE_PORTS, merge_service_ports
-from .shape import SHAPE_ERRORS, shape_problems
+from .shape import SHAPE_ERRORS, mistyped, shape_problems
 from .size import MESSAGE, TOO_MANY, has_too_many_values
 from .start_problems import start_problems
 
@@ -58,6 +58,8 @@ def problems(name: str, spec: Json) -> tuple[Problem, ...]:
         if found:
             return found
         read = parse_spec(spec)
+        if any(mistyped(part) for part in (read, *read.pod_types)):
+            return shape_problems(spec)
         return (*start_problems(read), *_gcs_port(read))
     except SHAPE_ERRORS:
         return shape_problems(spec)

@@ -129,7 +129,8 @@ class Reporter:
         self._written[cluster.key] = self._clock()
         before, after = ClusterStatus.of(cluster.status), ClusterStatus.of(status)
         self._tell_phase(cluster, before, after)
-        self._tell_store(cluster, before, after)
+        if lost := _lost_store(before, after):
+            self._events.post(cluster, WARNING, "StoreLost", lost)
         self._tell_suspension(cluster, before, after)
         if why := _withdrawn(cluster, status):
             self._events.post(cluster, NORMAL, "IdleTerminationWithdrawn", why)
@@ -159,15 +160,6 @@ class Reporter:
             message = f"a new head has taken over; {after.ready_workers} workers are ready"
             self._events.post(cluster, NORMAL, "HeadRecovered", message)
 
-    def _tell_store(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:
-        """A head has begun anew that should have gone on: what the last one knew is lost, and the workers with it."""
-        if before.session and after.session not in ("", before.session):
-            message = (
-                f"the new head found nothing in its store: Ray has begun the session {after.session}, and the session "
-                f"{before.session} is lost, with its actors, placement groups, jobs and workers"
-            )
-            self._events.post(cluster, WARNING, "StoreLost", message)
-
     def _tell_suspension(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:
         if after.phase == SUSPENDED != before.phase:
             message = f"all pods of the cluster are gone: {after.condition('Suspended').message}"
@@ -185,6 +177,16 @@ class Reporter:
             if (block["name"], block["reason"]) not in before.blocked:
                 message = f"pods of type {block['name']} cannot be launched now: {block['message']}"
                 self._events.post(cluster, WARNING, block["reason"], message)
+
+
+def _lost_store(before: ClusterStatus, after: ClusterStatus) -> str:
+    """That a head has begun anew which should have gone on; empty when none has."""
+    if not before.session or after.session in ("", before.session):
+        return ""
+    return (
+        f"the new head found nothing in its store: Ray has begun the session {after.session}, and the session "
+        f"{before.session} is lost, with its actors, placement groups, jobs and workers"
+    )
 
 
 def _withdrawn(cluster: RayCluster, status: Json) -> str:
