@@ -26,10 +26,12 @@ IMAGE = f"localhost:{PORT}/ray-operator"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The files of one release, made twice."""
+    tools = cluster_environment.captured(cluster_environment.LOCAL, "binaries", "--for", "tools").strip()
+    variables = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
     folders = tmp_path_factory.mktemp("first") / "files", tmp_path_factory.mktemp("second") / "files"
     for folder in folders:
         command = [str(ROOT / "scripts/release"), VERSION, "--image", IMAGE, "--output", str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     return folders
 
