@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,23 +139,33 @@ class Arrivals:
 
     def __init__(self, client: HttpClient, namespace: str, selector: Mapping[str, str]) -> None:
         self.first: dict[str, float] = {}
-        self.count = 0
-        self._ended = False
+        self._seen: set[str] = set()
+        self._end = threading.Event()
         query = {"labelSelector": f"{KIND_LABEL}={WORKER}", "watch": "true", "timeoutSeconds": "600", **selector}
-        request = Request("watch", "pods", namespace, query=query, accept=METADATA_ONLY)
-        threading.Thread(target=self._follow, args=(client.watch(request, PATIENCE_SECONDS),), daemon=True).start()
+        self._client = client
+        self._request = Request("watch", "pods", namespace, query=query, accept=METADATA_ONLY)
+        threading.Thread(target=self._follow, daemon=True).start()
 
-    def _follow(self, events: Iterator[dict[str, Any]]) -> None:
-        for event in events:
-            if self._ended:
-                return
-            if event["type"] == "ADDED":
-                self.first.setdefault(event["object"]["metadata"]["labels"][CLUSTER_LABEL], time.monotonic())
-                self.count += 1
+    @property
+    def count(self) -> int:
+        """How many there have been."""
+        return len(self._seen)
+
+    def _follow(self) -> None:
+        """The server ends a watch whose client is behind. The next one begins with all that is there."""
+        while not self._end.is_set():
+            with suppress(ApiError):
+                for event in self._client.watch(self._request, PATIENCE_SECONDS):
+                    if self._end.is_set():
+                        return
+                    if event["type"] == "ADDED":
+                        metadata = event["object"]["metadata"]
+                        self.first.setdefault(metadata["labels"][CLUSTER_LABEL], time.monotonic())
+                        self._seen.add(metadata["uid"])
 
     def stop(self) -> None:
         """No more is looked at."""
-        self._ended = True
+        self._end.set()
 
 
 def worker_pods(clusters: Sequence[RayCluster], workers: int) -> Iterator[tuple[str, bytes]]:

@@ -167,7 +167,8 @@ def shards(plane: Plane, operators: int, clusters: int, workers: int) -> dict[st
     with ExitStack() as stack:
         all_of_them = [stack.enter_context(operator(plane.environment, name, *flags)) for _ in range(operators)]
         for each in all_of_them:
-            _settle(plane, each, name, clusters)
+            # Leases are renewed all the time.
+            _settle(plane, each, name, clusters, rest=0.3)
         requests, before = [each.requests() for each in all_of_them], [each.usage() for each in all_of_them]
         seen = plane.arrivals(name)
         started = time.monotonic()
@@ -231,12 +232,14 @@ def _grow(
     }
 
 
-def _settle(plane: Plane, running: Operated, namespace: str, clusters: int) -> None:
-    """Wait until every cluster has its head and its first status, and the operator is at rest."""
+def _settle(plane: Plane, running: Operated, namespace: str, clusters: int, rest: float = 0.05) -> None:
+    """Wait until every cluster has its head and its first status, and the operator is at rest: it takes no more CPU
+    than ``rest`` in two seconds.
+    """
     plane.until(lambda: plane.count(namespace) >= clusters, every=1.0)
     plane.until(lambda: all(plane.statuses(namespace)), every=1.0)
     cpu = -1.0
-    while (used := running.usage().cpu) - cpu > 0.05:
+    while (used := running.usage().cpu) - cpu > rest:
         cpu = used
         time.sleep(TRAIL_SECONDS / 2)
 
