@@ -58,7 +58,8 @@ def running(plane: Plane, clusters: int, workers: int) -> dict[str, Any]:
     made = plane.make_clusters(name, clusters, 0, workers)
     first = _bare_running(plane, before, workers)
     with operator(plane.environment, name) as operated:
-        _settle(plane, operated, name, clusters)
+        # Heads that KWOK runs never answer: they are asked again all the time.
+        _settle(plane, operated, name, clusters, rest=0.3)
         grown = _grow(plane, operated, made, workers, running=True)
     limit = 2 * pods / (first + _bare_running(plane, after, workers))
     return {
@@ -163,7 +164,7 @@ def shards(plane: Plane, operators: int, clusters: int, workers: int) -> dict[st
     """So many operators share the clusters, which go from 0 to so many workers each."""
     name = f"shards-{operators}"
     made = plane.make_clusters(name, clusters, 0, workers)
-    flags = [f"--shards={operators}", f"--lease-namespace={name}"] if operators > 1 else []
+    flags = ["--leader-elect", f"--shards={operators}", f"--lease-namespace={name}"] if operators > 1 else []
     with ExitStack() as stack:
         all_of_them = [stack.enter_context(operator(plane.environment, name, *flags)) for _ in range(operators)]
         for each in all_of_them:

@@ -44,11 +44,11 @@ def too_many_values(place: Place) -> None:
 
 
 def deep(place: Place) -> None:
-    """As deep as the API server takes it."""
+    """Four times deeper than is read."""
     for number in range(30):
         made = cluster(f"deep-{number}")
         value: dict[str, Any] = {}
-        for _ in range(4_000):
+        for _ in range(400):
             value = {"a": value}
         made["spec"]["podTypes"][1]["podConfig"]["spec"]["x"] = value
         place.make(made)

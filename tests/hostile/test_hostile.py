@@ -28,8 +28,9 @@ from .place import NAMESPACE, Place
 
 RESULT = ROOT / "build/bench/hostile.json"
 UNDISTURBED_SECONDS, SECONDS = 30.0, 25.0
-# How much longer the middle one and the longest of the waits may be: the API server has more to do as well.
-MEDIAN_TIMES, LONGEST_TIMES, SLACK_SECONDS = 2.0, 2.0, 1.0
+# How much longer the middle one and the longest of the waits may be: the API server, on the same cores, has more to do
+# as well, most of all with objects of 1.3 MB.
+MEDIAN_TIMES, LONGEST_TIMES, SLACK_SECONDS = 4.0, 4.0, 2.0
 
 
 @dataclass
