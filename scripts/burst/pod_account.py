@@ -55,6 +55,8 @@ def pod_account(environment: Mapping[str, str]) -> Iterator[Pod]:
             variables = {
                 **environment,
                 "ACCOUNT_FILES": folder,
+                # As in the operator's image.
+                "MALLOC_ARENA_MAX": "2",
                 "KUBERNETES_SERVICE_HOST": str(server.hostname),
                 "KUBERNETES_SERVICE_PORT": str(server.port or 443),
             }

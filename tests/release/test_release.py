@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     variables = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
     folders = tmp_path_factory.mktemp("first") / "files", tmp_path_factory.mktemp("second") / "files"
     for folder in folders:
-        command = [str(ROOT / "scripts/release"), VERSION, "--image", IMAGE, "--output", str(folder)]
+        command = [sys.executable, str(ROOT / "scripts/release"), VERSION, "--image", IMAGE, "--output", str(folder)]
         done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     return folders

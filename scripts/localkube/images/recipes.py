@@ -49,6 +49,8 @@ def operator_config(version: str) -> ImageConfig:
             "PYTHONDONTWRITEBYTECODE": "1",
             # Without it gRPC prints a line for each connection that a head ends.
             "GRPC_VERBOSITY": "ERROR",
+            # A heap for each of thirty threads keeps what only one of them has needed.
+            "MALLOC_ARENA_MAX": "2",
         },
         entrypoint=("ray-operator",),
         labels={
