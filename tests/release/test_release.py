@@ -102,7 +102,7 @@ def registry(foreign: Mapping[str, str], tmp_path_factory: pytest.TempPathFactor
     storage = {"filesystem": {"rootdirectory": str(folder / "images")}}
     (folder / "config.yml").write_text(json.dumps({"version": 0.1, "storage": storage, "http": {"addr": f":{PORT}"}}))
     # The nodes of a local Kubernetes share one network, which its first process holds.
-    first = json.loads(Path("/var/lib/local-kubernetes", NAME, "pids/init.json").read_text())["pid"]
+    first = json.loads(Path("/var/lib/local-kubernetes", NAME, "pids/init.json").read_text())["process"]["pid"]
     command = ["nsenter", "--target", str(first), "--net", program, "serve", str(folder / "config.yml")]
     view = ("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
     host = urlsplit(Kube(foreign).run(*view)).hostname
