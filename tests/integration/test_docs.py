@@ -41,7 +41,9 @@ def documents() -> list[tuple[str, dict[str, Any]]]:
     return [(page, document) for page, document in found if page != "configuration.md"]
 
 
-MANIFESTS = [(page, d) for page, d in documents() if "kind" in d]
+# Kinds that an API server has only with something else installed.
+FOREIGN = ("snapshot.storage.k8s.io/v1",)
+MANIFESTS = [(page, d) for page, d in documents() if "kind" in d and d["apiVersion"] not in FOREIGN]
 # Parts of a RayCluster.
 SPECS = [(page, d["spec"]) for page, d in documents() if "kind" not in d and "spec" in d]
 # Values of the chart. A list of pod types is a part of a RayCluster.
