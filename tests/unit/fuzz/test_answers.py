@@ -7,26 +7,11 @@ from typing import Any
 
 from hypothesis import given
 
-from autoscaler.gcs import client as gcs
-from autoscaler.gcs.errors import GcsError
 from autoscaler.gcs.protos import autoscaler_pb2 as pb
-from autoscaler.gcs.reading import state_of, timed
-from autoscaler.gcs.report import fill_report
 from autoscaler.gcs.snapshot import Snapshot, is_news
-from autoscaler.model import RayState
-from controller.planning.matching import matched
-from controller.planning.observed import RayView
-from controller.planning.plan import make_plan
-from controller.raycluster.model import parse_spec
-from controller.status.autoscaler_log import overview
-from controller.status.cluster_status import report_of, status_of
-from tests.support.builders import NOW, cluster, head_pod, raw_spec, seen, worker_pod
+from tests.unit.fuzz.answered import HEAD, WORKERS, read, told
 from tests.unit.fuzz.engine import ODD, assert_no_exception_in, bounded, few, seeds
 
-RAW = raw_spec(workers=0)
-SPEC = parse_spec(RAW)
-HEAD = head_pod(SPEC)
-WORKERS = [worker_pod(SPEC, number) for number in range(5)]
 TEXTS = [text for text in ODD if isinstance(text, str)] + ["CPU", "GPU", "memory", "node:__internal_head__", "zone"]
 AMOUNTS = (0.0, 1.0, -1.0, 0.1, 1e18, 1e300, float("inf"), float("nan"), 10_000.0)
 
@@ -97,17 +82,6 @@ def torn(data: bytes, random: Random) -> bytes:
     return bytes(found)
 
 
-def read(data: bytes) -> RayState | None:
-    """What the operator makes of an answer; None when it refuses it."""
-    if len(data) > gcs.MAX_ANSWER_BYTES:
-        return None
-    try:
-        return timed(data, lambda answer: state_of(answer, 0.0))[0]
-    except GcsError as error:
-        assert error.kind == "invalid"
-        return None
-
-
 @few
 @given(seeds)
 def test_any_answer_is_refused_or_leads_to_a_plan(seed: int) -> None:
@@ -118,13 +92,7 @@ def test_any_answer_is_refused_or_leads_to_a_plan(seed: int) -> None:
         if state is None:
             return
         assert not is_news(Snapshot(state), Snapshot(state))
-        ray, _ = matched(RayView(state, HEAD.uid, 0.0), WORKERS, NOW)
-        of = seen([HEAD, *WORKERS], cluster(RAW), ray=ray)
-        plan = make_plan(of)
-        texts = [status_of(of, plan), list(overview(of, plan))]
-        message = pb.ReportAutoscalingStateRequest()
-        fill_report(message.autoscaling_state, report_of(ray, plan), 1)
-        message.SerializeToString()
+        texts = told(state)
     assert_no_exception_in(texts)
 
 

@@ -11,28 +11,20 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from autoscaler.gcs.errors import GcsError
 from autoscaler.gcs.protos import autoscaler_pb2 as pb
-from autoscaler.gcs.reading import state_of, timed
-from autoscaler.gcs.report import fill_report
 from controller.objects.pod import build_pod, slot_name, unbuildable
-from controller.planning.matching import matched
-from controller.planning.observed import Observed, RayView
+from controller.planning.observed import Observed
 from controller.planning.plan import make_plan
 from controller.raycluster.model import parse_spec
 from controller.raycluster.validation import problems
-from controller.status.autoscaler_log import overview
-from controller.status.cluster_status import report_of, status_of, status_of_invalid
-from tests.support.builders import NOW, cluster, head_pod, raw_spec, seen, worker_pod
+from controller.status.cluster_status import status_of, status_of_invalid
+from tests.support.builders import NOW, cluster
+from tests.unit.fuzz.answered import WORKERS, read, told
 from tests.unit.fuzz.engine import ODD, as_sent, assert_no_exception_in, bounded
 from tests.unit.fuzz.test_objects import SPECS
 
 # Of a status; an object may have a megabyte and a half, and each change of it is sent to all that watch.
 MAX_STATUS = 100_000
-RAW = raw_spec(workers=0)
-SPEC = parse_spec(RAW)
-HEAD = head_pod(SPEC)
-WORKERS = [worker_pod(SPEC, number) for number in range(3)]
 NUMBERS = (0, 1, -1, 99, 2**31 - 1, -(2**31), 2**62, 2**63 - 1)
 AMOUNTS = (0.0, -1.0, 1e-9, 1e18, 1e300, float("inf"), float("-inf"), float("nan"))
 TEXTS = [text for text in ODD if isinstance(text, str)]
@@ -191,19 +183,12 @@ def test_each_odd_value_in_each_place_of_an_answer() -> None:
     for where, data in odd_answers(whole, whole):
         tried += 1
         with bounded(where):
-            try:
-                state = timed(data, lambda answer: state_of(answer, 0.0))[0]
-            except GcsError:
+            state = read(data)
+            if state is None:
                 refused += 1
                 continue
-            ray, _ = matched(RayView(state, HEAD.uid, 0.0), WORKERS, NOW)
-            of = seen([HEAD, *WORKERS], cluster(RAW), ray=ray)
-            plan = make_plan(of)
-            status = status_of(of, plan)
-            message = pb.ReportAutoscalingStateRequest()
-            fill_report(message.autoscaling_state, report_of(ray, plan), 1)
-            message.SerializeToString()
-        assert_no_exception_in([status, list(overview(of, plan))])
+            status, lines = told(state)
+        assert_no_exception_in([status, lines])
         assert len(json.dumps(status)) < MAX_STATUS, where
     # Most of an odd answer is of use all the same.
     assert tried > 300 and refused < tried / 10, (tried, refused)
