@@ -12,6 +12,10 @@ from operator import attrgetter
 
 # Ray keeps quantities in units of 1/10000; smaller differences are noise.
 QUANTUM = 10_000
+# Every Ray node has one of each resource that starts so, listed or not; Serve limits replicas per node by them.
+IMPLICIT = "node:__internal_implicit_resource_"
+# The head alone has one.
+HEAD_RESOURCE = "node:__internal_head__"
 
 
 class LabelOperator(Enum):

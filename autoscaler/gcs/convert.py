@@ -16,7 +16,7 @@ from typing import Any
 
 from autoscaler.model import (
     GROUP_LABEL,
-    QUANTUM,
+    HEAD_RESOURCE,
     Demand,
     Gang,
     LabelConstraint,
@@ -30,6 +30,8 @@ from autoscaler.model import (
     in_order,
 )
 
+from .resources import MAX_ENTRIES, amount_of, is_place, is_reserved, kept_text, room
+
 NODE_ID_BYTES = 28
 MAX_NODES = 10_000
 MAX_DEAD_NODES = 10_000
@@ -39,9 +41,6 @@ MAX_GANGS = 10_000
 MAX_BUNDLES = 10_000
 MAX_ALL_BUNDLES = 200_000
 MAX_COUNT = 1_000_000
-MAX_AMOUNT = 1e18
-# Resource names of one shape, labels of one node, constraints of one selector, values of one constraint.
-MAX_ENTRIES = 256
 # Resource names, constraints and values of all different shapes together, and resources and labels of all nodes
 # together, 30 of each of 10,000: what they are made of, they cost, about 200 and 100 bytes each for as long as they are
 # kept.
@@ -50,12 +49,7 @@ MAX_NODE_ENTRIES = 300_000
 # Different shapes together, those of bundles too: a plan costs what they are many, and bundles of one kind are alike.
 MAX_ALL_SHAPES = 20_000
 MAX_SELECTORS = 32
-MAX_TEXT = 512
 
-HEAD_RESOURCE = "node:__internal_head__"
-NODE_RESOURCE_PREFIX = "node:"
-# What a placement group reserved, for example CPU_group_0_<36 hex digits>: room that exists nowhere else.
-_RESERVED = re.compile(r"_group_(\d+_)?[0-9a-f]{36}$")
 _GANG_DETAILS = re.compile(r"(?P<id>[0-9a-f]+):(?P<strategy>[A-Z_]+)\|")
 
 # Numbers of ray.rpc.autoscaler.NodeStatus. What we do not know counts as at work: never terminated for being idle.
@@ -81,23 +75,27 @@ def ray_state(state: Any, taken_at: float) -> RayState:
     constraints = state.cluster_resource_constraints
     shapes = _Shapes()
     nodes = _nodes(state.node_states)
+    demands = _demands(state.pending_resource_requests, shapes)
+    gangs = _gangs(state.pending_gang_resource_requests, shapes, nodes)
+    places = _places(gangs) if shapes.tied else frozenset()
     return RayState(
-        session=_text(state.cluster_session_name) or "",
+        session=kept_text(state.cluster_session_name) or "",
         taken_at=taken_at,
-        nodes=nodes,
-        demands=_demands(state.pending_resource_requests, shapes),
-        gangs=_gangs(state.pending_gang_resource_requests, shapes, nodes),
+        nodes=_nodes(state.node_states, places) if places else nodes,
+        demands=demands,
+        gangs=gangs,
         requested=_demands(constraints[0].resource_requests, shapes) if constraints else (),
     )
 
 
-def _nodes(messages: Any) -> tuple[RayNode, ...]:
+def _nodes(messages: Any, places: Collection[str] = ()) -> tuple[RayNode, ...]:
+    """``places``: the resources of particular nodes that are asked for."""
     if len(messages) > MAX_NODES + MAX_DEAD_NODES:
         raise ImplausibleAnswerError(f"{len(messages)} nodes")
     kept: dict[str | bytes, RayNode] = {}
     left = MAX_NODE_ENTRIES
     for message in messages:
-        node = _node(message)
+        node = _node(message, places)
         left -= len(node.total) + len(node.available) + len(node.labels)
         if left < 0:
             raise ImplausibleAnswerError(f"nodes of more than {MAX_NODE_ENTRIES} resources and labels")
@@ -114,13 +112,13 @@ def _precedence(node: RayNode) -> tuple[int, float, bytes]:
     return _PRECEDENCE[node.status], node.idle_seconds, node.node_id
 
 
-def _node(message: Any) -> RayNode:
+def _node(message: Any, places: Collection[str]) -> RayNode:
     node_id = message.node_id
     if len(node_id) != NODE_ID_BYTES:
         raise ImplausibleAnswerError(f"a node id of {len(node_id)} bytes")
     status = _STATUS.get(message.status, NodeStatus.RUNNING)
-    instance_id, node_type = _text(message.instance_id) or "", _text(message.ray_node_type_name) or ""
-    ip = _text(message.node_ip_address) or ""
+    instance_id, node_type = kept_text(message.instance_id) or "", kept_text(message.ray_node_type_name) or ""
+    ip = kept_text(message.node_ip_address) or ""
     if status is NodeStatus.DEAD:
         return RayNode(node_id, instance_id, node_type, status, total={}, available={}, ip=ip)
     return RayNode(
@@ -128,8 +126,8 @@ def _node(message: Any) -> RayNode:
         instance_id=instance_id,
         node_type=node_type,
         status=status,
-        total=_room(message.total_resources),
-        available=_room(message.available_resources),
+        total=room(message.total_resources, places),
+        available=room(message.available_resources, places),
         labels=_labels(message.labels, message.dynamic_labels),
         idle_seconds=max(message.idle_duration_ms, 0) / 1000 if status is NodeStatus.IDLE else 0.0,
         is_head=HEAD_RESOURCE in message.total_resources,
@@ -137,34 +135,14 @@ def _node(message: Any) -> RayNode:
     )
 
 
-def _room(resources: Mapping[str, float]) -> dict[str, int]:
-    """Amounts that anything may use: without ``node:*``, which no launch adds, and what placement groups reserved."""
-    amounts = ((name, _amount(value)) for name, value in resources.items() if _text(name) and not _bound(name))
-    return dict(islice(((name, amount) for name, amount in amounts if amount), MAX_ENTRIES))
-
-
-def _bound(resource: str) -> bool:
-    """Whether the resource exists on particular nodes only, so that no new node can bring it."""
-    return resource.startswith(NODE_RESOURCE_PREFIX) or ("_group_" in resource and bool(_RESERVED.search(resource)))
-
-
-def _amount(value: float) -> int | None:
-    """In units of 1/10000; None if it is no amount."""
-    return round(value * QUANTUM) if 0 <= value <= MAX_AMOUNT else None
-
-
 def _labels(*maps: Mapping[str, str]) -> dict[str, str]:
     """Static labels win over the dynamic ones, such as ``_PG_<id>`` where a bundle of that group lives."""
     labels: dict[str, str] = {}
     for pairs in maps:
         for key, value in islice(pairs.items(), MAX_ENTRIES):
-            if _text(key) and _text(value) is not None:
+            if kept_text(key) and kept_text(value) is not None:
                 labels.setdefault(key, value)
     return labels
-
-
-def _text(value: str) -> str | None:
-    return value if len(value) <= MAX_TEXT else None
 
 
 class _Shapes:
@@ -175,6 +153,8 @@ class _Shapes:
         # Equal selectors are one object, which the scheduler finds again at once.
         self._alike: dict[tuple[Selector, ...], tuple[Selector, ...]] = {}
         self._left = MAX_ALL_ENTRIES
+        # Those that ask for resources of particular nodes.
+        self.tied: set[Shape] = set()
 
     def of(self, request: Any) -> Shape | None:
         """See ``_shape``."""
@@ -183,7 +163,9 @@ class _Shapes:
             if len(self._known) >= MAX_ALL_SHAPES:
                 return None
             self._left -= _entries(request)
-            self._known[wire] = _shape(request, self._alike) if self._left >= 0 else None
+            self._known[wire] = shape = _shape(request, self._alike) if self._left >= 0 else None
+            if shape and any(is_place(name) for name, _ in shape.resources):
+                self.tied.add(shape)
         return self._known[wire]
 
 
@@ -193,10 +175,10 @@ def _entries(request: Any) -> int:
 
 
 def _demands(messages: Iterable[Any], shapes: _Shapes) -> tuple[Demand, ...]:
-    """One demand per shape, sorted."""
+    """One demand per shape, sorted. No launch helps a task or an actor that is tied to a node which is there."""
     counts: Counter[Shape] = Counter()
     for message in islice(messages, MAX_SHAPES):
-        if message.count > 0 and (shape := shapes.of(message.request)):
+        if message.count > 0 and (shape := shapes.of(message.request)) and shape not in shapes.tied:
             counts[shape] += message.count
     return _grouped(counts)
 
@@ -206,11 +188,11 @@ def _grouped(counts: Mapping[Shape, int]) -> tuple[Demand, ...]:
 
 
 def _shape(request: Any, alike: dict[tuple[Selector, ...], tuple[Selector, ...]]) -> Shape | None:
-    """None where no launch could help: amounts that are none, or resources that only existing nodes have."""
+    """None where no launch could help: amounts that are none, or room that a placement group reserved."""
     resources = request.resources_bundle
     if len(resources) > MAX_ENTRIES or len(request.label_selectors) > MAX_SELECTORS:
         return None
-    if any(_amount(value) is None or not _text(name) or _bound(name) for name, value in resources.items()):
+    if any(amount_of(value) is None or not kept_text(name) or is_reserved(name) for name, value in resources.items()):
         return None
     if not request.label_selectors:
         return Shape.of(resources)
@@ -227,7 +209,7 @@ def _selector(message: Any) -> Selector | None:
         operator = _OPERATOR.get(constraint.operator)
         values = tuple(islice(constraint.label_values, MAX_ENTRIES + 1))
         texts = (constraint.label_key, *values)
-        if operator is None or len(values) > MAX_ENTRIES or any(_text(text) is None for text in texts):
+        if operator is None or len(values) > MAX_ENTRIES or any(kept_text(text) is None for text in texts):
             return None
         constraints.add(LabelConstraint.of(constraint.label_key, operator, values))
     return Selector(tuple(sorted(constraints)))
@@ -247,6 +229,15 @@ def _gangs(messages: Iterable[Any], shapes: _Shapes, nodes: Iterable[RayNode]) -
     return tuple(sorted(gangs, key=_gang_order))
 
 
+def _places(gangs: Iterable[Gang]) -> frozenset[str]:
+    """The resources of particular nodes that placement groups ask for: other bundles of theirs may need a launch.
+
+    vLLM ties the first bundle of its group to the node of its driver.
+    """
+    demands = (demand for gang in gangs for bundles in (gang.bundles, *gang.fallbacks) for demand in bundles)
+    return frozenset([name for demand in demands for name, _ in demand.shape.resources if is_place(name)])
+
+
 def _gang_order(gang: Gang) -> tuple[object, ...]:
     ways = [[in_order(demand.shape) for demand in bundles] for bundles in (gang.bundles, *gang.fallbacks)]
     return gang.name, gang.strategy.value, ways
@@ -263,7 +254,7 @@ def _gang(message: Any, ways: list[Any], shapes: _Shapes, holding: Collection[tu
     known = [bundles for requests in ways if (bundles := _bundles(requests, shapes))]
     if not known:
         return None
-    details = _GANG_DETAILS.match(_text(message.details) or "")
+    details = _GANG_DETAILS.match(kept_text(message.details) or "")
     first = next(filter(None, ways))[0]
     name = details["id"] if details else ""
     return Gang(known[0], _strategy(first, details), name, tuple(known[1:]), _elsewhere(first, holding))

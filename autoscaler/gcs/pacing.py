@@ -27,11 +27,15 @@ class Pace:
         return min(max(self.shortest, heads / self.rate), self.longest)
 
 
-# A question costs 0.4 to 0.9 ms of CPU, the more of them at once the less.
+# A question costs 0.4 to 0.9 ms of CPU, the more at once the less. A thousand idle heads take a sixth of a core.
 BUSY = Pace(shortest=0.2, longest=2.0, rate=300, grid=0.05, hopeless=1.0)
 
+# Where something has just happened, more is likely to: the next of many small jobs is not seen seconds late.
+WARM = Pace(shortest=0.4, longest=5.0, rate=150, grid=0.2, hopeless=10.0)
+WARM_SECONDS = 60.0
+
 # Work that comes to an idle cluster waits this long to be seen; hence not simply some seconds.
-IDLE = Pace(shortest=0.4, longest=5.0, rate=100, grid=0.2, hopeless=10.0)
+IDLE = Pace(shortest=0.4, longest=5.0, rate=450, grid=0.2, hopeless=10.0)
 
 # Answers that come within this time are taken in together.
 GATHER_SECONDS = 0.02

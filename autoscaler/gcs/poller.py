@@ -19,7 +19,7 @@ from autoscaler.model import RayState
 from .client import Credentials
 from .errors import GcsError
 from .kept import Kept
-from .pacing import BUSY, GATHER_SECONDS, IDLE_NOTICE_SECONDS, has_idle_worker
+from .pacing import BUSY, GATHER_SECONDS, IDLE_NOTICE_SECONDS, WARM_SECONDS, has_idle_worker
 from .snapshot import Snapshot, after, is_news
 from .watched import C, Head, Heads, K
 
@@ -152,10 +152,14 @@ class Poller(Generic[K, C]):
         head.cost = answer.cost
         head.snapshot = found = after(before, answer, now)
         head.failures = head.failures + 1 if found.error else 0
+        changed = is_news(before, found)
+        if changed and before is not None:
+            head.changed_at = now
+        head.warm = now - head.changed_at < WARM_SECONDS and not found.error
         self._heads.count(key, head)
         self._heads.ask_again(key, head, now, self._jitter())
         notice = found.error is None and now - head.noticed_at >= IDLE_NOTICE_SECONDS and has_idle_worker(found.state)
-        if is_news(before, found) or notice:
+        if changed or notice:
             head.noticed_at = now
             return True
         return False

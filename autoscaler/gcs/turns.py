@@ -56,7 +56,7 @@ class Turns:
         self._clock = clock
         self._longest_wait = longest_wait
         self._sequence = itertools.count()
-        # (seconds taken, sequence, done once it may go in). Those that have given up are still in it, cancelled.
+        # (seconds taken, sequence, done once it may go in), a heap.
         self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
 
     @asynccontextmanager
@@ -79,23 +79,32 @@ class Turns:
             self._free -= 1
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (used.seconds(), next(self._sequence), place))
+        waiting = (used.seconds(), next(self._sequence), place)
+        heapq.heappush(self._waiting, waiting)
         try:
             await asyncio.wait({place}, timeout=self._longest_wait)
         except asyncio.CancelledError:
-            if not place.cancel():
+            if not self._gives_up(waiting):
                 self._leave()
             raise
-        if place.cancel():
+        if self._gives_up(waiting):
             raise GcsError("timeout", "its answer is large, and large answers of other heads came first")
 
+    def _gives_up(self, waiting: tuple[float, int, asyncio.Future[None]]) -> bool:
+        """Wait no longer; False where it may go in by now. Nothing is left of it: while others are let in before, those
+        that have taken much come again and again.
+        """
+        if not waiting[2].cancel():
+            return False
+        self._waiting.remove(waiting)
+        heapq.heapify(self._waiting)
+        return True
+
     def _leave(self) -> None:
-        while self._waiting:
-            place = heapq.heappop(self._waiting)[2]
-            if not place.done():
-                place.set_result(None)
-                return
-        self._free += 1
+        if self._waiting:
+            heapq.heappop(self._waiting)[2].set_result(None)
+        else:
+            self._free += 1
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, Protocol, TypeVar
 
@@ -11,7 +12,7 @@ from autoscaler.model import RayState
 
 from .client import Credentials
 from .errors import GcsError
-from .pacing import BUSY, IDLE, Pace, is_waiting, on_grid, pause, size
+from .pacing import BUSY, IDLE, WARM, Pace, is_waiting, on_grid, pause, size
 from .snapshot import Snapshot
 
 
@@ -41,6 +42,9 @@ class Head(Generic[C]):
         self.due: float | None = None
         self.asked_at = float("-inf")
         self.noticed_at = float("-inf")
+        # Its answers have changed a moment ago.
+        self.warm = False
+        self.changed_at = float("-inf")
         self.failures = 0
         # Seconds of CPU that reading its last answer took.
         self.cost = 0.0
@@ -58,7 +62,7 @@ class Head(Generic[C]):
     @property
     def pace(self) -> Pace:
         """How often it is asked."""
-        return BUSY if self.busy else IDLE
+        return BUSY if self.busy else WARM if self.warm else IDLE
 
 
 class Heads(Generic[K, C]):
@@ -66,7 +70,8 @@ class Heads(Generic[K, C]):
 
     def __init__(self) -> None:
         self._heads: dict[K, Head[C]] = {}
-        self._busy: set[K] = set()
+        self._paces: dict[K, Pace] = {}
+        self._at_pace: Counter[Pace] = Counter()
         self._heap: list[tuple[float, int, K, Head[C]]] = []
         self._sequence = itertools.count()
 
@@ -85,15 +90,18 @@ class Heads(Generic[K, C]):
 
     def pop(self, key: K) -> Head[C] | None:
         """Watch the head no longer. Its entry in the heap is outdated by that."""
-        self._busy.discard(key)
+        self._uncount(key)
         return self._heads.pop(key, None)
 
     def count(self, key: K, head: Head[C]) -> None:
-        """Whether the head is busy may have changed."""
-        if head.busy:
-            self._busy.add(key)
-        else:
-            self._busy.discard(key)
+        """How often the head is asked may have changed."""
+        self._uncount(key)
+        self._paces[key] = head.pace
+        self._at_pace[head.pace] += 1
+
+    def _uncount(self, key: K) -> None:
+        if key in self._paces:
+            self._at_pace[self._paces.pop(key)] -= 1
 
     def ask_at(self, key: K, head: Head[C], due: float) -> None:
         """The next question to the head is due then."""
@@ -104,7 +112,7 @@ class Heads(Generic[K, C]):
         """The next question is due after a pause; see ``pacing.pause``."""
         seconds = pause(
             pace=head.pace,
-            heads=len(self._busy) if head.busy else len(self._heads) - len(self._busy),
+            heads=self._at_pace[head.pace],
             failures=head.failures,
             items=size(head.state) if head.state else 0,
             jitter=jitter,

@@ -8,14 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import le
 
-from autoscaler.model import ANY_LABEL, GROUP_LABEL, QUANTUM, UNKNOWN, Shape
+from autoscaler.model import ANY_LABEL, GROUP_LABEL, IMPLICIT, QUANTUM, UNKNOWN, Shape
 
 from .budget import Work
 from .demand_index import Vector
 from .packing import Candidate, Pick, Profile
-
-# Every Ray node has one of each resource that starts so, listed or not; Ray uses them to limit replicas per node.
-IMPLICIT = "node:__internal_implicit_resource_"
 
 # Names of resources that count. What else is asked for is not examined: vectors of every length would take memory as
 # the product of what a head names and the nodes it lists.
@@ -84,7 +81,7 @@ class Space:
 
     def used(self, whole: Profile, total: Mapping[str, int], free: Mapping[str, int]) -> Profile:
         """The same node with only this much left."""
-        if free == total:
+        if free is total or free == total:
             return whole
         vector = self.vector(free)
         unused = [name for name, amount in total.items() if 0 < amount <= free.get(name, 0) and self._is_other(name)]

@@ -84,8 +84,7 @@ class Judgement:
             return self._causes_undeclared([shape for shape in ways[0] if not self._given.possible(shape)])
         if not complete:
             return (Cause(Obstacle.UNEXAMINED),)
-        shapes = (shape for way in possible for shape in way)
-        return _sorted(obstacles(shapes, self._hosts, self._plan.limits))
+        return _sorted({cause for way in possible for cause in obstacles(way, self._hosts, self._plan.limits)})
 
     def _causes_undeclared(self, shapes: Iterable[Shape]) -> tuple[Cause, ...]:
         names = {name for shape in shapes for name in self._names(shape) or ()}
@@ -139,19 +138,19 @@ def _is_open(constraint: LabelConstraint, node_type: NodeType) -> bool:
     return bool(constraint.values) and (wanted or node_type.leaves_open(constraint.key))
 
 
-def obstacles(shapes: Iterable[Shape], types: Iterable[NodeType], limits: Limits) -> set[Cause]:
+def obstacles(shapes: Iterable[Shape], types: Sequence[NodeType], limits: Limits) -> set[Cause]:
     """What keeps the types that could hold any of these from being launched, after all launches of a decision.
 
-    BUSY when no type could, so that only nodes that are there could hold them.
+    BUSY when one of these fits no type, so that only nodes that are there could hold it.
     """
-    wanted = list(shapes)
-    able = [t.name for t in types if any(_missing(shape, t) == () for shape in wanted)]
-    if not able:
-        return {Cause(Obstacle.BUSY)}
-    found = {name: obstacle for name in able if (obstacle := limits.obstacle(name))}
-    # None binds by itself: a gang asks for more nodes at once than are left.
-    binding = found or {name: limits.nearest(name) for name in able}
-    return {_cause(obstacle, name) for name, obstacle in binding.items()}
+    able = [[t.name for t in types if _missing(shape, t) == ()] for shape in shapes]
+    busy = {Cause(Obstacle.BUSY)} if not all(able) else set()
+    names = {name for of_shape in able for name in of_shape}
+    binding = {name: obstacle for name in names if (obstacle := limits.obstacle(name))}
+    if not (binding or busy):
+        # None binds by itself: a gang asks for more nodes at once than are left.
+        binding = {name: limits.nearest(name) for name in names}
+    return busy | {_cause(obstacle, name) for name, obstacle in binding.items()}
 
 
 def _cause(obstacle: Obstacle, name: str) -> Cause:

@@ -73,6 +73,7 @@ class PackingInput:
         live = Counter(n.node_type for n in self.workers if not n.draining and not n.pending)
         self._below_minimum = {name: least(t) - live[name] for name, t in self.types.items()}
         self._stages: dict[str, int] = {}
+        self._wholes: dict[tuple[int, int, int, int] | None, Profile] = {}
         self.nodes = [(n, *self._profiles(n)) for n in nodes if not n.draining]
         # Whether there is time to compare several heuristics.
         self.is_small = (len(shapes) + len(self.groups)) * (20 + len(nodes)) <= COMPARED
@@ -132,7 +133,14 @@ class PackingInput:
                     # The hosts of a worker are filled together.
                     self._stages[node.worker] = stage
             rank = -self.types[node.node_type].priority if node.node_type in self.types else 0
-        whole = self.space.profile(node.total, node.labels, stage, is_worker=not node.is_head, rank=rank)
+        # Nodes on their way share what their type says, and the request holds it meanwhile.
+        key = (id(node.total), id(node.labels), stage, rank) if node.pending else None
+        if key in self._wholes:
+            whole = self._wholes[key]
+        else:
+            whole = self.space.profile(node.total, node.labels, stage, is_worker=not node.is_head, rank=rank)
+            if key:
+                self._wholes[key] = whole
         return whole, self.space.used(whole, node.total, node.free)
 
 
