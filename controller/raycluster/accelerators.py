@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .model import Json
+from .nulls import mapping_at, mappings_at
 
 _GPU_LABELS = (
     "cloud.google.com/gke-accelerator",
@@ -91,17 +92,16 @@ def _ray_name(product: str) -> str:
 
 
 def _values(pod_spec: Json, label: str) -> Iterator[str]:
-    """The values of a node's label that the pod allows, as far as it is asked for."""
-    selector = pod_spec.get("nodeSelector") or {}
+    """The values of a node's label that the pod allows, as far as it is asked for. What is null, or of another shape
+    than the API server takes, asks for nothing.
+    """
+    selector = mapping_at(pod_spec, "nodeSelector")
     if label in selector:
-        yield str(selector[label])
-    for term in _terms(pod_spec):
-        for expression in term.get("matchExpressions") or ():
-            if expression.get("key") == label and expression.get("operator") == "In":
-                yield from map(str, expression.get("values") or ())
-
-
-def _terms(pod_spec: Json) -> Iterator[Json]:
-    affinity = (pod_spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
-    yield from required.get("nodeSelectorTerms") or ()
+        yield str(selector[label] or "")
+    affinity = mapping_at(mapping_at(pod_spec, "affinity"), "nodeAffinity")
+    required = mapping_at(affinity, "requiredDuringSchedulingIgnoredDuringExecution")
+    for term in mappings_at(required, "nodeSelectorTerms"):
+        for expression in mappings_at(term, "matchExpressions"):
+            values = expression.get("values")
+            if expression.get("key") == label and expression.get("operator") == "In" and isinstance(values, list):
+                yield from (value for value in values if isinstance(value, str))

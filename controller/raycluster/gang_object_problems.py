@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from .gang import NAME, OWN_NAME, PLACEHOLDER, Json, resource_of
 from .gang_resources import wrong_resource
 from .problem import Problem
+from .spelling import quoted
 
 MAX_OBJECTS = 4
 MAX_GANG_NAME = 63
@@ -35,10 +36,10 @@ def object_problems(path: str, raw: Json) -> Iterator[Problem]:
     """
     version, kind = raw.get("apiVersion"), raw.get("kind")
     if not isinstance(version, str) or not _VERSION.fullmatch(version):
-        message = f"{version!r} is not a group and a version; write for example scheduling.volcano.sh/v1beta1"
+        message = f"{quoted(version)} is not a group and a version; write for example scheduling.volcano.sh/v1beta1"
         yield Problem(f"{path}.apiVersion", message)
     elif not isinstance(kind, str) or not _KIND.fullmatch(kind):
-        yield Problem(f"{path}.kind", f"{kind!r} is not the name of a kind; write for example PodGroup")
+        yield Problem(f"{path}.kind", f"{quoted(kind)} is not the name of a kind; write for example PodGroup")
     elif wrong := wrong_resource(resource_of(version, kind)):
         yield Problem(f"{path}.kind", wrong)
     metadata = raw.get("metadata") or {}
@@ -53,6 +54,6 @@ def _name(path: str, name: object) -> Iterator[Problem]:
     if name is None:
         return
     if not isinstance(name, str) or OWN_NAME not in name:
-        yield Problem(path, f"{name!r} would be the name for several gangs; write $({NAME}) into it")
+        yield Problem(path, f"{quoted(name)} would be the name for several gangs; write $({NAME}) into it")
     elif not _OBJECT_NAME.fullmatch(PLACEHOLDER.sub("g" * MAX_GANG_NAME, name)):
         yield Problem(path, f"{name!r} cannot be the name of an object; use a-z, 0-9, '-' and '.' beside $({NAME})")

@@ -11,6 +11,7 @@ from typing import Any
 
 from .problem import Problem
 from .quantities import QuantityError, parse_quantity
+from .spelling import quoted
 
 PATH = "spec.headRecovery"
 DEFAULT_SIZE = "1Gi"
@@ -22,7 +23,9 @@ ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9]
 # Characters of an object's name.
 MAX_NAME = 253
 # The version in a tag such as rayproject/ray:2.60.0-py311.
-_VERSION = re.compile(r":[^/@]*?(\d+\.\d+\.\d+)")
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+# No registry takes a longer tag.
+_MAX_TAG = 128
 
 Json = Mapping[str, Any]
 
@@ -78,8 +81,9 @@ class HeadRecovery:
 
 def ray_version(image: str) -> str:
     """The version of Ray in an image's tag; empty where the tag has none."""
-    found = _VERSION.search(image)
-    return found[1] if found else ""
+    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    found = _VERSION.search(tag[:_MAX_TAG])
+    return found[0] if found else ""
 
 
 def parse_recovery(raw: Json | None) -> HeadRecovery | None:
@@ -133,20 +137,20 @@ def _storage(raw: Json) -> Iterator[Problem]:
         yield Problem(f"{path}.claimName", f"names a claim that exists, which {beside[0]} does not change; remove one")
     if claim is not None and not (len(claim) <= MAX_NAME and CLAIM_NAME.fullmatch(claim)):
         yield Problem(
-            f"{path}.claimName", f"{claim!r} cannot be the name of a PersistentVolumeClaim; use a-z, 0-9, '-'"
+            f"{path}.claimName", f"{quoted(claim)} cannot be the name of a PersistentVolumeClaim; use a-z, 0-9, '-'"
         )
     if raw.get("size") is not None:
         yield from _size(f"{path}.size", raw["size"])
     for mode in raw.get("accessModes") or ():
         if mode not in ACCESS_MODES:
-            message = f"{mode!r} is none of {', '.join(ACCESS_MODES)}; the head writes to the volume"
+            message = f"{quoted(mode)} is none of {', '.join(ACCESS_MODES)}; the head writes to the volume"
             yield Problem(f"{path}.accessModes", message)
 
 
 def _size(path: str, size: Any) -> Iterator[Problem]:
     try:
         if parse_quantity(size) <= 0:
-            yield Problem(path, f"{size!r} is not more than 0; write for example {DEFAULT_SIZE}")
+            yield Problem(path, f"{quoted(size)} is not more than 0; write for example {DEFAULT_SIZE}")
     except QuantityError as error:
         yield Problem(path, str(error))
 
@@ -156,13 +160,15 @@ def _redis(raw: Json) -> Iterator[Problem]:
     address = raw.get("address")
     found = ADDRESS.fullmatch(address) if address is not None else None
     if found is None or not 1 <= int(found[3]) <= 65535:
-        yield Problem(f"{path}.address", f"{address!r} is not host:port; write for example redis.default.svc:6379")
+        what = "is missing" if address is None else f"{quoted(address)} is not host:port"
+        message = f"{what}; write for example redis.default.svc:6379"
+        yield Problem(f"{path}.address", message)
     secret = raw.get("passwordSecret")
     if secret is None:
         if raw.get("username"):
             yield Problem(f"{path}.username", "needs a password; set passwordSecret")
         return
     if not (secret.get("name") and len(secret["name"]) <= MAX_NAME and CLAIM_NAME.fullmatch(secret["name"])):
-        yield Problem(f"{path}.passwordSecret.name", f"{secret.get('name')!r} cannot be the name of a Secret")
+        yield Problem(f"{path}.passwordSecret.name", f"{quoted(secret.get('name'))} cannot be the name of a Secret")
     if not (secret.get("key") and SECRET_KEY.fullmatch(secret["key"])):
-        yield Problem(f"{path}.passwordSecret.key", f"{secret.get('key')!r} cannot be a key of a Secret")
+        yield Problem(f"{path}.passwordSecret.key", f"{quoted(secret.get('key'))} cannot be a key of a Secret")

@@ -8,6 +8,7 @@ from .accelerators import tpu_slice
 from .model import Json, PodType
 from .problem import Problem
 from .ray_resources import ray_resources
+from .spelling import quoted
 
 # Also in the CRD. The names of more hosts do not fit into a variable of the environment.
 MAX_HOSTS = 1_000
@@ -25,7 +26,7 @@ def hosts_problems(path: str, raw: Json, is_head: bool) -> Iterator[Problem]:
     if hosts is None:
         return
     if isinstance(hosts, bool) or not isinstance(hosts, int):
-        raise TypeError(f"{hosts!r} is not a whole number")
+        raise TypeError(f"{quoted(hosts)} is not a whole number")
     if not 1 <= hosts <= MAX_HOSTS:
         yield Problem(f"{path}.hosts", f"{hosts} is not a number from 1 to {MAX_HOSTS}; use one of these")
     elif hosts > 1 and is_head:

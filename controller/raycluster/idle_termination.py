@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .problem import Problem
+from .spelling import quoted
 
 PATH = "spec.idleTermination"
 SUSPEND, DELETE = "Suspend", "Delete"
@@ -51,8 +52,8 @@ def idle_problems(raw: Json | None) -> Iterator[Problem]:
     if minutes is None:
         yield Problem(f"{PATH}.minutes", "is missing; write after how many minutes without use")
     elif isinstance(minutes, bool):
-        raise TypeError(f"{minutes} is not a number")
+        raise TypeError(f"{quoted(minutes)} is not a number")
     elif not MIN_MINUTES <= minutes <= MAX_MINUTES:
-        yield Problem(f"{PATH}.minutes", f"{minutes} is not a number from {MIN_MINUTES} to {MAX_MINUTES}")
+        yield Problem(f"{PATH}.minutes", f"{quoted(minutes)} is not a number from {MIN_MINUTES} to {MAX_MINUTES}")
     if action is not None and action not in ACTIONS:
-        yield Problem(f"{PATH}.action", f"{action!r} is not an action; use {' or '.join(ACTIONS)}")
+        yield Problem(f"{PATH}.action", f"{quoted(action)} is not an action; use {' or '.join(ACTIONS)}")

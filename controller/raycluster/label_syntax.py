@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from .model import Json
 from .node_labels import GROUP_LABEL, OVERRIDE
+from .spelling import quoted
 
 _WORD = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*")
@@ -38,12 +39,16 @@ def wrong_key(key: str) -> str:
     if key in _RESERVED:
         return _RESERVED[key]
     if given and (len(prefix) > MAX_PREFIX or not _PREFIX.fullmatch(prefix)):
-        return f"has a prefix that is not a domain, {prefix!r}; write for example example.com/{name}"
-    return "" if _WORD.fullmatch(name) else f"{name!r} cannot be the name of a label; {_SYNTAX}"
+        return f"has a prefix that is not a domain, {quoted(prefix)}; write for example example.com/{name}"
+    return "" if _WORD.fullmatch(name) else f"{quoted(name)} cannot be the name of a label; {_SYNTAX}"
 
 
 def wrong_value(value: object) -> str:
     """What is wrong with the value of a label; empty when nothing is."""
+    if value is None:
+        return 'null is not a string; write "" for an empty value, or remove the key'
+    if isinstance(value, bool | int | float):
+        return f'{quoted(value)} is not a string; put it in quotes: "{quoted(value)}"'
     if not isinstance(value, str):
-        return f'{value!r} is not a string; put it in quotes: "{value}"'
-    return "" if not value or _WORD.fullmatch(value) else f"{value!r} cannot be a label's value; {_SYNTAX}"
+        return f"{quoted(value)} is not a string; a label has one value, of letters and digits"
+    return "" if not value or _WORD.fullmatch(value) else f"{quoted(value)} cannot be a label's value; {_SYNTAX}"

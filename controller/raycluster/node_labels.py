@@ -22,6 +22,7 @@ from .start_commands import RayStart, lasting, ray_starts
 from .start_options import pairs_of_json, variables_of
 
 OVERRIDE = "RAY_OVERRIDE_LABELS"
+_LABELS = "--labels"
 GROUP_LABEL = "ray.io/node-group"
 ACCELERATOR_LABEL = "ray.io/accelerator-type"
 # Which variable of the environment becomes which label.
@@ -66,7 +67,7 @@ def node_labels(spec: ClusterSpec, pod_type: PodType) -> NodeLabels:
     layers = [
         _from_environment(seen),
         *_accelerator(pod_type),
-        _from_start(start) if start else NodeLabels({}, frozenset({ANY_LABEL})),
+        _from_start(start, pod_type),
         _overriding(seen, pod_type),
     ]
     known: dict[str, str] = {}
@@ -128,8 +129,10 @@ def _tpu(pod_type: PodType, chips: int) -> NodeLabels:
     return NodeLabels(known, frozenset(_TPU_LABELS[:1]), resources | {f"TPU-{found.pod_type}-head": 1})
 
 
-def _from_start(start: RayStart) -> NodeLabels:
+def _from_start(start: RayStart | None, pod_type: PodType) -> NodeLabels:
     """``--labels`` of a start command, as far as it is known."""
+    if start is None or _LABELS in pod_type.start.differing:
+        return NodeLabels({}, frozenset({ANY_LABEL}))
     known: dict[str, str] = {}
     unknown = {ANY_LABEL} if start.vague or start.get("--labels-file") else set()
     for name, value in _pairs(start):
@@ -144,7 +147,7 @@ def _from_start(start: RayStart) -> NodeLabels:
 
 def _pairs(start: RayStart) -> Iterator[tuple[str, str | None]]:
     """``a=b,c=d``; in Ray before 2.44, JSON. None: it is not known what goes on there."""
-    given = start.get("--labels")
+    given = start.get(_LABELS)
     text = given.text if given else ""
     if text.startswith("{"):
         yield from ((name, str(value)) for name, value in pairs_of_json(text).items())

@@ -25,6 +25,20 @@ _QUANTITIES = {"limits", "requests", "overhead", "capacity", "size_limit", "divi
 
 
 @cache
+def parts_of(type_name: str) -> tuple[str, str | dict[str, str]]:
+    """What a type is made of: "list" or "dict" and its entries' type, "model" and the types of its fields; of any
+    other, two empty texts.
+    """
+    container = _CONTAINER.fullmatch(type_name)
+    if container:
+        return container[1].lower(), container[2]
+    model = getattr(models, type_name, None)
+    if not model or type_name in _PLAIN:
+        return "", ""
+    return "model", {name: model.openapi_types[attribute] for attribute, name in model.attribute_map.items()}
+
+
+@cache
 def schema_of(type_name: str) -> dict[str, Any]:
     """The JSON schema of a type of the Kubernetes API by the models' name, ``V1PodSpec`` for example.
 

@@ -6,6 +6,8 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from .spelling import quoted
+
 _SUFFIXES: dict[str, Decimal] = {
     "": Decimal(1),
     **{s: Decimal(1000) ** n for n, s in enumerate(("k", "M", "G", "T", "P", "E"), start=1)},
@@ -38,11 +40,11 @@ def parse_quantity(value: Any) -> Decimal:
         raise QuantityError(f"'{text[:20]}…' is {len(text)} characters long; a quantity has at most {MAX_LENGTH}")
     found = _QUANTITY.fullmatch(text)
     if not found:
-        raise QuantityError(f"{value!r} is not a quantity; write for example 500m, 2, 512Mi or 1.5Gi")
+        raise QuantityError(f"{quoted(value)} is not a quantity; write for example 500m, 2, 512Mi or 1.5Gi")
     number, exponent, suffix = found.groups()
     try:
         parsed = Decimal(number + (exponent or "")) * _SUFFIXES[suffix or ""]
     except ArithmeticError as error:
         # A million digits are more than the API server gets done with in a minute.
-        raise QuantityError(f"{value!r} is out of range; a quantity is at most 2^63-1") from error
+        raise QuantityError(f"{quoted(value)} is out of range; a quantity is at most 2^63-1") from error
     return max(-_LARGEST, min(parsed, _LARGEST))

@@ -34,12 +34,18 @@ _ACCELERATORS = {
 # it: example.com/gpu-nic.
 _SHARE = re.compile(
     ".*(mem(ory)?|cores?|tiles?|percent(age)?|ratio|monitoring|bandwidth|quota|weight|priority|policy|class"
-    "|[-._](nics?|direct|rdma|ib|roce|nvlinks?|links?|net(works?)?))"
+    r"|[-._](nics?|direct|rdma|ib|roce|nvlinks?|links?|net(works?)?)([-._]?\d+([-._]\w+([-.]\w+)*)?)?)"
 )
 # The one device that is counted in cores.
 _CORES = "aws.amazon.com/neuroncore"
-# The device's name of a whole GPU, or of a part that programs see as one: gpu, vgpu, gpu.shared, vgpu-number, gpu-a100.
-_GPU = re.compile(r"[a-z]*gpus?([-._][-._a-z0-9]*)?")
+# The device's name of a whole GPU, or of a part that programs see as one: gpu, vgpu, gpu.shared, vgpu-number, gpu-a100,
+# gpu-rtx-4090, gpu-h100-80gb. Any other word behind it is about something else: gpu-vram, gpu_time, gpu-power.
+_GPU = re.compile(
+    r"[a-z]*gpus?([-._](shared|numbers?|num|counts?|nvidia|amd|intel|tesla|geforce|quadro|titan|instinct|radeon"
+    r"|rtx|gtx|pro|ada|ti|super|sxm\d?|pcie|nvl|hgx|dgx|(rtx|gtx|gb|gh|mi|[abhklmptv])?\d{1,4}[a-z]{0,2}))*"
+)
+# No pod has as many GPUs; of a GPU's memory or time there are easily more.
+_NO_COUNT = 100
 # Koordinator counts a GPU as 100.
 _PERCENTAGES = ("koordinator.sh/gpu",)
 # What every pod may ask for, and Ray has no use for.
@@ -49,6 +55,13 @@ NOTHING: Json = MappingProxyType({})
 TASK_MEMORY_SHARE = Decimal("0.7")
 # What an idle head of Ray 2.60 takes, in bytes: GCS, raylet, dashboard and agents, measured.
 IDLE_HEAD_MEMORY = 640 * 2**20
+# By whether it is a head: its name, what it takes when idle, that in words, and what is enough. A worker: measured too.
+_IDLE = {
+    True: ("head", IDLE_HEAD_MEMORY, "640Mi", "1Gi"),
+    False: ("worker", 260 * 10**6, "260M", "512Mi"),
+}
+# Nobody means so little.
+_NO_AMOUNT = 2**20
 _PARTS = ("requests", "limits")
 
 # What `ray start` takes at most: MAX_RESOURCE_QUANTITY in ray/_private/ray_constants.py.
@@ -79,7 +92,7 @@ def detect_resources(resources: Json, overrides: Json = NOTHING) -> dict[str, in
     """
     kinds: dict[str, set[str]] = {"CPU": set(), "GPU": set()}
     for name in _names(resources):
-        kind = _kind_of(name) if amount_of(resources, name) else ""
+        kind = _counted_as(name, amount_of(resources, name))
         if kind:
             kinds.setdefault(kind, set()).add(name)
     detected = {
@@ -102,20 +115,36 @@ def passed_on(resources: Json) -> tuple[str, ...]:
     """The resources that Kubernetes is asked for and which Ray does not count: devices that it does not know, and
     shares of devices.
     """
-    unknown = (n for n in _names(resources) if not _kind_of(n) and n not in _PLAIN)
-    return tuple(sorted(n for n in unknown if amount_of(resources, n)))
+    amounts = {name: amount_of(resources, name) for name in _names(resources) if name not in _PLAIN}
+    return tuple(sorted(name for name, amount in amounts.items() if amount and not _counted_as(name, amount)))
 
 
-def little_memory(resources: Json) -> str:
-    """What to do about a memory limit that no head of today's Ray fits in; empty where there is none."""
+def little_memory(resources: Json, *, head: bool = True) -> str:
+    """What to do about a memory limit that no head of today's Ray fits in, or no worker; empty where there is none."""
     limit = (resources.get("limits") or {}).get("memory")
-    if limit is None or parse_quantity(limit) >= IDLE_HEAD_MEMORY:
+    kind, least, shown, enough = _IDLE[head]
+    amount = parse_quantity(limit)
+    if limit is None or amount >= least:
         return ""
-    return f"its memory limit is {limit}, and a head of Ray 2.60 takes 640Mi when idle; give it 1Gi or more"
+    unit = "; a number without a unit is bytes, and m a thousandth of one" if amount < _NO_AMOUNT else ""
+    return (
+        f"its memory limit is {limit}, and a {kind} of Ray 2.60 takes {shown} when idle; give it {enough} or more{unit}"
+    )
 
 
 def _names(resources: Json) -> set[str]:
     return {name for part in _PARTS for name in resources.get(part) or {}}
+
+
+def rays_name(name: str) -> str:
+    """What Ray calls a resource of Kubernetes; empty for one that it does not know."""
+    return "memory" if name.lower() in ("memory", "mem") else _kind_of(name)
+
+
+def _counted_as(name: str, amount: Decimal) -> str:
+    """What Ray calls so many of a resource; empty where they are none, or no count of devices."""
+    kind = _kind_of(name) if amount else ""
+    return "" if kind == "GPU" and amount >= _NO_COUNT else kind
 
 
 def _kind_of(name: str) -> str:
@@ -193,6 +222,11 @@ def with_admitted(pod_type: PodType, resources: Json | None) -> PodType:
         return sized if max(ray_resources(sized).values(), default=0) <= MAX_RESOURCE else pod_type
     except QuantityError:
         return pod_type
+
+
+def named_for_ray(pod_type: PodType) -> set[str]:
+    """The resources of Ray that the start commands or ``rayResources`` give amounts of."""
+    return set(_decided(pod_type))
 
 
 def _decided(pod_type: PodType) -> dict[str, Any]:

@@ -10,21 +10,21 @@ Grammar: https://www.gnu.org/software/bash/manual/bash.html#Shell-Syntax
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import NamedTuple
 
-from .shell_scan import word_at
+from .remembered import Remembered
+from .shell_scan import MAX_DEPTH, TooDeepError
+from .shell_tokens import Document, Operator, Redirect, tokens
 from .shell_words import Word
 
-_CONTROL = re.compile(r"&&|\|\||;;|\|&|[;|&()\n]")
-_REDIRECT = re.compile(r"(?:[0-9]*|&)(?:>>|>\||>&|<<<|<>|<&|<<-?|[<>])")
+_JOINING = ("&&", "||", "|", "|&")
 _WRITING = (">", ">>", ">|", "1>", "1>>")
 _OPENING = ("{", "if", "while", "until", "for", "case", "select")
 _LOOPS = ("while", "until", "for", "select")
-# Characters. Of longer programs none is kept.
-_SHORT = 4096
+# Bytes, about, that programs which were read take.
+_ROOM = 8 * 2**20
 _CLOSING = ("}", "fi", "done", "esac")
 _PREFIXES = ("!", "time")
 _BRANCHING = ("else", "elif")
@@ -43,24 +43,14 @@ class Place(NamedTuple):
 
 
 @dataclass
-class Document:
-    """A here-document: its lines are text[start:end]. ``quoted``: the shell replaces nothing in it."""
-
-    delimiter: str
-    tabs: bool
-    quoted: bool
-    start: int = 0
-    end: int = 0
-
-
-@dataclass
 class SimpleCommand:
     """Words between two control operators; none where only keywords or redirections are.
 
     ``before``, ``after``: the operators around it, empty at the ends of the text. ``end``: where ``after`` starts;
     ``resume``: where the text goes on behind it. ``place``: one for each level of brackets and compound commands.
-    ``writes``: its output goes to a file. ``loop``: its words are the head of a for. ``function``: it is part of one.
-    ``repeated``: it is part of a loop. ``prefixed``: it begins with ! or time.
+    ``writes``: its output goes to a file, ``target`` where that is written plainly. ``strings``: what <<< gives it.
+    ``loop``: its words are the head of a for. ``function``: the one that it is part of.
+    ``repeated``: it is part of a loop. ``prefixed``: it begins with ! or time; ``negated``: with one !.
     """
 
     start: int
@@ -72,10 +62,13 @@ class SimpleCommand:
     resume: int = 0
     documents: list[Document] = field(default_factory=list)
     writes: bool = False
+    target: str = ""
+    strings: list[Word] = field(default_factory=list)
     loop: bool = False
-    function: bool = False
+    function: str = ""
     repeated: bool = False
     prefixed: bool = False
+    negated: bool = False
 
     @property
     def depth(self) -> int:
@@ -83,58 +76,64 @@ class SimpleCommand:
         return len(self.place) - 1
 
 
-class _Operator(NamedTuple):
-    text: str
-    start: int
-    end: int
-
-
-class _Redirect(NamedTuple):
-    text: str
-
-
 def commands(text: str) -> Sequence[SimpleCommand]:
     """The simple commands of a program in their order, those inside compound commands too. They are shared: most
     clusters start Ray alike, and each reads its commands several times.
 
     Raises:
-        UnreadableError: quotes or brackets do not close.
+        UnreadableError: quotes or brackets do not close, or there are too many inside of each other.
     """
-    return _remembered(text) if len(text) <= _SHORT else _read(text)
-
-
-@lru_cache(maxsize=256)
-def _remembered(text: str) -> Sequence[SimpleCommand]:
-    return _read(text)
+    return _remembered.of(text)
 
 
 def _read(text: str) -> Sequence[SimpleCommand]:
     nesting = _Nesting()
+    # Up to where nothing but line ends and comments is behind an operator that joins commands.
+    blank = 0
     found = [SimpleCommand(0, "", nesting.place())]
-    for item in _tokens(text):
+    for item in tokens(text):
         current = found[-1]
-        if isinstance(item, _Operator):
+        if isinstance(item, Operator):
+            if item.text == "\n" and _goes_on(current, text[max(current.start, blank) : item.start]):
+                blank = item.end
+                continue
             current.after, current.end, current.resume = item.text, item.start, item.end
             nesting.operator(item.text)
             found.append(SimpleCommand(item.end, item.text, nesting.place()))
             nesting.mark(found[-1])
         elif isinstance(item, Document):
             current.documents.append(item)
-        elif isinstance(item, _Redirect):
-            current.writes = current.writes or item.text in _WRITING
+        elif isinstance(item, Redirect):
+            _redirect(item, current)
         else:
             _add(item, found, nesting)
     found[-1].end = max(found[-1].end, found[-1].start)
     return tuple(found)
 
 
+_remembered = Remembered(_read, _ROOM)
+
+
+def _goes_on(current: SimpleCommand, between: str) -> bool:
+    """Behind an operator that joins commands a line's end says nothing."""
+    blank = not re.sub(r"#.*|\\\n", "", between).strip()
+    return blank and current.before in _JOINING and not (current.words or current.documents or current.prefixed)
+
+
+def _redirect(given: Redirect, current: SimpleCommand) -> None:
+    if given.text in _WRITING:
+        current.writes, current.target = True, given.word.literal
+    elif given.text.endswith("<<<"):
+        current.strings.append(given.word)
+
+
 def _add(word: Word, found: Sequence[SimpleCommand], nesting: _Nesting) -> None:
     """A word of the last command that was found, or a keyword before it."""
     current, bare = found[-1], word.bare
-    named = bare == "{" and [w.bare for w in current.words[:-1]] == ["function"]
-    if named or (bare == "{" and not current.words and [c.after for c in found[-3:]] == ["(", ")", ""]):
+    function = _named(current, found) if bare == "{" else ""
+    if function:
         current.words.clear()
-        nesting.open(kind="function")
+        nesting.open(kind="function", function=function)
     elif current.words or not nesting.keyword(bare):
         if not current.words and not current.prefixed:
             current.start = word.start
@@ -144,8 +143,18 @@ def _add(word: Word, found: Sequence[SimpleCommand], nesting: _Nesting) -> None:
     elif bare in _PREFIXES:
         current.start = current.start if current.prefixed else word.start
         current.prefixed = True
+        current.negated = current.negated is not (bare == "!")
     current.loop = bare in ("for", "select")
     nesting.mark(current)
+
+
+def _named(current: SimpleCommand, found: Sequence[SimpleCommand]) -> str:
+    """The name of the function whose body a brace opens; empty where it opens none."""
+    if [w.bare for w in current.words[:-1]] == ["function"]:
+        return current.words[-1].literal
+    lines = [c for c in found[-4:] if c.after != "\n" or c.words]
+    begins = not current.words and [c.after for c in lines[-3:]] == ["(", ")", ""] and lines[-3].words
+    return lines[-3].words[-1].literal if begins else ""
 
 
 def exclusive(first: Sequence[Place], second: Sequence[Place]) -> bool:
@@ -164,6 +173,7 @@ class _Nesting:
     def __init__(self) -> None:
         self._levels = [Place(0, 0, 0, 0)]
         self._kinds = [""]
+        self._function = ""
         self._made = 0
 
     def place(self) -> tuple[Place, ...]:
@@ -172,10 +182,14 @@ class _Nesting:
     def mark(self, command: SimpleCommand) -> None:
         """Note where a command is."""
         command.place = self.place()
-        command.function = "function" in self._kinds
+        command.function = self._function if "function" in self._kinds else ""
         command.repeated = "loop" in self._kinds
 
-    def open(self, kind: str = "") -> None:
+    def open(self, kind: str = "", function: str = "") -> None:
+        if "function" not in self._kinds:
+            self._function = function
+        if len(self._levels) > MAX_DEPTH:
+            raise TooDeepError
         self._made += 1
         self._kinds.append(kind)
         self._levels.append(Place(self._made, 0, self._made, 0))
@@ -215,54 +229,3 @@ class _Nesting:
         if len(self._levels) > 1 and self._kinds[-1] in kinds:
             self._levels.pop()
             self._kinds.pop()
-
-
-def _tokens(text: str) -> Iterator[Word | _Operator | _Redirect | Document]:
-    """Words, control operators, and redirections without what they are about. Documents know their lines once the line
-    has ended on which they are named.
-    """
-    at = 0
-    redirect = ""
-    documents: list[Document] = []
-    while at < len(text):
-        if text[at] in " \t\r":
-            at += 1
-        elif text.startswith("\\\n", at):
-            at += 2
-        elif text[at] == "#":
-            end = text.find("\n", at)
-            at = len(text) if end < 0 else end
-        elif (found := _REDIRECT.match(text, at)) and not text.startswith(("<(", ">("), at):
-            at, redirect = found.end(), found.group()
-            yield _Redirect(redirect)
-        elif control := _CONTROL.match(text, at):
-            end = control.end()
-            if control.group() == "\n":
-                end = _past_documents(text, end, documents)
-            yield _Operator(control.group(), at, end)
-            at, redirect = end, ""
-        else:
-            word = word_at(text, at)
-            at = word.end
-            if redirect.lstrip("0123456789") in ("<<", "<<-"):
-                quoted = any(part.quoted for part in word.parts)
-                documents.append(Document(word.literal, redirect.endswith("-"), quoted))
-                yield documents[-1]
-            elif not redirect:
-                yield word
-            redirect = ""
-    _past_documents(text, len(text), documents)
-
-
-def _past_documents(text: str, at: int, documents: list[Document]) -> int:
-    """Where the text goes on behind the here-documents that begin there. One without an end goes on to the text's."""
-    for document in documents:
-        document.start = document.end = at
-        while at < len(text):
-            begin, at = at, text.find("\n", at) + 1 or len(text)
-            line = text[begin:at].rstrip("\n")
-            if (line.lstrip("\t") if document.tabs else line) == document.delimiter:
-                break
-            document.end = at
-    documents.clear()
-    return at

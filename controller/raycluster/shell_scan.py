@@ -12,10 +12,23 @@ _PLAIN = re.compile(r"[^ \t\r\n;|&<>()\"'\\$`]+")
 _ENDS = " \t\r\n;|&<>()"
 _SPECIAL = tuple("0123456789@*#?!$-")
 _IN_DOUBLE_QUOTES = ('"', "\\", "$", "`", "\n")
+# How many brackets, or compound commands, may be inside of each other.
+MAX_DEPTH = 32
 
 
 class UnreadableError(ValueError):
-    """A command whose quotes or brackets do not close."""
+    """A command whose quotes or brackets do not close. ``remedy``: what its author is to do."""
+
+    remedy = "close it"
+
+
+class TooDeepError(UnreadableError):
+    """A command with too many brackets or compound commands inside of each other."""
+
+    remedy = "write the inner ones before it"
+
+    def __init__(self) -> None:
+        super().__init__(f"more than {MAX_DEPTH} brackets or compound commands are inside of each other")
 
 
 def word_at(text: str, start: int) -> Word:
@@ -105,8 +118,9 @@ def _double_quoted(text: str, at: int, parts: list[Part]) -> int:
 def _expansion(text: str, at: int, parts: list[Part], *, quoted: bool) -> int:
     """What starts with $ or a backquote."""
     if text[at] == "`":
-        parts.append(Part(quoted=quoted, unknown=True))
-        return _find(text, "`", at + 1) + 1
+        end = _find(text, "`", at + 1) + 1
+        parts.append(Part(text[at:end], quoted=quoted, unknown=True))
+        return end
     if text.startswith("$'", at) and not quoted:
         return _escapes(text, at + 2, parts)
     if text.startswith('$"', at) and not quoted:
@@ -135,8 +149,9 @@ def _variable(text: str, at: int, parts: list[Part], *, quoted: bool) -> int:
         parts.append(Part(quoted=quoted, name=braced.group(1), operator=braced.group(2), operand=operand))
         return end
     if text.startswith(("${", "$("), at):
-        parts.append(Part(quoted=quoted, unknown=True))
-        return closing(text, at + 1)
+        end = closing(text, at + 1)
+        parts.append(Part(text[at:end], quoted=quoted, unknown=True))
+        return end
     name = _NAME.match(text, at + 1)
     if name:
         parts.append(Part(quoted=quoted, name=name.group()))
@@ -163,8 +178,8 @@ def _find(text: str, what: str, at: int) -> int:
     return end
 
 
-def closing(text: str, at: int) -> int:
-    """Behind the bracket that closes the one at ``at``; quotes inside are passed over.
+def closing(text: str, at: int, depth: int = 0) -> int:
+    """Behind the bracket that closes the one at ``at``; quotes inside are passed over. ``depth``: of brackets around.
 
     Raises:
         UnreadableError: none does.
@@ -173,11 +188,13 @@ def closing(text: str, at: int) -> int:
     stack = [pairs[text[at]]]
     at += 1
     while stack and at < len(text):
+        if depth + len(stack) > MAX_DEPTH:
+            raise TooDeepError
         char = text[at]
         if char == "'":
             at = _find(text, "'", at + 1)
         elif char == '"':
-            at = _double_quoted(text, at + 1, []) - 1
+            at = _behind_quotes(text, at + 1, depth + len(stack)) - 1
         elif char == "\\":
             at += 1
         elif char in pairs:
@@ -188,3 +205,21 @@ def closing(text: str, at: int) -> int:
     if stack:
         raise UnreadableError("a bracket does not close")
     return at
+
+
+def _behind_quotes(text: str, at: int, depth: int) -> int:
+    """Behind the end of the double quotes that begin before ``at``. What they hold is passed over and not read: else it
+    would be read twice at each level.
+    """
+    while at < len(text):
+        if text[at] == '"':
+            return at + 1
+        if text[at] == "\\" and text[at + 1 : at + 2] in _IN_DOUBLE_QUOTES:
+            at += 2
+        elif text[at] == "`":
+            at = _find(text, "`", at + 1) + 1
+        elif text.startswith(("${", "$("), at):
+            at = closing(text, at + 1, depth)
+        else:
+            at += 1
+    raise UnreadableError("a quote does not close")

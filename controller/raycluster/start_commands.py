@@ -10,46 +10,33 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
+from .remembered import Remembered
 from .shell import Place, SimpleCommand, commands, exclusive
+from .shell_lists import Lists
+from .shell_programs import files_run, named, prints, programs
 from .shell_scan import UnreadableError, decoded
 from .shell_variables import at_start, change
-from .shell_words import Field, Variables, Word, assignments, expand
+from .shell_words import MAX_SHELLS, Field, State, Variables, assignments
+from .start_places import begin_of, in_background, is_followed, tail_of
+from .start_words import Option, options_of, ray_start_in
 
 _PROGRAM = r"\bray(?:\.scripts\.scripts|/scripts/scripts\.py)?"
-RAY_START = re.compile(rf"{_PROGRAM}(?:(?:\s|\\\n)+--logging-(?:level|format)(?:=|\s)\s*\S+)*(?:\s|\\\n)+start\b")
-_RAY = re.compile(r"(?:.*/)?ray|ray\.scripts\.scripts|(?:.*/)?ray/scripts/scripts\.py")
-_LOGGING = ("--logging-level", "--logging-format")
-# With the brackets that an address of IPv6 needs before a port, and without.
-HEAD_VARIABLES = ("RAY_HEAD_IP", "RAY_HEAD_HOST")
+# A line may go on behind it: read one way only, or a line of many options takes for ever.
+_VALUE = r"(?:[^\s\\]|\\(?!\n))+"
+RAY_START = re.compile(rf"{_PROGRAM}(?:(?:\s|\\\n)+--logging-(?:level|format)(?:=|\s)\s*{_VALUE})*(?:\s|\\\n)+start\b")
+_RAY_STOP = re.compile(r"\bray\s+stop\b")
 # Ray's own autoscaler on the head would read it.
 AUTOSCALING_CONFIG = "--autoscaling-config"
 # Stands for the head's address, which no podConfig knows.
 HEAD_ADDRESS = "<head>"
-# These print or test; what they are given is no command.
-_PRINTERS = ("echo", "printf", "logger", ":", "true", "[", "[[", "test", "grep", "cat", "alias")
-_FLAGS = (
-    "--head",
-    "--block",
-    "--no-monitor",
-    "--disable-usage-stats",
-    "--no-redirect-output",
-    "--ray-debugger-external",
-    "--enable-resource-isolation",
-    "--enable-object-reconstruction",
-    "--verbose",
-    "-v",
-    "--help",
-)
-
-
-@dataclass(frozen=True)
-class Option:
-    """An option of ``ray start``. ``start``, ``end``: its place in the command's text, its value's with it."""
-
-    value: Field
-    start: int
-    end: int
+# How often a function is read where it is called: each of several may call all others.
+_MOST_CALLS = 8
+# Bytes, about, that lists of commands take of which it is known what they start.
+_ROOM = 4 * 2**20
+# Of one text; each is compared with all that follows it.
+_MOST_STARTS = 200
 
 
 @dataclass(frozen=True)
@@ -61,7 +48,8 @@ class RayStart:
     ``tail``: where that begins which the shell runs after it; None where nothing follows.
     ``followed``: commands follow it inside of the brackets or the program that it is in, and no loop starts it again.
     ``background``: it is started with & behind it. ``vague``: some of its options are not known. ``elsewhere``: it is
-    part of a function, or of a file that the command writes. ``variables``: those that it is started with.
+    part of a function, or of a file that the command writes; ``printed``: into one of ``files``, by echo or printf.
+    ``variables``: those that it is started with.
     ``place``: see ``SimpleCommand``.
     """
 
@@ -74,6 +62,8 @@ class RayStart:
     background: bool = False
     vague: bool = False
     elsewhere: bool = False
+    printed: bool = False
+    files: tuple[str, ...] = ()
     variables: Variables = field(default_factory=Variables)
     place: tuple[Place, ...] = ()
 
@@ -104,7 +94,34 @@ class RayStart:
 
 def ray_starts(texts: Sequence[str], variables: Variables) -> tuple[RayStart, ...]:
     """Every ``ray start`` of these commands, in order. ``variables`` changes as the commands change them."""
-    return tuple(start for number, text in enumerate(texts) for start in _in_text(text, number, variables))
+    if variables.functions:
+        return _ray_starts(texts, variables)
+    starts, after = _kept.of((tuple(texts), variables.state))
+    variables.become(after)
+    return starts
+
+
+def _read(asked: tuple[tuple[str, ...], State]) -> tuple[tuple[RayStart, ...], State]:
+    texts, state = asked
+    variables = Variables.of(state)
+    starts = _ray_starts(texts, variables)
+    return starts, variables.state
+
+
+# Reading a spec asks for the same commands a dozen times, and most clusters of a user have the same ones.
+_kept = Remembered(_read, _ROOM)
+
+
+def _ray_starts(texts: Sequence[str], variables: Variables) -> tuple[RayStart, ...]:
+    found: dict[tuple[int, int], RayStart] = {}
+    for number, text in enumerate(texts):
+        for start in _in_text(text, number, variables):
+            # A function may be called again.
+            found.pop((start.command, start.behind), None)
+            found[start.command, start.behind] = start
+    run = files_run(texts) if any(start.printed for start in found.values()) else set()
+    names = {key: {file.rpartition("/")[2] for file in start.files} for key, start in found.items()}
+    return tuple(start for key, start in found.items() if not start.printed or names[key] & run)
 
 
 def lasting(starts: Sequence[RayStart], *, head: bool) -> RayStart | None:
@@ -113,174 +130,166 @@ def lasting(starts: Sequence[RayStart], *, head: bool) -> RayStart | None:
     return next((start for start in reversed(found) if start.is_head == head), found[-1] if found else None)
 
 
+def candidates(texts: Sequence[str], starts: Sequence[RayStart], *, head: bool) -> list[RayStart]:
+    """Those of which a node may end up with any, as far as reading ``texts`` shows: an earlier one too, unless
+    ``ray stop`` ends it.
+    """
+    chosen = lasting(starts, head=head)
+    alike = [start for start in starts if chosen and start.is_head == chosen.is_head]
+    stopped = _last_stop(texts, alike[-1]) if len(alike) > 1 else (0, 0)
+    return [start for start in alike if start is alike[-1] or (start.command, start.behind) > stopped]
+
+
+def _last_stop(texts: Sequence[str], before: RayStart) -> tuple[int, int]:
+    """Where the last ``ray stop`` stands that runs before."""
+    for number in range(before.command, -1, -1):
+        end = before.begin if number == before.command else len(texts[number])
+        found = [match.start() for match in _RAY_STOP.finditer(texts[number], 0, end)]
+        if found:
+            return number, found[-1]
+    return 0, 0
+
+
 def options_of_programs(texts: Sequence[str], name: str, variables: Variables) -> Iterator[Field]:
     """The values of an option of any program that these commands run. ``variables`` changes."""
     for text in texts:
+        lists = Lists(variables)
         with suppress(UnreadableError):
             for command in commands(text):
-                change(command, variables)
-                options, _ = _options(command.words, variables)
+                change(command, lists)
+                options, _ = options_of(command.words, variables)
                 if name in options:
                     yield options[name].value
 
 
 def _in_text(text: str, number: int, variables: Variables) -> Iterator[RayStart]:
     try:
-        yield from _read(text, number, variables)
+        every = commands(text)
     except UnreadableError:
-        found = list(RAY_START.finditer(text))[-1:]
-        yield from (RayStart(number, match.start(), match.end(), vague=True) for match in found)
+        yield from _in_line(text, number, variables)
+        return
+    yield from islice(_walk(_Program(text, number, every), range(len(every)), variables), _MOST_STARTS)
 
 
-def _read(text: str, number: int, variables: Variables) -> list[RayStart]:
-    """One command's, all or none."""
-    found = []
-    every = commands(text)
-    for index, command in enumerate(every):
-        change(command, variables)
-        for start in _started(text, command, number, variables):
-            background = start.background or _in_background(every[index:])
-            followed = start.followed or _followed(every[index:])
-            place = (*command.place, *start.place)
-            elsewhere = start.elsewhere or command.function
-            tail = None if elsewhere else _tail(every[index:])
-            begin = _begin(every[: index + 1])
-            ways = replace(start, background=background, followed=followed, elsewhere=elsewhere)
-            found.append(replace(ways, begin=begin, tail=tail, place=place))
-    return found
+def _in_line(text: str, number: int, variables: Variables) -> Iterator[RayStart]:
+    """What is written as a ray start in a text that is no program: the rest of its line may be its options."""
+    for match in list(RAY_START.finditer(text))[-1:]:
+        start, options = match.start(), {}
+        with suppress(UnreadableError):
+            inner = next((s for s in _plain(_line(text, start), number, variables.of_programs())), None)
+            options = dict(inner.options) if inner else {}
+        moved = {n: replace(o, start=o.start + start, end=o.end + start) for n, o in options.items()}
+        yield RayStart(number, start, match.end(), options=moved, vague=True)
 
 
-def _begin(until: Sequence[SimpleCommand]) -> int:
-    """Where the last of these commands starts, or the list that it is an alternative in."""
-    level, last = until[-1].depth, until[-1].place[-1]
-    listed = (c.start for c in until if c.depth >= level and c.place[level].list == last.list and c.words)
-    return next(listed) if last.alternative else until[-1].start
+def _line(text: str, start: int) -> SimpleCommand:
+    """The command that begins there and ends with its line, or with a quote that closes around it."""
+    line = text[start:].replace("\\\n", "  ").partition("\n")[0]
+    try:
+        return commands(line)[0]
+    except UnreadableError:
+        # Of what the quote is in the middle of, nothing is known.
+        return commands(re.sub(r"(?<!\S)\S*=$", "", re.split(r"[\"'`]|\$\(", line)[0]))[0]
 
 
-def _started(text: str, command: SimpleCommand, number: int, variables: Variables) -> Iterator[RayStart]:
-    words = command.words[len(list(assignments(command.words))) :]
-    prints = bool(words) and words[0].literal in _PRINTERS
-    if not prints:
-        yield from _plain(text, command, number, variables)
-    for document in command.documents if command.writes or not prints else ():
-        seen = variables.of_programs() if document.quoted else variables
-        places = range(document.start, document.end + 1)
-        for start in _nested(text[document.start : document.end], places, command, number, seen):
-            yield replace(start, elsewhere=command.writes)
+@dataclass
+class _Program:
+    """A text that is read, command by command. ``calls``: how often this function was read already."""
+
+    text: str
+    number: int
+    every: Sequence[SimpleCommand]
+    indices: Sequence[int] = ()
+    calls: int = 0
 
 
-def _plain(text: str, command: SimpleCommand, number: int, variables: Variables) -> Iterator[RayStart]:
-    """In the words of a command."""
+def _walk(program: _Program, indices: Sequence[int], variables: Variables) -> Iterator[RayStart]:
+    """The starts of some of its commands, those of functions where they are called."""
+    lists, every = Lists(variables), program.every
+    for index in indices:
+        command = every[index]
+        if command.function and not program.indices:
+            _define(program, index, variables)
+            continue
+        change(command, lists)
+        for start in _started(program, index, variables):
+            yield _placed(start, every, index)
+        for name in named(program.text, command, variables.functions):
+            body = variables.functions.pop(name)
+            body.calls += 1
+            yield from _walk(body, body.indices, variables)
+            if body.calls < _MOST_CALLS:
+                variables.functions.setdefault(name, body)
+
+
+def _define(program: _Program, index: int, variables: Variables) -> None:
+    """The command is part of a function, which begins with it or is known already."""
+    name = program.every[index].function
+    known = variables.functions.get(name)
+    begins = index == 0 or program.every[index - 1].function != name
+    if begins or known is None:
+        variables.functions[name] = replace(program, indices=[index])
+    else:
+        known.indices.append(index)
+
+
+def _placed(start: RayStart, every: Sequence[SimpleCommand], index: int) -> RayStart:
+    """With what stands around it."""
+    command, following = every[index], every[index:]
+    elsewhere = start.elsewhere or bool(command.function)
+    return replace(
+        start,
+        background=start.background or in_background(following),
+        followed=start.followed or is_followed(following),
+        elsewhere=elsewhere,
+        begin=begin_of(every[: index + 1]),
+        tail=None if elsewhere else tail_of(following),
+        place=(*command.place, *start.place),
+    )
+
+
+def _started(read: _Program, index: int, variables: Variables) -> Iterator[RayStart]:
+    """By one of its commands."""
+    command, number = read.every[index], read.number
+    if not prints(command):
+        yield from _plain(command, number, variables)
+        yield from _in_words(read.text, command, number, variables)
+    for program in programs(read.text, read.every, index):
+        seen = variables.of_programs() if program.quoted else variables.copy()
+        for start in _nested(program.text, program.places, command, number, seen):
+            ways = replace(start, elsewhere=program.elsewhere or start.elsewhere)
+            yield replace(ways, printed=program.printed, files=program.files)
+
+
+def _plain(command: SimpleCommand, number: int, variables: Variables) -> Iterator[RayStart]:
+    """By its words."""
     own = list(assignments(command.words))
     words = command.words[len(own) :]
-    at = _ray_start_in(words, variables)
+    at = ray_start_in(words, variables)
     if at:
-        options, vague = _options(words[at:], variables)
+        options, vague = options_of(words[at:], variables)
         seen = at_start(own, variables)
         yield RayStart(number, command.start, words[at - 1].end, options=options, vague=vague, variables=seen)
-        return
-    for word in words:
+
+
+def _in_words(text: str, command: SimpleCommand, number: int, variables: Variables) -> Iterator[RayStart]:
+    """By a program that is one of its words."""
+    words = command.words[len(list(assignments(command.words))) :]
+    for word in words if not ray_start_in(words, variables) else ():
         inner, places = decoded(text, word.start, word.end)
         if RAY_START.search(inner):
-            seen = variables if any(part.name for part in word.parts) else variables.of_programs()
+            seen = variables.copy() if any(part.name for part in word.parts) else variables.of_programs()
             yield from _nested(inner, places, command, number, seen)
-
-
-def _ray_start_in(words: Sequence[Word], variables: Variables) -> int:
-    """The number of the word behind "ray start", whatever goes before it: exec, sudo, a path. 0: there is none."""
-    for index, word in enumerate(words):
-        at = index + 1
-        while at < len(words) and words[at].literal.startswith(_LOGGING):
-            at += 1 if "=" in words[at].literal else 2
-        if at < len(words) and words[at].literal == "start" and _is_ray(word, words[at + 1 :], variables):
-            return at + 1
-    return 0
-
-
-def _is_ray(word: Word, options: Sequence[Word], variables: Variables) -> bool:
-    fields = expand(word, variables)
-    if len(fields) != 1:
-        return False
-    # A program that only a running shell knows is Ray by what it is told.
-    told = not fields[0].known and any(o.literal.startswith(("--head", "--address")) for o in options)
-    return told or bool(_RAY.fullmatch(fields[0].text))
 
 
 def _nested(
     inner: str, places: Sequence[int], command: SimpleCommand, number: int, variables: Variables
 ) -> Iterator[RayStart]:
     """In a program that another shell is given: bash -c 'ray start ...'. ``places``: of its characters in the text."""
-    found = list(_in_text(inner, number, variables))
+    found = list(_in_text(inner, number, variables)) if variables.shells <= MAX_SHELLS else []
     if not found:
-        found = [RayStart(number, 0, m.end(), vague=True) for m in list(RAY_START.finditer(inner))[-1:]]
+        found = list(_in_line(inner, number, variables))
     for start in found:
         options = {n: replace(o, start=places[o.start], end=places[o.end]) for n, o in start.options.items()}
         followed = start.followed or start.tail is not None
         yield replace(start, begin=command.start, behind=places[start.behind], options=options, followed=followed)
-
-
-def _options(words: Sequence[Word], variables: Variables) -> tuple[dict[str, Option], bool]:
-    """By name, the last of each; and whether there may be others."""
-    fields = [(f, w) for w in words for f in expand(w, variables)]
-    found: dict[str, Option] = {}
-    vague = False
-    at = 0
-    while at < len(fields):
-        (given, word), at = fields[at], at + 1
-        name, equals, value = given.text.partition("=")
-        vague = vague or not Field(name).known
-        if not name.startswith("-"):
-            continue
-        end, content = word.end, Field(value)
-        if not equals and name not in _FLAGS and at < len(fields) and not fields[at][0].text.startswith("--"):
-            content, end = fields[at][0], fields[at][1].end
-            at += 1
-        found[name] = Option(content, word.start, end)
-    return found, vague
-
-
-def _in_background(following: Sequence[SimpleCommand]) -> bool:
-    """The pipeline that begins with the first of these commands ends with &, or a compound command around it does."""
-    depth, ended = following[0].depth, False
-    for command in following:
-        if command.depth < depth:
-            depth, ended = command.depth, False
-        if command.depth > depth or ended or command.after in ("|", "|&"):
-            continue
-        if command.after == "&":
-            return True
-        ended = True
-    return False
-
-
-def _tail(following: Sequence[SimpleCommand]) -> int | None:
-    """Where that begins which runs when the first of these commands has succeeded, or the compound command has that it
-    is in.
-    """
-    for index, command in enumerate(following):
-        if command.depth:
-            continue
-        if command.after in ("&&", ";", "\n"):
-            return command.resume if any(c.words for c in following[index + 1 :]) else None
-        if command.after in ("&", "", ";;"):
-            return None
-    return None
-
-
-def _followed(following: Sequence[SimpleCommand]) -> bool:
-    """Inside of the compound command that it is in, more runs when the first of these commands has succeeded. A loop is
-    taken as one that starts Ray again.
-    """
-    first, joined = following[0], False
-    if first.repeated or not first.depth:
-        return False
-    for command in following:
-        if command.depth < first.depth or command.place[first.depth].branch != first.place[-1].branch:
-            return False
-        if joined and command.words:
-            return True
-        if command.depth == first.depth:
-            joined = joined or command.after in ("&&", ";", "\n")
-            if command.after in ("&", ";;"):
-                return False
-    return False

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from .commands_size import commands_size_problems
 from .depth import MAX_DEPTH, too_deep
 from .gang_problems import gang_problems
 from .head_recovery import recovery_problems
@@ -17,9 +18,12 @@ from .model import DEFAULT_MAX_WORKERS, ClusterSpec, Json, parse_spec
 from .problem import Problem
 from .quantities import QuantityError, parse_quantity
 from .ray_resources import MAX_RESOURCE, detect_resources, node_resources
+from .resource_names import wrong_resource_name
 from .service_ports import DEFAULT_SERVICE_PORTS, merge_service_ports
+from .set_aside import problems_besides
 from .shape import SHAPE_ERRORS, mistyped, shape_problems
 from .size import MESSAGE, TOO_MANY, has_too_many_values
+from .spelling import plain, quoted
 from .start_problems import start_problems
 
 T = TypeVar("T", bound=Hashable)
@@ -60,9 +64,11 @@ def problems(name: str, spec: Json) -> tuple[Problem, ...]:
         read = parse_spec(spec)
         if any(mistyped(part) for part in (read, *read.pod_types)):
             return shape_problems(spec)
-        return (*start_problems(read), *_gcs_port(read))
+        return (*start_problems(read, name), *_gcs_port(read))
     except SHAPE_ERRORS:
-        return shape_problems(spec)
+        return problems_besides(
+            spec, lambda rest: (*_name(name), *_problems(rest), *gang_problems(rest.get("gang"), name))
+        )
 
 
 def _name(name: str) -> Iterator[Problem]:
@@ -90,23 +96,26 @@ def _problems(spec: Json) -> Iterator[Problem]:
     yield from _bounds(spec, types)
     _truth(spec.get("suspend"))
     yield from _ports(spec.get("headServicePorts") or ())
+    yield from commands_size_problems(spec)
     yield from _commands(spec)
     yield from recovery_problems(spec.get("headRecovery"))
     yield from idle_problems(spec.get("idleTermination"))
 
 
 def _names(names: list[str], head: object) -> Iterator[Problem]:
+    choices = ", ".join(dict.fromkeys(names))
     if head is None:
-        yield Problem("spec.headPodType", f"is missing; use one of {', '.join(names)}")
+        yield Problem("spec.headPodType", f"is missing; use one of {choices}")
     elif head not in names:
-        yield Problem("spec.headPodType", f"{head!r} is not the name of a pod type; use one of {', '.join(names)}")
+        message = f"{quoted(head)} is not the name of a pod type; use one of {choices}"
+        yield Problem("spec.headPodType", message)
     for duplicate in _repeated(names):
-        yield Problem("spec.podTypes", f"the name {duplicate!r} is used more than once; give each type its own")
+        yield Problem("spec.podTypes", f"the name {quoted(duplicate)} is used more than once; give each type its own")
     for index, type_name in enumerate(names):
         if not LABEL_VALUE.fullmatch(type_name):
             yield Problem(
                 f"spec.podTypes[{index}].name",
-                f"{type_name!r} cannot be a label value; use at most 63 letters, digits, '-', '_' or '.'",
+                f"{quoted(type_name)} cannot be a label value; use at most 63 letters, digits, '-', '_' or '.'",
             )
 
 
@@ -138,13 +147,16 @@ def _pod_config(path: str, config: Json, overrides: Json) -> Iterator[Problem]:
         yield Problem(where, message)
 
 
-def quantity_problems(path: str, resources: Json) -> Iterator[Problem]:
-    """The requests and limits of a container that are not quantities, or negative."""
+def quantity_problems(path: str, resources: Json, *, of_pod: bool = False) -> Iterator[Problem]:
+    """The requests and limits of a container that Kubernetes does not know, or that are no quantities, or negative."""
     for part in ("requests", "limits"):
         for name, value in (resources.get(part) or {}).items():
+            if wrong := wrong_resource_name(name, of_pod=of_pod):
+                yield Problem(f"{path}.{part}.{name}", wrong)
+                continue
             try:
                 if parse_quantity(value) < 0:
-                    yield Problem(f"{path}.{part}.{name}", f"{value} is negative; use 0 or more")
+                    yield Problem(f"{path}.{part}.{name}", f"{plain(value)} is negative; use 0 or more")
             except QuantityError as error:
                 yield Problem(f"{path}.{part}.{name}", str(error))
 
@@ -164,14 +176,16 @@ def _resources(pod_spec: Json, overrides: Json) -> Iterator[str]:
 def _ray_resource(path: str, name: str, value: object) -> Iterator[Problem]:
     """``ray start`` ends at once with any other value."""
     if not name or name.startswith(RESERVED_RESOURCES):
-        yield Problem(path, f"{name!r} is a name that Ray keeps for itself; choose another")
+        yield Problem(path, f"{quoted(name)} is a name that Ray keeps for itself; choose another")
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole or not 0 <= value <= MAX_RESOURCE:  # type: ignore[operator]
-        yield Problem(path, f"{value!r} is not a whole number from 0 to {MAX_RESOURCE}; {_number_for(value)}")
+        yield Problem(path, f"{quoted(value)} is not a whole number from 0 to {MAX_RESOURCE}; {_number_for(value)}")
 
 
 def _number_for(value: object) -> str:
-    """The remedy for a quantity where Ray takes a number."""
+    """The remedy for a quantity where Ray takes a number, and for nothing at all."""
+    if value is None:
+        return "write one, or remove the name"
     try:
         number = parse_quantity(value) if isinstance(value, str) else None
     except QuantityError:
@@ -212,7 +226,7 @@ def _bounds(spec: Json, types: list[Json]) -> Iterator[Problem]:
 def _at_most(path: str, value: Any, limit: int) -> Iterator[Problem]:
     """A number that is too big for the field; None is absent."""
     if value is not None and not value <= limit:
-        yield Problem(path, f"{value} is more than {limit}; use {limit} or less")
+        yield Problem(path, f"{quoted(value)} is more than {limit}; use {limit} or less")
 
 
 def _count(value: Any) -> Any:
@@ -222,34 +236,34 @@ def _count(value: Any) -> Any:
         TypeError: it is true, false or a fraction.
     """
     if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise TypeError(f"{value} is not a whole number")
+        raise TypeError(f"{quoted(value)} is not a whole number")
     return value
 
 
 def _truth(value: Any) -> None:
     """Raises TypeError if a value is neither true, false nor absent."""
     if not (value is None or isinstance(value, bool)):
-        raise TypeError(f"{value!r} is neither true nor false")
+        raise TypeError(f"{quoted(value)} is neither true nor false")
 
 
 def _ports(ports: Sequence[Json]) -> Iterator[Problem]:
     """The Service would be refused with any of these."""
     path = "spec.headServicePorts"
     for name in _repeated(p["name"] for p in ports):
-        yield Problem(path, f"the name {name!r} is used more than once; give each port its own")
+        yield Problem(path, f"the name {quoted(name)} is used more than once; give each port its own")
     for index, port in enumerate(ports):
         if not PORT_NAME.fullmatch(port["name"]):
             message = f"{port['name']!r} cannot name a Service's port; use at most 63 of a-z, 0-9 and, inside, '-'"
             yield Problem(f"{path}[{index}].name", message)
         if not _is_port(port["port"]):
-            yield Problem(f"{path}[{index}].port", f"{port['port']!r} is not a number from 1 to 65535")
+            yield Problem(f"{path}[{index}].port", f"{quoted(port['port'])} is not a number from 1 to 65535")
         target = port["targetPort"]
         if not (_is_port(target) or (isinstance(target, str) and TARGET_PORT_NAME.fullmatch(target))):
-            message = f"{target!r} is neither a number from 1 to 65535 nor the name of a container's port"
+            message = f"{quoted(target)} is neither a number from 1 to 65535 nor the name of a container's port"
             yield Problem(f"{path}[{index}].targetPort", message)
     defaults = {p.port: p.name for p in DEFAULT_SERVICE_PORTS}
     for number in _repeated(p.port for p in merge_service_ports(ports)):
-        remedy = f"{defaults[number]!r} has it by default" if number in defaults else "give each its own"
+        remedy = f"{quoted(defaults[number])} has it by default" if number in defaults else "give each its own"
         yield Problem(path, f"two ports have the number {number}; {remedy}")
 
 
