@@ -6,12 +6,15 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 from .commands import FINE, WRONG_INPUT, WRONG_USAGE, command_parser
-from .kuberay.objects import carried, convert, head_images, is_kuberay, opened
-from .kuberay.written import Tree, as_yaml
-from .manifests import ManifestError, read_documents
+from .kuberay.objects import Outcome, carried, convert, head_images, is_kuberay, opened, title, why_not
+from .kuberay.service_names import renamed, service_names
+from .kuberay.shape import unfit
+from .kuberay.written import Comment, Tree, as_yaml
+from .manifests import A_LIST, NO_OBJECT, ManifestError, read_documents, source_of
 
 DESCRIPTION = """\
 Converts the objects of KubeRay (ray.io/v1 and v1alpha1) to this operator's. Nothing is changed anywhere: the manifests
@@ -24,7 +27,7 @@ are printed.
 
 Services, Ingress and NetworkPolicies that KubeRay makes for them are written too. A field without a counterpart, or
 with another meaning here, is named in a comment at its place. Objects of other kinds are printed as they are, except
-that they select Ray pods by their labels here.
+that they select Ray pods by their labels here, and call Services of KubeRay's by their names here.
 """
 EXAMPLES = """\
 ray-operator convert raycluster.yaml > converted.yaml
@@ -87,9 +90,9 @@ def _wrong_usage(arguments: argparse.Namespace) -> str:
 
 
 def _read_file(path: str, found: _Found) -> None:
-    source = "stdin" if path == "-" else path
+    source = source_of(path)
     try:
-        _convert_all(source, list(opened(read_documents(path))), found)
+        _convert_all(source, list(opened(read_documents(path))), "name a file that has one", found)
     except ManifestError as error:
         found.problems.append(f"{source}: {error}")
 
@@ -101,7 +104,7 @@ def _read_cluster(arguments: argparse.Namespace, read: Reader, found: _Found) ->
         # A kubeconfig may hold anything: reading it, and reaching what it names, may fail in any way.
         found.problems.append(f"cluster: {' '.join(str(error).split())}")
         return
-    _convert_all("cluster", [obj for obj in objects if not _owned(obj)], found)
+    _convert_all("cluster", [obj for obj in objects if not _owned(obj)], "name another namespace, or -A for all", found)
 
 
 def _owned(obj: Mapping[str, Any]) -> bool:
@@ -110,23 +113,33 @@ def _owned(obj: Mapping[str, Any]) -> bool:
     return any(str(owner.get("apiVersion", "")).startswith("ray.io/") for owner in owners)
 
 
-def _convert_all(source: str, objects: Sequence[Any], found: _Found) -> None:
+def _convert_all(source: str, objects: Sequence[Any], remedy: str, found: _Found) -> None:
+    """``remedy``: what to do where nothing is there that could have been meant."""
     if not any(is_kuberay(obj) for obj in objects):
-        found.problems.append(f"{source}: contains no RayCluster, RayJob, RayCronJob or RayService of ray.io/v1")
+        reason = next(filter(None, map(why_not, objects)), remedy)
+        found.problems.append(
+            f"{source}: contains no RayCluster, RayJob, RayCronJob or RayService of ray.io/v1; {reason}"
+        )
         return
     images = head_images(objects)
-    for obj in objects:
+    whole = [isinstance(obj, Mapping) and not unfit(obj) for obj in objects]
+    names = service_names(filter(is_kuberay, compress(objects, whole)), objects)
+    for obj, fits in zip(objects, whole, strict=True):
+        named, said = renamed(obj, names) if fits else (obj, ())
         if is_kuberay(obj):
-            outcome = convert(obj, images)
-            found.documents += outcome.documents
-            found.problems += [f"{source}: {outcome.name}: {problem}" for problem in outcome.problems]
+            _add(source, convert(named, images), found, said)
         elif isinstance(obj, Mapping) and obj.get("kind"):
-            found.documents.append(carried(obj)[0])
-            found.notes.append(f"{source}: note: {_name(obj)} is carried over")
+            _add(source, carried(named), found, said)
+            reason = why_not(obj)
+            found.notes.append(
+                f"{source}: note: {title(obj)} is carried over{f' as it is; {reason}' if reason else ''}"
+            )
         else:
-            found.notes.append(f"{source}: note: skipped something that is not a Kubernetes object: it has no kind")
+            found.notes.append(f"{source}: note: skipped {A_LIST if isinstance(obj, list) else NO_OBJECT}")
 
 
-def _name(obj: Mapping[str, Any]) -> str:
-    name = obj["metadata"].get("name", "") if isinstance(obj.get("metadata"), Mapping) else ""
-    return f"{obj['kind']} {name}".rstrip()
+def _add(source: str, outcome: Outcome, found: _Found, said: Sequence[Comment]) -> None:
+    """``said``: comments above the first document."""
+    first, *others = outcome.documents or [{}]
+    found.documents += [dict.fromkeys(said) | first, *others] if outcome.documents else []
+    found.problems += [f"{source}: {outcome.name}: {problem}" for problem in outcome.problems]

@@ -12,15 +12,23 @@ from typing import Any
 import yaml
 
 from controller.raycluster.model import API_VERSION, GROUP, KIND, Json, RayCluster
+from controller.raycluster.spelling import quoted
 
-# Stands for a uid that is known only once the API server has given it; no real object has it.
+from .helm import template_action
+
 # The API group of KubeRay's objects.
 KUBERAY = "ray.io"
+# Stands for a uid that is known only once the API server has given it; no real object has it.
 NO_UID = "00000000-0000-0000-0000-000000000000"
 
 
 # What is said of a file without one. KubeRay's are RayClusters too.
 NO_CLUSTER = f"contains no {KIND} of {API_VERSION}"
+
+
+# What is no object, and what to do about it.
+A_LIST = "a list: a manifest is a mapping; write --- between several, or put them under items of a List"
+NO_OBJECT = "something that is not a Kubernetes object: it has no kind"
 
 
 class ManifestError(ValueError):
@@ -67,13 +75,18 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+def source_of(path: str) -> str:
+    """What a file is called in messages."""
+    return "stdin" if path == "-" else path or "''"
+
+
 def read_manifests(path: str) -> Manifests:
     """The RayClusters of a file; ``-`` is standard input.
 
     Raises:
         ManifestError: the file cannot be read, or is not YAML; the message says where.
     """
-    source = "stdin" if path == "-" else path
+    source = source_of(path)
     clusters: list[Json] = []
     notes: list[str] = []
     skipped: list[tuple[str, str]] = []
@@ -92,16 +105,17 @@ def read_manifests(path: str) -> Manifests:
 def _note(obj: Any) -> str:
     """What there is to say about an object that may have been meant for this operator."""
     if isinstance(obj, list):
-        return "skipped a list: a manifest is a mapping; write --- between several, or put them under items of a List"
+        return f"skipped {A_LIST}"
     if not isinstance(obj, dict) or obj.get("kind") is None:
-        return "skipped something that is not a Kubernetes object: it has no kind"
+        return f"skipped {NO_OBJECT}"
     what = f"skipped the {obj['kind']} {_name(obj)}".rstrip()
     spec = obj.get("spec")
     if obj["kind"] == KIND and isinstance(spec, dict) and {"podTypes", "headPodType"} & spec.keys():
-        return f"{what} of {obj.get('apiVersion')!r}, whose spec is this operator's: set apiVersion to {API_VERSION}"
+        version = quoted(obj.get("apiVersion"))
+        return f"{what} of {version}, whose spec is this operator's: set apiVersion to {API_VERSION}"
     if str(obj.get("apiVersion", "")).startswith(f"{KUBERAY}/"):
         return f"{what} of KubeRay ({obj['apiVersion']}): ray-operator convert writes RayClusters of {API_VERSION}"
-    return f"{what} of {obj.get('apiVersion')!r}; RayClusters of this operator are {API_VERSION}"
+    return f"{what} of {quoted(obj.get('apiVersion'))}; RayClusters of this operator are {API_VERSION}"
 
 
 def _name(obj: Json) -> str:
@@ -130,23 +144,43 @@ def read_documents(path: str) -> list[Any]:
     Raises:
         ManifestError: the file cannot be read, or is not YAML; the message says where.
     """
+    if not path:
+        raise ManifestError("is no name of a file; name one, or - for standard input")
     try:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        return list(yaml.load_all(_text(content), _Loader))
-    except ManifestError:
-        raise
     except OSError as error:
         raise ManifestError(f"cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ManifestError(f"cannot be read: {error}") from error
+    return parse_yaml(_text(content))
+
+
+def parse_yaml(text: str) -> list[Any]:
+    """The documents of a YAML text.
+
+    Raises:
+        ManifestError: it is not YAML, or the template of it; the message says where.
+    """
+    try:
+        return list(yaml.load_all(text, _Loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        action = template_action(text, mark.line) if mark else ""
+        if action:
+            raise ManifestError(f"is a Helm template; render it first with helm template. It has {action}") from error
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         context = f"{error.context}: " if error.context and not error.problem_mark else ""
         reason = error.problem or "it cannot be read"
-        if mark and re.search("start any token|tab character", reason) and _is_tab(content, mark.line, mark.column):
+        if mark and re.search("start any token|tab character", reason) and _is_tab(text, mark.line, mark.column):
             reason = "a tab; YAML is indented with spaces"
         raise ManifestError(f"is not YAML: {where}{context}{reason}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ManifestError(f"is not YAML: {' '.join(str(error).split())}") from error
+        raise ManifestError(f"is not YAML: {_unquoted(error)}") from error
+
+
+def _unquoted(error: Exception) -> str:
+    """What an error without a place says, in one line, without the name that the parser has for its input."""
+    return re.sub(r' in "<[a-z ]+>"', "", " ".join(str(error).split()))
 
 
 def _text(content: bytes) -> str:
@@ -166,10 +200,10 @@ def _text(content: bytes) -> str:
         raise ManifestError(f"is not YAML: {found}, which is not UTF-8; save the file as UTF-8") from error
 
 
-def _is_tab(content: bytes, line: int, column: int) -> bool:
+def _is_tab(text: str, line: int, column: int) -> bool:
     """Whether a tab is at this place, or before it on its line."""
-    lines = content.splitlines()
-    return line < len(lines) and b"\t" in lines[line][: column + 1]
+    lines = text.splitlines()
+    return line < len(lines) and "\t" in lines[line][: column + 1]
 
 
 def _objects(documents: Sequence[Any]) -> Iterator[Any]:

@@ -6,64 +6,58 @@ A value of a wrong type is left to the schema: here it counts as absent.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from controller.raycluster.problem import Problem
 from controller.raycluster.quantities import QuantityError, parse_quantity
+from controller.raycluster.spelling import plain, shown
 from controller.raycluster.validation import LABEL_VALUE, quantity_problems
 
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+from .pod_fields import field_problems
+from .pod_values import DNS_LABEL
+
 _KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _PORT_NAME = re.compile(r"(?=.{1,15}$)(?!.*--)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _MOST_ANNOTATIONS = 256 * 1024
-# Field of a container, a toleration, a spread constraint or a pod -> the values that it may have.
-_CONTAINER_WORDS = {
-    "imagePullPolicy": ("Always", "IfNotPresent", "Never"),
-    "terminationMessagePolicy": ("File", "FallbackToLogsOnError"),
-}
-_TOLERATION_WORDS = {
-    "operator": ("Exists", "Equal", "Lt", "Gt"),
-    "effect": ("NoSchedule", "PreferNoSchedule", "NoExecute"),
-}
-_SPREAD_WORDS = {"whenUnsatisfiable": ("DoNotSchedule", "ScheduleAnyway")}
-_PORT_WORDS = {"protocol": ("TCP", "UDP", "SCTP")}
-_POD_WORDS = {
-    "dnsPolicy": ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
-    "preemptionPolicy": ("PreemptLowerPriority", "Never"),
-}
 
 
 def pod_problems(path: str, config: Any) -> Iterator[Problem]:
     """What is wrong with a podConfig, whatever its shape. ``path`` is its place in the RayCluster."""
-    yield from _metadata(f"{path}.metadata", _mapping(config, "metadata"))
+    yield from metadata_problems(f"{path}.metadata", _mapping(config, "metadata"))
     spec, where = _mapping(config, "spec"), f"{path}.spec"
-    yield from _words(where, spec, _POD_WORDS)
+    yield from field_problems(where, spec)
+    whole = _mapping(spec, "resources")
+    parts = {part: _mapping(whole, part) for part in ("requests", "limits")}
+    yield from quantity_problems(f"{where}.resources", parts, of_pod=True)
     yield from _volumes(f"{where}.volumes", spec)
-    named = {name for _, v in _entries(spec, "volumes") if isinstance(name := v.get("name"), str)}
-    volumes = named if isinstance(spec.get("volumes") or [], list) else None
+    volumes, claims = _names_in(spec, "volumes"), _names_in(spec, "resourceClaims")
     names: set[Any] = set()
     for kind in ("initContainers", "containers"):
         for index, container in _entries(spec, kind):
             here = f"{where}.{kind}[{index}]"
             yield from _container(here, container, volumes)
+            yield from _claims(f"{here}.resources.claims", _mapping(container, "resources"), claims)
             yield from _unique(f"{here}.name", container.get("name"), names, "containers")
     for index, toleration in _entries(spec, "tolerations"):
         yield from _toleration(f"{where}.tolerations[{index}]", toleration)
-    for index, constraint in _entries(spec, "topologySpreadConstraints"):
-        yield from _words(f"{where}.topologySpreadConstraints[{index}]", constraint, _SPREAD_WORDS)
 
 
-def _metadata(path: str, metadata: Mapping[str, Any]) -> Iterator[Problem]:
+def metadata_problems(path: str, metadata: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with the metadata of any object but for its name."""
+    yield from field_problems(path, metadata, "V1ObjectMeta")
+    namespace = metadata.get("namespace")
+    if isinstance(namespace, str) and namespace and not DNS_LABEL.fullmatch(namespace):
+        message = "cannot be the name of a namespace; use at most 63 of a-z, 0-9 and, inside, '-'"
+        yield Problem(f"{path}.namespace", f"{shown(namespace)} {message}")
     for part in ("labels", "annotations"):
         for key, value in _mapping(metadata, part).items():
             if not _KEY.fullmatch(key):
-                yield Problem(f"{path}.{part}", f"{_short(key)} cannot be a key; use letters, digits, '-', '_' and '.'")
+                yield Problem(f"{path}.{part}", f"{shown(key)} cannot be a key; use letters, digits, '-', '_' and '.'")
             elif part == "labels" and isinstance(value, str) and value and not LABEL_VALUE.fullmatch(value):
                 message = "cannot be a label value; use at most 63 letters, digits, '-', '_' or '.'"
-                yield Problem(f"{path}.labels.{key}", f"{_short(value)} {message}")
+                yield Problem(f"{path}.labels.{key}", f"{shown(value)} {message}")
     size = sum(len(str(part).encode()) for item in _mapping(metadata, "annotations").items() for part in item)
     if size > _MOST_ANNOTATIONS:
         message = f"take {size} bytes; at most {_MOST_ANNOTATIONS} are allowed: put large values into a ConfigMap"
@@ -72,28 +66,41 @@ def _metadata(path: str, metadata: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _container(path: str, container: Mapping[str, Any], volumes: set[Any] | None) -> Iterator[Problem]:
     """``volumes``: the names of the pod's volumes, None when they are unknown."""
-    if not container.get("image"):
-        yield Problem(f"{path}.image", "is missing; every container needs an image")
     name = container.get("name")
-    if isinstance(name, str) and not _DNS_LABEL.fullmatch(name):
+    if isinstance(name, str) and name and not DNS_LABEL.fullmatch(name):
         message = "cannot be the name of a container; use at most 63 of a-z, 0-9 and, inside, '-'"
-        yield Problem(f"{path}.name", f"{_short(name)} {message}")
-    yield from _words(path, container, _CONTAINER_WORDS)
+        yield Problem(f"{path}.name", f"{shown(name)} {message}")
     yield from _mounts(path, container, volumes)
     yield from _ports(f"{path}.ports", container)
     yield from _variables(f"{path}.env", container)
     yield from _resources(f"{path}.resources", _mapping(container, "resources"))
 
 
+def _names_in(spec: Mapping[str, Any], field: str) -> set[Any] | None:
+    """The names of a pod's volumes or claims; None where one has no name yet, or they are no list: then any may be
+    meant.
+    """
+    given = spec.get(field) or []
+    names = [entry.get("name") for _, entry in _entries(spec, field)]
+    whole = isinstance(given, list) and len(names) == len(given) and all(isinstance(n, str) and n for n in names)
+    return set(names) if whole else None
+
+
+def _claims(path: str, resources: Mapping[str, Any], known: set[Any] | None) -> Iterator[Problem]:
+    for index, claim in _entries(resources, "claims"):
+        name = claim.get("name")
+        if known is not None and isinstance(name, str) and name and name not in known:
+            remedy = f"use one of: {', '.join(sorted(known))}" if known else "add it to resourceClaims"
+            yield Problem(f"{path}[{index}].name", f"{shown(name)} is not the name of a claim of the pod; {remedy}")
+
+
 def _mounts(path: str, container: Mapping[str, Any], volumes: set[Any] | None) -> Iterator[Problem]:
     places: set[Any] = set()
     for index, mount in _entries(container, "volumeMounts"):
         here, name = f"{path}.volumeMounts[{index}]", mount.get("name")
-        if volumes is not None and isinstance(name, str | None) and name not in volumes:
+        if volumes is not None and isinstance(name, str) and name and name not in volumes:
             known = f"use one of: {', '.join(sorted(map(str, volumes)))}" if volumes else "add it to volumes"
-            yield Problem(f"{here}.name", f"{_short(name)} is not the name of a volume of the pod; {known}")
-        if not mount.get("mountPath"):
-            yield Problem(f"{here}.mountPath", "is missing")
+            yield Problem(f"{here}.name", f"{shown(name)} is not the name of a volume of the pod; {known}")
         yield from _unique(f"{here}.mountPath", mount.get("mountPath"), places, "mounts")
 
 
@@ -101,12 +108,11 @@ def _ports(path: str, container: Mapping[str, Any]) -> Iterator[Problem]:
     names: set[Any] = set()
     for index, port in _entries(container, "ports"):
         here, name, number = f"{path}[{index}]", port.get("name"), port.get("containerPort")
-        yield from _words(here, port, _PORT_WORDS)
-        if not isinstance(number, int) or not 1 <= number <= 65535:
-            yield Problem(f"{here}.containerPort", f"{_short(number)} is not a number from 1 to 65535")
+        if number is not None and (not isinstance(number, int) or not 1 <= number <= 65535):
+            yield Problem(f"{here}.containerPort", f"{shown(number)} is not a number from 1 to 65535")
         if isinstance(name, str) and not (_PORT_NAME.fullmatch(name) and re.search("[a-z]", name)):
             message = "cannot be the name of a port; use at most 15 of a-z, 0-9 and, inside, '-'"
-            yield Problem(f"{here}.name", f"{_short(name)} {message}")
+            yield Problem(f"{here}.name", f"{shown(name)} {message}")
         yield from _unique(f"{here}.name", name, names, "ports")
 
 
@@ -114,15 +120,13 @@ def _variables(path: str, container: Mapping[str, Any]) -> Iterator[Problem]:
     for index, variable in _entries(container, "env"):
         if variable.get("value") and variable.get("valueFrom"):
             yield Problem(f"{path}[{index}]", "has both value and valueFrom; keep one of them")
-        if not variable.get("name"):
-            yield Problem(f"{path}[{index}].name", "is missing")
 
 
 def _resources(path: str, resources: Mapping[str, Any]) -> Iterator[Problem]:
     limits, requests = (_mapping(resources, part) for part in ("limits", "requests"))
     yield from quantity_problems(path, {"requests": requests, "limits": limits})
     for name, value in requests.items():
-        asked, limit = _number(value), _number(limits.get(name))
+        asked, limit = _number(value), _number(limits[name]) if name in limits else None
         # Neither devices nor huge pages can be promised twice.
         device = ("/" in name and not name.startswith("kubernetes.io/")) or name.startswith("hugepages-")
         if device and name not in limits:
@@ -130,25 +134,24 @@ def _resources(path: str, resources: Mapping[str, Any]) -> Iterator[Problem]:
         elif asked is None or limit is None:
             continue
         elif asked > limit:
-            message = f"{value} is more than the limit {limits[name]}; lower it or raise limits.{name}"
+            message = f"{plain(value)} is more than the limit {plain(limits[name])}; lower it or raise limits.{name}"
             yield Problem(f"{path}.requests.{name}", message)
         elif device and asked != limit:
-            yield Problem(f"{path}.requests.{name}", f"{value} is not the limit {limits[name]}; both have to be equal")
+            message = f"{plain(value)} is not the limit {plain(limits[name])}; both have to be equal"
+            yield Problem(f"{path}.requests.{name}", message)
     for name, value in limits.items():
         amount = _number(value)
         if "/" in name and amount is not None and amount != amount.to_integral_value():
-            yield Problem(f"{path}.limits.{name}", f"{value} is not a whole number; devices cannot be shared")
+            yield Problem(f"{path}.limits.{name}", f"{plain(value)} is not a whole number; devices cannot be shared")
 
 
 def _volumes(path: str, spec: Mapping[str, Any]) -> Iterator[Problem]:
     names: set[Any] = set()
     for index, volume in _entries(spec, "volumes"):
         here, name = f"{path}[{index}]", volume.get("name")
-        if not name:
-            yield Problem(f"{here}.name", "is missing")
-        elif isinstance(name, str) and not _DNS_LABEL.fullmatch(name):
+        if isinstance(name, str) and name and not DNS_LABEL.fullmatch(name):
             message = "cannot be the name of a volume; use at most 63 of a-z, 0-9 and, inside, '-'"
-            yield Problem(f"{here}.name", f"{_short(name)} {message}")
+            yield Problem(f"{here}.name", f"{shown(name)} {message}")
         yield from _unique(f"{here}.name", name, names, "volumes")
         sources = sorted(source for source in volume if source != "name" and volume[source] is not None)
         if len(sources) > 1:
@@ -156,7 +159,6 @@ def _volumes(path: str, spec: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _toleration(path: str, toleration: Mapping[str, Any]) -> Iterator[Problem]:
-    yield from _words(path, toleration, _TOLERATION_WORDS)
     exists = toleration.get("operator") == "Exists"
     if exists and toleration.get("value"):
         yield Problem(f"{path}.value", "has no meaning with the operator Exists; remove it, or use Equal")
@@ -166,19 +168,11 @@ def _toleration(path: str, toleration: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(f"{path}.effect", "has to be NoExecute where tolerationSeconds is given")
 
 
-def _words(path: str, holder: Mapping[str, Any], fields: Mapping[str, tuple[str, ...]]) -> Iterator[Problem]:
-    """Fields that may have some values only."""
-    for field, words in fields.items():
-        value = holder.get(field)
-        if isinstance(value, str) and value and value not in words:
-            yield Problem(f"{path}.{field}", f"{_short(value)} is none of the choices; use {', '.join(words)}")
-
-
 def _unique(path: str, value: Any, seen: set[Any], what: str) -> Iterator[Problem]:
     """``seen`` learns the value."""
     if isinstance(value, str) and value:
         if value in seen:
-            yield Problem(path, f"{_short(value)} is there twice; {what} of one pod need different ones")
+            yield Problem(path, f"{shown(value)} is there twice; {what} of one pod need different ones")
         seen.add(value)
 
 
@@ -198,13 +192,8 @@ def _texts(found: Mapping[Any, Any]) -> Mapping[str, Any]:
 
 
 def _number(value: Any) -> Any:
-    """A quantity's number; None for none, or for what is no quantity."""
+    """A quantity's number, null being 0; None for what is no quantity."""
     try:
-        return None if value is None else parse_quantity(value)
+        return parse_quantity(value)
     except QuantityError:
         return None
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}..."

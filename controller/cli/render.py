@@ -21,7 +21,7 @@ from controller.raycluster.model import Json, RayCluster, parse_spec
 
 from .checks import check, remarks
 from .commands import FINE, WRONG_INPUT, command_parser
-from .manifests import NO_CLUSTER, ManifestError, cluster_of, read_manifests
+from .manifests import NO_CLUSTER, ManifestError, cluster_of, read_manifests, source_of
 from .validate import name_of
 
 DESCRIPTION = """\
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         manifests = read_manifests(arguments.file)
     except ManifestError as error:
-        return _refuse(arguments.file, [str(error)])
+        return _refuse(source_of(arguments.file), [str(error)])
     for note in manifests.notes:
         print(f"{manifests.source}: note: {note}", file=sys.stderr)
     wrong = list(_wrong(manifests.clusters))

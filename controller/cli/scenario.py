@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from typing import Any
@@ -14,10 +14,13 @@ from controller.raycluster.model import Json
 from controller.raycluster.problem import Problem
 from controller.raycluster.schema import problems_by
 
+from .demand_rules import refused, unknown_types
 from .selectors import PATTERN, selector_of, selectors_of
 
 DEFAULT_POD_SECONDS = 10.0
 
+# Mappings from names of the user's own, and lists of such mappings.
+_FREE, _FREE_LISTS = ("resources", "labelSelector"), ("bundles", "bundleLabelSelector")
 _SECONDS = {"type": "number", "minimum": 0, "maximum": 31_536_000}
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 100_000}
 _RESOURCES = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1e14}}
@@ -109,29 +112,31 @@ class Scenario:
     pod_seconds: float = DEFAULT_POD_SECONDS
 
 
-def scenario_problems(document: object) -> tuple[Problem, ...]:
-    """Everything wrong with a demand file's content; empty when ``scenario_of`` can read it."""
-    return problems_by(Draft202012Validator(SCHEMA), document) or tuple(_refused(document))
+def scenario_problems(document: object, types: Collection[str] | None = None) -> tuple[Problem, ...]:
+    """Everything wrong with a demand file's content; empty when ``scenario_of`` can read it.
+
+    ``types``: the names of the pod types; None where they are not known.
+    """
+    found = problems_by(Draft202012Validator(SCHEMA), document)
+    return found or (*refused(document), *(unknown_types(document, types) if types is not None else ()))
 
 
-def _refused(document: Any) -> Iterator[Problem]:
-    """Placement groups that Ray refuses: bundles of nothing, and selectors for more or fewer bundles than there are."""
-    for number, step in enumerate(document["steps"]):
-        for index, group in enumerate(step.get("placementGroups", ())):
-            for place, bundle in enumerate(group["bundles"]):
-                if not any(bundle.values()):
-                    yield Problem(
-                        f"steps[{number}].placementGroups[{index}].bundles[{place}]",
-                        "asks for nothing; Ray takes only bundles with an amount of a resource, {CPU: 1} for example",
-                    )
-            given, bundles = len(group.get("bundleLabelSelector", group["bundles"])), len(group["bundles"])
-            if given != bundles:
-                yield Problem(
-                    f"steps[{number}].placementGroups[{index}].bundleLabelSelector",
-                    f"has {given} {'entry' if given == 1 else 'entries'} for {bundles} "
-                    f"{'bundle' if bundles == 1 else 'bundles'}; "
-                    "write one for each bundle, {} where any node will do",
-                )
+def without_absent(value: Any) -> Any:
+    """A copy without the fields that are null. Names of resources and of labels are no fields."""
+    if isinstance(value, dict):
+        return {
+            name: dict(inner)
+            if name in _FREE and isinstance(inner, dict)
+            else _free(name, without_absent(inner), inner)
+            for name, inner in value.items()
+            if inner is not None
+        }
+    return [without_absent(item) for item in value] if isinstance(value, list) else value
+
+
+def _free(name: str, read: Any, given: Any) -> Any:
+    """Lists of such mappings stay as they are."""
+    return list(given) if name in _FREE_LISTS and isinstance(given, list) else read
 
 
 def scenario_of(document: Json) -> Scenario:

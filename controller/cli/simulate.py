@@ -13,12 +13,11 @@ from itertools import groupby, pairwise
 from typing import Any, TypeVar
 
 from controller.raycluster.model import Json, parse_spec
-from controller.raycluster.nulls import without_nulls
 
 from .checks import check
 from .commands import FINE, WRONG_INPUT, command_parser
-from .manifests import NO_CLUSTER, ManifestError, cluster_of, read_documents, read_manifests
-from .scenario import scenario_of, scenario_problems
+from .manifests import NO_CLUSTER, ManifestError, cluster_of, read_documents, read_manifests, source_of
+from .scenario import scenario_of, scenario_problems, without_absent
 from .simulation import LAUNCH, REMOVE, Happening, Simulation
 
 T = TypeVar("T")
@@ -123,14 +122,15 @@ def _read(cluster: str, demand: str) -> tuple[Json, Json]:
         print(f"{manifests.source}: note: {note}", file=sys.stderr)
     if len(clusters) != 1:
         found = f"contains {len(clusters)} RayClusters" if clusters else NO_CLUSTER
-        raise ManifestError(f"{_source(cluster)}: {found}; one is needed")
+        raise ManifestError(f"{source_of(cluster)}: {found}; one is needed")
     documents = _named(demand, lambda: read_documents(demand))
     if len(documents) != 1 or not isinstance(documents[0], dict):
-        raise ManifestError(f"{_source(demand)}: is no demand file; ray-operator simulate --help shows one")
-    asked = without_nulls(documents[0])
-    for path, problems in ((cluster, check(clusters[0])), (demand, scenario_problems(asked))):
+        raise ManifestError(f"{source_of(demand)}: is no demand file; ray-operator simulate --help shows one")
+    asked, wrong = without_absent(documents[0]), check(clusters[0])
+    types = None if wrong else [pod_type["name"] for pod_type in clusters[0]["spec"]["podTypes"]]
+    for path, problems in ((cluster, wrong), (demand, scenario_problems(asked, types))):
         if problems:
-            raise ManifestError("\n".join(f"{_source(path)}: {problem}" for problem in problems))
+            raise ManifestError("\n".join(f"{source_of(path)}: {problem}" for problem in problems))
     return clusters[0], asked
 
 
@@ -138,11 +138,7 @@ def _named(path: str, read: Callable[[], T]) -> T:
     try:
         return read()
     except ManifestError as error:
-        raise ManifestError(f"{_source(path)}: {error}") from error
-
-
-def _source(path: str) -> str:
-    return "stdin" if path == "-" else path
+        raise ManifestError(f"{source_of(path)}: {error}") from error
 
 
 def _table(happenings: Sequence[Happening], summary: Json) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from autoscaler.model import Demand, NodeStatus, RayNode, RayState, Shape
+from autoscaler.model import HEAD_RESOURCE, QUANTUM, Demand, NodeStatus, RayNode, RayState, Shape
 from controller.objects.labels import HEAD
 from controller.objects.pod import build_pod
 from controller.objects.pod_status import SCHEDULING_GATED
@@ -134,6 +134,9 @@ class SimulatedCluster:
         host = pod.host if pod.group else -1
         total = declared_resources(self._spec, pod_type, host)
         labels = declared_labels(self._spec, pod_type, host)
+        if pod.kind == HEAD:
+            # By which programs keep an actor on the head.
+            total[HEAD_RESOURCE] = QUANTUM
         if pod.group:
             labels.setdefault(SLICE_LABEL, pod.group)
         self._nodes[pod.name] = Node(pod, next(self._numbers), total, labels, dict(total), idle_since=self.now)

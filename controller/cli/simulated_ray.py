@@ -81,14 +81,18 @@ def task_places(wish: Wish, nodes: Sequence[Node]) -> Held:
 
 def gang_places(gang: Gang, nodes: Sequence[Node]) -> Held:
     """All bundles, or none."""
+    # Together on one node, or on whichever nodes there are.
+    places = ([node] for node in nodes) if gang.strategy is Strategy.STRICT_PACK else iter([nodes])
+    return next(filter(None, (_places_on(gang, some) for some in places)), [])
+
+
+def _places_on(gang: Gang, nodes: Sequence[Node]) -> Held:
     held: Held = []
     for shape in (bundle.shape for bundle in gang.bundles for _ in range(bundle.count)):
         used = [node for node, _, _ in held]
         node = next((n for n in _in_order(gang.strategy, nodes, used) if n.room_for(shape) > 0), None)
         if node is None:
             _undo(held)
-            if gang.strategy is Strategy.STRICT_PACK and len(nodes) > 1:
-                return gang_places(gang, nodes[1:])
             return []
         node.take(shape, 1)
         held.append((node, shape, 1))
@@ -97,7 +101,7 @@ def gang_places(gang: Gang, nodes: Sequence[Node]) -> Held:
 
 def _in_order(strategy: Strategy, nodes: Sequence[Node], used: Sequence[Node]) -> Sequence[Node]:
     if strategy is Strategy.STRICT_PACK:
-        return used[:1] or nodes[:1]
+        return nodes
     fresh = [n for n in nodes if not any(n is u for u in used)]
     if strategy is Strategy.STRICT_SPREAD:
         return fresh

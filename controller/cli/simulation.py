@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from autoscaler.model import Gang, RayUsage
+from autoscaler.model import Gang, RayUsage, Shape
 from autoscaler.provider import ProviderError
 from autoscaler.scheduling.request import Cause, Decision
 from controller.objects.gang import PodGang
@@ -36,6 +36,7 @@ from controller.raycluster.idle_termination import DELETE as DELETE_CLUSTER
 from controller.raycluster.model import ClusterSpec, RayCluster
 from controller.status.obstacles import INFEASIBLE, words
 
+from .demand_rules import meant
 from .scenario import Scenario
 from .simulated_cluster import SimulatedCluster
 from .simulated_ray import (
@@ -248,13 +249,16 @@ class Simulation:
         waiting = Counter(map(nameless, decision.unplaced_gangs))
         held += [(WAIT, gang_text(g), n, self._why(causes.get(g, ()))) for g, n in waiting.items()]
         never = (*decision.infeasible, *decision.infeasible_requested)
-        held += [(NEVER, demand_text(d.shape), d.count, INFEASIBLE) for d in never]
+        held += [(NEVER, demand_text(d.shape), d.count, self._infeasible([d.shape])) for d in never]
         hopeless = Counter(map(nameless, decision.infeasible_gangs))
-        held += [(NEVER, gang_text(g), n, INFEASIBLE) for g, n in hopeless.items()]
+        held += [(NEVER, gang_text(g), n, self._infeasible(b.shape for b in g.bundles)) for g, n in hopeless.items()]
         for line in held:
             if line not in self._told:
                 yield self._happening(*line)
         self._told = tuple(held)
+
+    def _infeasible(self, shapes: Iterable[Shape]) -> str:
+        return INFEASIBLE + meant([name for shape in shapes for name, _ in shape.resources], self._spec)
 
     def _why(self, causes: Sequence[Cause]) -> str:
         return words(causes, self._spec, {name: block.reason for name, block in self._blocks.items()})

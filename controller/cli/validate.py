@@ -14,7 +14,7 @@ from controller.raycluster.model import Json
 
 from .checks import check, remarks, warnings
 from .commands import FINE, WRONG_INPUT, command_parser
-from .manifests import NO_CLUSTER, ManifestError, Manifests, read_manifests
+from .manifests import NO_CLUSTER, ManifestError, Manifests, read_manifests, source_of
 
 DESCRIPTION = """\
 Checks the RayClusters in manifest files as the API server and the operator would, without either. Each line names
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             _look(read_manifests(path), answer)
         except ManifestError as error:
-            answer.problems.append(Finding("stdin" if path == "-" else path, "", "", str(error)))
+            answer.problems.append(Finding(source_of(path), "", "", str(error)))
     if arguments.output == "json":
         _print_json(answer)
     else:

@@ -11,16 +11,15 @@ from controller.raycluster.service_ports import DEFAULT_SERVICE_PORTS
 from controller.raycluster.validation import MAX_NAME, PORT_NAME
 
 from . import network, table
-from .groups import PodTypes, minutes, read_pod_types
+from .groups import MAX_IDLE_SECONDS, PodTypes, minutes, read_pod_types
 from .owner import Owner
-from .source import Fields, UnusableError
-from .template import Pods, first_container, without_kuberays
+from .source import MAX_PORT, Fields
+from .template import METRICS_PORT, METRICS_PORT_NAME, Pods, first_container, without_kuberays
 from .written import Comment, Tree, add
 
 # How many nodes may be launching where KubeRay sets no bound, as a multiple of those running.
 UNLIMITED_SPEED = 10_000
 KUBERAY_IDLE_SECONDS = 60
-METRICS_PORT = 8080
 _CLEAN = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink", "ownerReferences")
 _CLIENT_ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -40,7 +39,7 @@ def convert_cluster(owner: Owner, spec: Fields) -> Converted:
     """The RayCluster, and Services, Ingress and NetworkPolicies as KubeRay would have made them."""
     head = spec.mapping("headGroupSpec")
     if "headGroupSpec" not in spec:
-        raise UnusableError(spec.where("headGroupSpec"), "is missing; a Ray cluster needs a head")
+        raise spec.missing("headGroupSpec", "a Ray cluster needs a head")
     annotations = owner.metadata.strings("annotations")
     overwrite = annotations.get("ray.io/overwrite-container-cmd", "").lower() == "true"
     authentication, said = _authentication(owner, spec.mapping("authOptions"))
@@ -90,10 +89,11 @@ def _worker_commands(types: PodTypes) -> list[str]:
 def head_ports(head: Fields, gcs_port: str) -> list[dict[str, Any]]:
     """The ports of the head Service: the head container's, and those that KubeRay adds."""
     ports = {p.name: p.port for p in DEFAULT_SERVICE_PORTS}
-    wanted = {"gcs-server": int(gcs_port) if gcs_port.isdigit() else 6379, "metrics": METRICS_PORT}
+    wanted = {"gcs-server": int(gcs_port) if gcs_port.isdigit() else 6379, METRICS_PORT_NAME: METRICS_PORT}
     for port in first_container(head).get("ports") or []:
         number = port.get("containerPort") if isinstance(port, Mapping) else None
-        if isinstance(number, int) and port.get("protocol", "TCP") == "TCP":
+        # One that is out of bounds is said to be so at the container.
+        if isinstance(number, int) and 1 <= number <= MAX_PORT and port.get("protocol", "TCP") == "TCP":
             wanted[str(port.get("name") or f"{number}-port")] = number
     defaults = {p.port: p.name for p in DEFAULT_SERVICE_PORTS}
     for name, number in wanted.items():
@@ -178,7 +178,7 @@ def _scaling(spec: Fields, made: Tree, types: PodTypes, autoscaling: bool) -> No
 
 def _speed(options: Fields, made: Tree) -> None:
     mode = options.choice("upscalingMode", ("Default", "Aggressive", "Conservative"))
-    seconds = options.number("idleTimeoutSeconds")
+    seconds = options.number("idleTimeoutSeconds", most=MAX_IDLE_SECONDS)
     limited = "as many workers may be launching as run." if mode == "Conservative" else "launches are not limited."
     add(made, options.note("upscalingMode", f"{limited} The default here is 1, as many as run, 5 at least."))
     made["upscalingSpeed"] = 1 if mode == "Conservative" else UNLIMITED_SPEED

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from controller.raycluster.validation import MAX_WORKERS
+from controller.raycluster.validation import LABEL_VALUE, MAX_IDLE_MINUTES, MAX_WORKERS
 
 from . import table
-from .source import Fields
+from .source import LARGEST, Fields, short
 from .start import Start, label_flag, ray_resources, read_start
 from .template import Pods, read_template
 from .written import Comment, Tree, add
 
 # KubeRay's default of maxReplicas, which stands for no bound.
-UNBOUNDED = 2**31 - 1
+UNBOUNDED = LARGEST
+MAX_IDLE_SECONDS = MAX_IDLE_MINUTES * 60
 _MEMORY = "rayResources: KubeRay gives Ray the whole memory limit; this operator by itself 70 % of the memory."
 _RESOURCES = "rayResources: what KubeRay declares for such a node, where this operator detects another amount."
 
@@ -46,6 +47,9 @@ def read_pod_types(head: Fields, groups: Sequence[Fields], pods: Pods, autoscali
     for group, name in zip(groups, names, strict=True):
         if not name:
             group.problem("groupName", "is missing; give the group a name")
+        elif not LABEL_VALUE.fullmatch(name):
+            said = f"{short(name)} cannot be a label value; use at most 63 letters, digits, '-', '_' or '.'"
+            group.problem("groupName", said)
         elif names.count(name) > 1:
             group.problem("groupName", f"{name!r} is used more than once; give each group its own name")
         start = read_start(group, is_head=False)
@@ -125,7 +129,7 @@ def _bounds(group: Fields, tree: Tree, autoscaling: bool) -> int:
 def _optional(group: Fields, tree: Tree) -> list[Comment]:
     """The fields that not every version of this operator has, and those that none has."""
     comments = group.notes({name: text for name, text in table.WORKER.items() if group.raw(name)})
-    priority, idle = group.number("priority", -UNBOUNDED - 1), group.number("idleTimeoutSeconds")
+    priority, idle = group.number("priority", -UNBOUNDED - 1), group.number("idleTimeoutSeconds", most=MAX_IDLE_SECONDS)
     if priority is not None:
         if table.writes("podTypes.priority"):
             tree["priority"] = priority

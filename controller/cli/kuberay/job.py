@@ -7,29 +7,33 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
+from controller.raycluster.ray_resources import MAX_RESOURCE
 
 from . import table
 from .cluster import Converted, convert_cluster
 from .job_end import JobEnd, read_job_end, terminate
 from .network import metadata
 from .owner import Owner, fitting_name, read_owner
+from .pod_labels import relabelled
 from .source import Fields, short
-from .template import relabelled
+from .texts import json_amounts, yaml_mapping
 from .written import Comment, Tree, add
 
 DASHBOARD_PORT = 8265
 # Where the head's image is not known.
 IMAGE = "rayproject/ray:2.60.0"
 _SELECTOR = "ray.io/cluster"
-_OF_THE_PROGRAM = (
+_OF_SUBMISSION = (
     "entrypoint",
     "runtimeEnvYAML",
     "metadata",
-    "jobId",
     "entrypointNumCpus",
     "entrypointNumGpus",
     "entrypointResources",
+)
+_OF_THE_PROGRAM = (
+    *_OF_SUBMISSION,
+    "jobId",
     "submitterPodTemplate",
     "submitterConfig",
     "activeDeadlineSeconds",
@@ -84,6 +88,8 @@ def convert_cron_job(document: Fields, images: Mapping[str, str]) -> list[Tree]:
     """The documents of a RayCronJob; ``images`` as above."""
     owner, spec = read_owner(document), document.mapping("spec")
     template = spec.mapping("jobTemplate")
+    if "jobTemplate" not in spec:
+        raise spec.missing("jobTemplate", "write the fields of a RayJob's spec under it")
     documents, target = _cluster(owner, template, images)
     submits = _mode(template, target)
     # The next run needs the cluster again.
@@ -100,7 +106,7 @@ def convert_cron_job(document: Fields, images: Mapping[str, str]) -> list[Tree]:
     if not submits:
         template.problem("submissionMode", "InteractiveMode submits nothing on a schedule; use K8sJobMode")
     if "schedule" not in spec:
-        spec.problem("schedule", "is missing; write for example '0 3 * * *'")
+        spec.problems.append(spec.missing("schedule", "write for example '0 3 * * *'").problem)
     content: dict[str, Any] = {"schedule": spec.text("schedule")}
     if "timeZone" in spec:
         content["timeZone"] = spec.text("timeZone")
@@ -126,8 +132,7 @@ def _cluster(owner: Owner, spec: Fields, images: Mapping[str, str]) -> tuple[lis
     if selector:
         return [], _selected(spec, selector, images)
     if "rayClusterSpec" not in spec:
-        spec.problem("rayClusterSpec", f"is missing; give a cluster, or name one by clusterSelector: {_SELECTOR}: NAME")
-        return [], Converted({}, [], "", "", [])
+        raise spec.missing("rayClusterSpec", f"give a cluster, or name one by clusterSelector: {_SELECTOR}: NAME")
     made = convert_cluster(owner, spec.mapping("rayClusterSpec"))
     return [made.cluster, *made.beside], made
 
@@ -168,9 +173,16 @@ def _job(spec: Fields, target: Converted, end: JobEnd) -> tuple[dict[str, Any], 
     content: dict[str, Any] = {"backoffLimit": 2 if retries is None else retries}
     content |= {name: value for name, value in given.items() if value is not None}
     comments += spec.notes(table.JOB_FIELDS)
+    comments += _unused(spec)
     content["template"] = _pod(spec, target)
     comments += [*submitter.unknown(), *spec.unknown()]
     return content, comments
+
+
+def _unused(spec: Fields) -> list[Comment]:
+    """What says how the program is submitted, where the submitting container has a command that does it."""
+    first = next(spec.mapping("submitterPodTemplate").mapping("spec").each("containers"), None)
+    return spec.notes(dict.fromkeys(_OF_SUBMISSION, table.OWN_COMMAND)) if first and first.raw("command") else []
 
 
 def _pod(spec: Fields, target: Converted) -> dict[str, Any]:
@@ -207,25 +219,22 @@ def _script(spec: Fields) -> str:
     """The program that submits. The entrypoint stands in it as it is: the shell reads it, as it does in KubeRay."""
     entrypoint = spec.text("entrypoint").strip()
     if not entrypoint:
-        spec.problem("entrypoint", "is missing; write the command to run, python program.py for example")
+        said = "write the command to run, python program.py for example"
+        spec.problems.append(spec.missing("entrypoint", said).problem)
     flags = ""
     runtime_env = spec.text("runtimeEnvYAML")
     if runtime_env:
-        try:
-            parsed = yaml.safe_load(runtime_env)
-        except yaml.YAMLError as error:
-            spec.problem("runtimeEnvYAML", f"is not YAML: {' '.join(str(error).split())}; correct it")
-            parsed = {}
-        flags += f"--runtime-env-json {shlex.quote(json.dumps(parsed, default=str))} "
+        parsed = yaml_mapping(spec, "runtimeEnvYAML", "pip: [emoji]")
+        flags += f"--runtime-env-json {shlex.quote(json.dumps(parsed))} "
     if spec.strings("metadata"):
         flags += f"--metadata-json {shlex.quote(json.dumps(spec.strings('metadata')))} "
     for name, flag in (("entrypointNumCpus", "--entrypoint-num-cpus"), ("entrypointNumGpus", "--entrypoint-num-gpus")):
         amount = spec.raw(name)
-        if amount is not None and not isinstance(amount, bool) and isinstance(amount, int | float):
+        if isinstance(amount, int | float) and not isinstance(amount, bool) and amount >= 0:
             flags += f"{flag} {amount} "
         elif amount is not None:
-            spec.problem(name, f"{short(amount)} is not a number; write one")
-    resources = spec.text("entrypointResources")
-    if resources:
-        flags += f"--entrypoint-resources {shlex.quote(resources)} "
+            spec.problem(name, f"{short(amount)} is not a number of 0 or more; write one")
+    if spec.text("entrypointResources"):
+        resources = json_amounts(spec, "entrypointResources", MAX_RESOURCE)
+        flags += f"--entrypoint-resources {shlex.quote(json.dumps(resources))} "
     return _SCRIPT.format(flags=flags, entrypoint=entrypoint)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from controller.raycluster.idle_termination import MAX_MINUTES
+
 from . import table
 from .source import Fields
 from .written import Comment, Tree
@@ -43,7 +45,7 @@ def read_job_end(spec: Fields, name: str, has_cluster: bool) -> JobEnd:
         carried = bool(spec.truth("shutdownAfterJobFinishes"))
     carried = carried and has_cluster and not spec.truth("suspend")
     text = (table.DELETION_CARRIED if carried else table.DELETION).format(name=name)
-    minutes = max(LEAST_MINUTES, round(seconds / 60, 1)) if carried else 0.0
+    minutes = min(max(LEAST_MINUTES, round(seconds / 60, 1)), float(MAX_MINUTES)) if carried else 0.0
     return JobEnd(minutes, _comments(spec, strategy, rules, text))
 
 

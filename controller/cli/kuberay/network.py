@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .owner import Owner
+from .pod_labels import relabelled
 from .source import Fields
-from .template import relabelled
 from .written import Comment, Tree, add
 
 INGRESS_CLASS = "kubernetes.io/ingress.class"

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controller.cli.checks import check
+from controller.cli.manifests import A_LIST, NO_OBJECT
 from controller.raycluster.model import API_VERSION, KIND
 from controller.raycluster.problem import Problem
+from controller.raycluster.shape import SHAPE_ERRORS
 
+from .checked import checked
 from .cluster import convert_cluster
 from .job import convert_cron_job, convert_job
 from .owner import read_owner
+from .pod_labels import relabelled, selecting_services, unknown_labels
 from .service import convert_service
-from .source import Fields, UnusableError
-from .template import relabelled
-from .written import Comment, Tree, add, plain
+from .shape import in_shape, unfit
+from .source import Fields, UnusableError, short
+from .written import Comment, Tree, add
 
 GROUP = "ray.io"
 VERSIONS = ("v1", "v1alpha1")
-_UNKNOWN_POD_FIELD = re.compile(r"spec\.podTypes\[(\d+)\]\.podConfig\.(spec\..+|spec)")
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,33 @@ KINDS: Mapping[str, Callable[[Fields, Mapping[str, str]], list[Tree]]] = {
 
 def is_kuberay(obj: Any) -> bool:
     """Whether this is an object of a kind that is converted."""
-    group, _, version = str(obj.get("apiVersion", "")).partition("/") if isinstance(obj, Mapping) else ("", "", "")
-    return group == GROUP and version in VERSIONS and obj.get("kind") in KINDS
+    kind, version = (obj.get("kind"), obj.get("apiVersion")) if isinstance(obj, Mapping) else (None, None)
+    return version in [f"{GROUP}/{known}" for known in VERSIONS] and isinstance(kind, str) and kind in KINDS
+
+
+def title(obj: Mapping[str, Any]) -> str:
+    """Kind and name of an object, whatever its shape."""
+    metadata = obj.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return f"{short(obj.get('kind'))} {name if isinstance(name, str) else ''}".rstrip()
+
+
+def why_not(obj: Any) -> str:
+    """Why something that may have been meant to be converted is not, and what to do; empty for all else."""
+    if not isinstance(obj, Mapping) or obj.get("kind") is None:
+        return f"the file has {A_LIST if isinstance(obj, list) else NO_OBJECT}"
+    kind, version = obj["kind"], obj.get("apiVersion")
+    group = version.partition("/")[0] if isinstance(version, str) else ""
+    if group == API_VERSION.partition("/")[0]:
+        return (
+            f"{title(obj)} is one of this operator already, there is nothing to convert: ray-operator validate reads it"
+        )
+    if isinstance(kind, str) and kind in KINDS:
+        given = f"has the apiVersion {short(version)}" if version else "has no apiVersion"
+        return f"{title(obj)} {given}: set it to {GROUP}/{VERSIONS[0]}"
+    if group == GROUP:
+        return f"{title(obj)} is of a kind that is not converted: {', '.join(KINDS)} are"
+    return ""
 
 
 def opened(documents: Iterable[Any]) -> Iterator[Any]:
@@ -69,7 +95,7 @@ def head_images(objects: Iterable[Any]) -> dict[str, str]:
     """The name of each KubeRay RayCluster among the objects -> the image of its head."""
     found: dict[str, str] = {}
     for obj in objects:
-        if is_kuberay(obj) and obj["kind"] == "RayCluster":
+        if is_kuberay(obj) and obj["kind"] == "RayCluster" and not unfit(obj):
             ignored: list[Problem] = []
             fields = Fields("", obj, ignored)
             spec = fields.mapping("spec").mapping("headGroupSpec").mapping("template").mapping("spec")
@@ -83,61 +109,75 @@ def convert(obj: Mapping[str, Any], images: Mapping[str, str]) -> Outcome:
 
     ``images``: of the heads of RayClusters beside it, see ``head_images``.
     """
+    wrong = unfit(obj)
+    if wrong:
+        return Outcome(title(obj), [], wrong)
     problems: list[Problem] = []
-    document = Fields("", obj, problems)
+    told: list[str] = []
     documents: list[Tree] = []
     try:
-        documents = KINDS[obj["kind"]](document, images)
+        shaped = in_shape(obj, problems)
+        told += [problem.path for problem in problems]
+        documents = _documents(Fields("", shaped, problems), images)
     except UnusableError as error:
         problems.append(error.problem)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (*SHAPE_ERRORS, ArithmeticError):
         if not problems:
-            shape = f"does not have the shape of a {obj['kind']} ({error!r}); compare with KubeRay's reference"
-            problems.append(Problem("spec", shape))
-    # Written by the operator; from a file it is not taken.
-    document.raw("status")
+            said = f"does not have the shape of a {obj['kind']}; compare with KubeRay's reference"
+            problems.append(Problem("spec", said))
+    problems = _causes(problems, told)
+    for tree in documents if not problems else ():
+        if tree.get("kind") == KIND and tree.get("apiVersion") == API_VERSION:
+            problems += _causes(_one_each(checked(tree, obj)))
+    unique = tuple(dict.fromkeys(problems))
+    return Outcome(title(obj), [] if unique else [_comments_first(tree) for tree in documents], unique)
+
+
+def _documents(document: Fields, images: Mapping[str, str]) -> list[Tree]:
+    """The documents of an object, with a comment about each field of it that nothing has read."""
+    documents = KINDS[document.text("kind")](document, images)
     document.raw("apiVersion")
     if documents:
         add(documents[0], *document.unknown())
-    metadata = obj.get("metadata")
-    name = f"{obj['kind']} {metadata.get('name', '') if isinstance(metadata, Mapping) else ''}".rstrip()
-    for tree in documents if not problems else ():
-        if tree.get("kind") == KIND and tree.get("apiVersion") == API_VERSION:
-            problems += _checked(tree)
-    unique = tuple(dict.fromkeys(problems))
-    return Outcome(name, [] if unique else [_comments_first(tree) for tree in documents], unique)
+    return documents
 
 
-def carried(obj: Mapping[str, Any]) -> tuple[Tree, bool]:
-    """An object of another kind as it is; whether selectors in it have been changed to the pods' labels here."""
+def _causes(problems: Sequence[Problem], misshapen: Sequence[str] = ()) -> list[Problem]:
+    """The problems without those that follow from another: what is left out for its kind seems to be missing.
+
+    ``misshapen``: the places of the first problems.
+    """
+    later = (p for p in problems[len(misshapen) :] if not any(_within(m, p.path) for m in misshapen))
+    found = [*problems[: len(misshapen)], *later]
+    return [p for p in found if not any(p.path != other.path and _within(p.path, other.path) for other in found)]
+
+
+def _one_each(problems: Iterable[Problem]) -> list[Problem]:
+    """The first problem of each place: several parts of a RayCluster may come from one, where one thing is wrong."""
+    first: dict[str, Problem] = {}
+    for problem in problems:
+        first.setdefault(problem.path, problem)
+    return list(first.values())
+
+
+def _within(path: str, place: str) -> bool:
+    """Whether a path is that place or below it."""
+    return path == place or path.startswith((f"{place}.", f"{place}["))
+
+
+def carried(obj: Mapping[str, Any]) -> Outcome:
+    """An object of another kind as it is, but that selectors in it have the pods' labels here."""
+    wrong = unfit(obj)
+    if wrong:
+        return Outcome(title(obj), [], wrong)
     changed = relabelled(obj)
     tree: Tree = {}
     if changed != obj:
         add(tree, Comment("Pods are selected by their labels here, in place of KubeRay's."))
-    return tree | changed, changed != obj
-
-
-def _checked(tree: Tree) -> Iterator[Problem]:
-    """What is wrong with the RayCluster, fields of pods that Kubernetes does not know left out: it drops them too."""
-    for problem in check(plain(tree)):
-        found = _UNKNOWN_POD_FIELD.fullmatch(problem.path)
-        if (found and "unknown field" in problem.message) or (found and "is no field" in problem.message):
-            pod_type = tree["spec"]["podTypes"][int(found[1])]
-            if _drop(pod_type["podConfig"], found[2]):
-                add(pod_type["podConfig"], Comment(f"{found[2]}: left out, pods have no such field."))
-                continue
-        yield problem
-
-
-def _drop(node: Any, path: str) -> bool:
-    *parents, last = re.findall(r"[^.\[\]]+", path)
-    try:
-        for part in parents:
-            node = node[int(part)] if isinstance(node, list) else node[part]
-        del node[last]
-    except (KeyError, IndexError, TypeError, ValueError):
-        return False
-    return True
+    if obj.get("kind") == "ServiceMonitor":
+        changed = selecting_services(changed)
+    add(tree, *unknown_labels(changed))
+    return Outcome(title(obj), [tree | changed])
 
 
 def _comments_first(tree: Tree) -> Tree:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from . import network, table
 from .cluster import Converted, convert_cluster
 from .owner import Owner, fitting_name, read_owner
 from .source import Fields
+from .texts import yaml_mapping
 from .written import Comment, Tree, add
 
 FOLDER, FILE = "/etc/ray-serve", "serve.yaml"
@@ -31,7 +30,7 @@ def convert_service(document: Fields, _images: Mapping[str, str]) -> list[Tree]:
     spec = document.mapping("spec")
     given = spec.mapping("rayClusterConfig")
     if "rayClusterConfig" not in spec:
-        spec.problem("rayClusterConfig", "is missing; Serve runs on a Ray cluster")
+        raise spec.missing("rayClusterConfig", "Serve runs on a Ray cluster")
     target = convert_cluster(owner, given)
     add(target.cluster, *_notes(spec))
     suspended = spec.truth("suspend")
@@ -56,11 +55,7 @@ def _notes(spec: Fields) -> list[Comment]:
 
 
 def _config(owner: Owner, spec: Fields, config: str) -> Tree:
-    try:
-        if not isinstance(yaml.safe_load(config), dict):
-            spec.problem("serveConfigV2", "is not a mapping; write applications: and what follows")
-    except yaml.YAMLError as error:
-        spec.problem("serveConfigV2", f"is not YAML: {' '.join(str(error).split())}; correct it")
+    yaml_mapping(spec, "serveConfigV2", "applications: and what follows", needed=True)
     tree: Tree = {}
     add(tree, Comment(f"{spec.where('serveConfigV2')}: deployed by the Job below."))
     return tree | {

@@ -5,7 +5,9 @@ The reader of a field says what becomes of it. A field that nothing reads is one
 
 from __future__ import annotations
 
+import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +17,11 @@ from controller.raycluster.problem import Problem
 from .written import Comment
 
 _SHORT = 160
+# How alike two names have to be: rayClusterSpec and rayClusterConfig are, headGroupSpec and workerGroupSpecs are not.
+_NEAR = 0.7
+# The largest that KubeRay's fields of numbers hold.
+LARGEST = 2**31 - 1
+MAX_PORT = 65535
 
 
 class UnusableError(ValueError):
@@ -48,6 +55,14 @@ class Fields:
         """Say what is wrong with a field."""
         self.problems.append(Problem(self.where(name), message))
 
+    def missing(self, name: str, remedy: str) -> UnusableError:
+        """What to say of a field that is not there; where there is one of nearly its name, it is meant."""
+        lower = {given.lower(): given for given in self.values}
+        near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=_NEAR)
+        if near:
+            return UnusableError(self.where(lower[near[0]]), f"is no field; did you mean {name}?")
+        return UnusableError(self.where(name), f"is missing; {remedy}")
+
     def raw(self, name: str) -> Any:
         """The value of a field, without nulls inside; None where it is absent."""
         self.taken.add(name)
@@ -61,17 +76,20 @@ class Fields:
             return ""
         return "" if value is None else scalar(value)
 
-    def number(self, name: str, least: int = 0) -> int | None:
-        """A whole number of ``least`` or more, or None."""
+    def number(self, name: str, least: int = 0, most: int = LARGEST) -> int | None:
+        """A whole number from ``least`` to ``most``, or None."""
         value = self.raw(name)
         if value is None:
             return None
-        if isinstance(value, str) and value.strip().isdigit():
+        if isinstance(value, str) and re.fullmatch("[0-9]{1,10}", value.strip()):
             value = int(value)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             self.problem(name, f"{short(value)} is not a whole number of {least} or more; write one, 3 for example")
+            return None
+        if value > most:
+            self.problem(name, f"{short(value)} is more than {most}; write a smaller number")
             return None
         return value
 
@@ -101,6 +119,8 @@ class Fields:
         if not isinstance(value, Mapping):
             self.problem(name, f"{short(value)} is not a mapping; write key: value")
             return {}
+        for key in [key for key, inner in value.items() if isinstance(inner, Mapping | list)]:
+            self.problem(f"{name}.{key}", f"{short(value[key])} is not a string; write one")
         return {str(key): scalar(inner) for key, inner in value.items()}
 
     def mapping(self, name: str) -> Fields:
@@ -151,7 +171,8 @@ def without_nulls(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(k): without_nulls(v) for k, v in value.items() if v is not None}
     if isinstance(value, list):
-        return [without_nulls(v) for v in value if v is not None]
+        # An entry that is null is none that the API server takes; the others keep their numbers.
+        return [without_nulls(v) for v in value]
     return value
 
 
@@ -164,5 +185,11 @@ def scalar(value: Any) -> str:
 
 def short(value: Any) -> str:
     """A value for a message, cut where it is long."""
-    text = value if isinstance(value, str) and value and "\n" not in value else json.dumps(value, ensure_ascii=False)
+    try:
+        text = (
+            value if isinstance(value, str) and value and "\n" not in value else json.dumps(value, ensure_ascii=False)
+        )
+    except (ValueError, RecursionError):
+        # A number of thousands of digits, or lists in each other.
+        return "a value that is too large to show"
     return text if len(text) <= _SHORT else text[: _SHORT - 3] + "..."

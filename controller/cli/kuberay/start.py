@@ -6,19 +6,20 @@ makes of the value stays what it was.
 
 from __future__ import annotations
 
-import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from controller.raycluster.model import Json
 from controller.raycluster.quantities import QuantityError, parse_quantity
-from controller.raycluster.ray_resources import detect_resources, node_resources
+from controller.raycluster.ray_resources import MAX_RESOURCE, detect_resources, node_resources
 
 from . import table
-from .source import Fields, short
+from .source import MAX_PORT, Fields, short
+from .texts import json_amounts, shell_words
 from .written import Comment
 
 HEAD_DEFAULTS = {"dashboard-host": "0.0.0.0", "metrics-export-port": "8080"}
@@ -27,6 +28,8 @@ WORKER_DEFAULTS = {"metrics-export-port": "8080"}
 # Flags of "ray start" that take true or false as their value; any other is given or left out.
 _VALUED = ("log-color", "include-dashboard", "include-log-monitor")
 _AMOUNTS = {"num-cpus": "CPU", "num-gpus": "GPU", "memory": "memory", "object-store-memory": "object_store_memory"}
+# What only a shell knows.
+_SHELL = re.compile(r"[$`]")
 _LIMITS = {"cpu": "CPU", "memory": "memory"}
 
 
@@ -52,10 +55,13 @@ def read_start(group: Fields, is_head: bool) -> Start:
     for name, ray in _AMOUNTS.items():
         if name in params:
             comments += _amount(given, name, ray, params[name], resources)
-    comments += _custom(given, params.get("resources", ""), resources)
+    if params.get("resources"):
+        comments += _custom(given, resources)
     comments += _group_resources(group.mapping("resources"), resources)
     flags = _flags(params, is_head)
-    port = flags.pop("port", GCS_PORT) if is_head else ""
+    for name in (name for name in flags if name == "port" or name.endswith("-port")):
+        _check_port(given, name, flags[name])
+    port = "".join(shell_words(flags.pop("port", GCS_PORT))) if is_head else ""
     return Start(_written(flags), port, resources, labels, tuple(comments))
 
 
@@ -107,50 +113,42 @@ def _written(flags: Mapping[str, str]) -> str:
 
 def _labels(text: str) -> dict[str, str]:
     """Labels as the flag has them: ``a=b,c=d``, in quotes or not."""
-    pairs = (part.split("=", 1) for part in " ".join(_words(text)).split(",") if "=" in part)
+    pairs = (part.split("=", 1) for part in " ".join(shell_words(text)).split(",") if "=" in part)
     return {key.strip(): value.strip() for key, value in pairs}
 
 
-def _words(text: str) -> list[str]:
-    """The words that a shell makes of it."""
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return [text]
+def _check_port(given: Fields, name: str, value: str) -> None:
+    """A variable is left to the shell. 0 is any port; that of the GCS, workers have to know."""
+    text, least = "".join(shell_words(value)), 1 if name == "port" else 0
+    if not _SHELL.search(text) and not (re.fullmatch("[0-9]{1,5}", text) and least <= int(text) <= MAX_PORT):
+        example = f"{GCS_PORT} for example" if name == "port" else "8080 for example"
+        given.problem(name, f"{short(value)} is not a number from {least} to {MAX_PORT}; write one, {example}")
 
 
 def _amount(given: Fields, name: str, ray: str, value: str, into: dict[str, int]) -> list[Comment]:
-    text = "".join(_words(value))
+    text = "".join(shell_words(value))
+    if _SHELL.search(text):
+        return [given.note(name, f"not carried over, only a shell knows it; set rayResources.{ray} of the pod type.")]
     try:
-        into[ray] = _whole(text)
+        amount = parse_quantity(text)
     except QuantityError:
-        return [given.note(name, f"not carried over, it is not a number; set rayResources.{ray} of the pod type.")]
-    return []
-
-
-def _custom(given: Fields, text: str, into: dict[str, int]) -> list[Comment]:
-    """The JSON of the flag --resources, in the quotes of a shell or without."""
-    if not text:
+        amount = Decimal(-1)
+    if not 0 <= amount <= MAX_RESOURCE or amount != amount.to_integral_value():
+        given.problem(name, f"{short(value)} is not a whole number from 0 to {MAX_RESOURCE}; write one")
         return []
-    for candidate in ("".join(_words(text)), text, text.strip("\"'").replace('\\"', '"')):
-        try:
-            found = json.loads(candidate)
-        except ValueError:
-            continue
-        if isinstance(found, str):
-            # Quoted twice.
-            found = _json_or_none(found)
-        if isinstance(found, dict):
-            return _whole_ones(given, "resources", found, into)
-    given.problem("resources", f'{short(text)} is not a JSON object; write for example \'"{{\\"name\\": 1}}"\'')
+    into[ray] = int(amount)
     return []
 
 
-def _json_or_none(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
+def _custom(given: Fields, into: dict[str, int]) -> list[Comment]:
+    """The amounts of the flag --resources."""
+    comments = []
+    for resource, amount in json_amounts(given, "resources", MAX_RESOURCE).items():
+        if amount != int(amount):
+            comments.append(Comment(f"{given.where('resources')}.{resource} ({amount}): {table.FRACTION}"))
+        else:
+            into[resource] = int(amount)
+    return comments
 
 
 def _group_resources(given: Fields, into: dict[str, int]) -> list[Comment]:
@@ -163,22 +161,12 @@ def _group_resources(given: Fields, into: dict[str, int]) -> list[Comment]:
         except QuantityError as error:
             given.problem(name, str(error))
             continue
-        if ray == name and amount != int(amount):
+        if not 0 <= amount <= MAX_RESOURCE:
+            given.problem(name, f"{text} is not an amount from 0 to {MAX_RESOURCE}; write one")
+        elif ray == name and amount != int(amount):
             comments.append(given.note(name, table.FRACTION))
         else:
             into[ray] = _whole(text)
-    return comments
-
-
-def _whole_ones(given: Fields, name: str, found: Mapping[str, Any], into: dict[str, int]) -> list[Comment]:
-    comments = []
-    for resource, amount in found.items():
-        if isinstance(amount, bool) or not isinstance(amount, int | float):
-            given.problem(f"{name}.{resource}", f"{short(amount)} is not a number; write one")
-        elif amount != int(amount):
-            comments.append(Comment(f"{given.where(name)}.{resource} ({amount}): {table.FRACTION}"))
-        else:
-            into[resource] = int(amount)
     return comments
 
 

@@ -170,6 +170,7 @@ JOB_FIELDS = {
     "activeDeadlineSeconds": "ends the Job; the program may go on in the cluster.",
     "suspend": "suspends the Job. Set spec.suspend of the RayCluster as well where it is not to run meanwhile.",
 }
+OWN_COMMAND = "not used, as in KubeRay: the container of submitterPodTemplate has a command of its own, which submits."
 MODES = {
     "K8sJobMode": "the Job below submits the program.",
     "HTTPMode": "the Job below submits the program; the operator itself submits nothing.",

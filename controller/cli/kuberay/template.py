@@ -12,19 +12,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from controller.raycluster.quantities import QuantityError, parse_quantity
+
 from . import table
-from .source import Fields, scalar, short
+from .command import take_command
+from .pod_labels import relabelled, unknown_labels
+from .source import Fields
 from .written import Comment, Tree, add
 
-# KubeRay's labels of pods, by which affinities and selectors find them, and the labels that pods have here.
-POD_LABELS = {
-    "ray.io/cluster": "ray-cluster-name",
-    "ray.io/node-type": "ray-node-type",
-    "ray.io/group": "ray-user-node-type",
-}
 _ACCOUNT_FILES = "/var/run/secrets/kubernetes.io/serviceaccount"
 _SHM = "/dev/shm"
-_START_VARIABLE = re.compile(r"\$\{?KUBERAY_GEN_RAY_START_CMD\b\}?")
+METRICS_PORT_NAME, METRICS_PORT = "metrics", 8080
 
 
 @dataclass
@@ -70,32 +68,25 @@ def read_template(group: Fields, pods: Pods, is_head: bool, labels: Mapping[str,
     if "restartPolicy" in spec:
         add(made, spec.note("restartPolicy", table.RESTART_POLICY))
         content.pop("restartPolicy")
-    setup, script, comments = _command(spec, content["containers"][0], template, pods, start)
-    add(made, *comments)
+    known = _known(pods, is_head)
+    annotations = template.mapping("metadata").strings("annotations")
+    command = take_command(
+        content["containers"][0],
+        f"{spec.where('containers')}[0].command",
+        start,
+        known,
+        address=(f"$RAY_HEAD_IP:{pods.port}", f"{pods.service}:{pods.port}"),
+        own=pods.overwrite or annotations.get("ray.io/overwrite-container-cmd", "").lower() == "true",
+    )
+    add(made, *command.comments, *unknown_labels(content))
     _shared_memory(content, made, group)
+    _metrics_port(content, made)
     _authentication(content, pods.variables)
-    _variables(content, made, pods, is_head)
+    _variables(content, made, known, f"{command.setup}\n{command.script or start}")
     _account(content, made)
     made.update(content)
     add(tree, *template.unknown())
-    return Template(tree, content, setup, script)
-
-
-def relabelled(value: Any) -> Any:
-    """The value with KubeRay's pod labels replaced where it selects pods by them."""
-    if not isinstance(value, Mapping):
-        return [relabelled(item) for item in value] if isinstance(value, list) else value
-    made = {key: relabelled(inner) for key, inner in value.items()}
-    for name in ("matchLabels", "selector"):
-        if isinstance(made.get(name), dict):
-            made[name] = {POD_LABELS.get(key, key): inner for key, inner in made[name].items()}
-    # An expression of a selector; keys are looked up nowhere else.
-    if "operator" in made and made.get("key") in POD_LABELS:
-        made["key"] = POD_LABELS[made["key"]]
-    if isinstance(made.get("fieldPath"), str):
-        for old, new in POD_LABELS.items():
-            made["fieldPath"] = made["fieldPath"].replace(f"labels['{old}']", f"labels['{new}']")
-    return made
+    return Template(tree, content, command.setup, command.script)
 
 
 def first_container(group: Fields) -> Mapping[str, Any]:
@@ -128,48 +119,6 @@ def _metadata(given: Fields, labels: Mapping[str, str]) -> Tree:
     return made
 
 
-def _command(
-    spec: Fields, container: dict[str, Any], template: Fields, pods: Pods, start: str
-) -> tuple[str, str, list[Comment]]:
-    """The set-up command, the start script, and comments about both.
-
-    KubeRay runs a container's command before Ray starts. It leaves one that starts Ray itself as it is, and all of them
-    where an annotation says so.
-    """
-    words = [*_strings(container.pop("command", None)), *_strings(container.pop("args", None))]
-    annotations = template.mapping("metadata").strings("annotations")
-    overwrite = pods.overwrite or annotations.get("ray.io/overwrite-container-cmd", "").lower() == "true"
-    where = f"{spec.where('containers')}[0].command ({short(words)})"
-    if not overwrite:
-        text = " ".join(words).strip()
-        if "ray start" not in text:
-            said = f"{where}: a set-up command now; one that fails ends the pod, where KubeRay starts Ray all the same."
-            return text, "", [Comment(said)] if text else []
-        return "", _script(words), [Comment(f"{where}: starts Ray itself and has become a start command.")]
-    address = f"{pods.service}:{pods.port}"
-    generated = f"{start} --block"
-    container.setdefault("env", []).append(
-        {"name": "KUBERAY_GEN_RAY_START_CMD", "value": generated.replace(f"$RAY_HEAD_IP:{pods.port}", address)}
-    )
-    if not words:
-        return "", "", [Comment(f"{where}: is missing, so the image's own would run; the usual start command stands.")]
-    script = _START_VARIABLE.sub(lambda _: generated, _script(words))
-    return "", script, [Comment(f"{where}: replaces KubeRay's start command and has become a start command.")]
-
-
-def _script(words: list[str]) -> str:
-    """The program of ``bash -c -- PROGRAM``; any other command as it stands."""
-    shell = bool(words) and words[0].rpartition("/")[2] in ("bash", "sh")
-    flags = [word for word in words[1:-1] if word.startswith("-")]
-    if shell and len(flags) == len(words) - 2 and any(flag != "--" and "c" in flag for flag in flags):
-        return words[-1]
-    return " ".join(words)
-
-
-def _strings(value: Any) -> list[str]:
-    return [scalar(item) for item in value] if isinstance(value, list) else []
-
-
 def _shared_memory(content: dict[str, Any], made: Tree, group: Fields) -> None:
     """KubeRay mounts memory for Ray's object store, as large as the container's."""
     container = content["containers"][0]
@@ -180,10 +129,29 @@ def _shared_memory(content: dict[str, Any], made: Tree, group: Fields) -> None:
     memory = next((m for p in ("requests", "limits") if (m := (resources.get(p) or {}).get("memory"))), None)
     volumes = content.get("volumes") or []
     if not any(volume.get("name") == "shared-mem" for volume in volumes):
-        empty = {"medium": "Memory", **({"sizeLimit": memory} if memory is not None else {})}
+        # What is no quantity is reported where the user wrote it.
+        empty = {"medium": "Memory", **({"sizeLimit": memory} if _is_quantity(memory) else {})}
         content["volumes"] = [*volumes, {"name": "shared-mem", "emptyDir": empty}]
     container["volumeMounts"] = [*mounts, {"name": "shared-mem", "mountPath": _SHM}]
     add(made, Comment("The volume shared-mem: KubeRay adds it to each pod."))
+
+
+def _is_quantity(value: Any) -> bool:
+    try:
+        parse_quantity(value)
+    except QuantityError:
+        return False
+    return value is not None
+
+
+def _metrics_port(content: dict[str, Any], made: Tree) -> None:
+    """By its name PodMonitors find what Ray exports."""
+    container = content["containers"][0]
+    ports = container.get("ports") or []
+    if any(isinstance(port, Mapping) and port.get("name") == METRICS_PORT_NAME for port in ports):
+        return
+    container["ports"] = [*ports, {"name": METRICS_PORT_NAME, "containerPort": METRICS_PORT}]
+    add(made, Comment("The port metrics: KubeRay adds it to each pod."))
 
 
 def _authentication(content: dict[str, Any], variables: list[Mapping[str, Any]]) -> None:
@@ -194,11 +162,11 @@ def _authentication(content: dict[str, Any], variables: list[Mapping[str, Any]])
         container["env"] = [*(container.get("env") or []), *missing]
 
 
-def _variables(content: dict[str, Any], made: Tree, pods: Pods, is_head: bool) -> None:
-    """Define the variables of KubeRay's that a container mentions and does not define."""
+def _known(pods: Pods, is_head: bool) -> dict[str, dict[str, Any]]:
+    """The variables that KubeRay sets, each as a container's field has it."""
     domain = f".{pods.namespace}.svc.cluster.local" if pods.namespace else ""
     head = "127.0.0.1" if is_head else pods.service
-    known: dict[str, dict[str, Any]] = {
+    return {
         "FQ_RAY_IP": {"value": f"{pods.service}{domain}"},
         "RAY_IP": {"value": pods.service},
         "RAY_PORT": {"value": pods.port},
@@ -206,11 +174,18 @@ def _variables(content: dict[str, Any], made: Tree, pods: Pods, is_head: bool) -
         "RAY_CLUSTER_NAME": {"value": pods.cluster},
         "RAY_CLUSTER_NAMESPACE": {"valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
     }
+
+
+def _variables(content: dict[str, Any], made: Tree, known: Mapping[str, dict[str, Any]], commands: str) -> None:
+    """Define the variables of KubeRay's that a container mentions and does not define.
+
+    ``commands``: what runs in the Ray container and is not in it any more.
+    """
     added: set[str] = set()
     for kind in ("initContainers", "containers"):
-        for container in content.get(kind) or []:
+        for index, container in enumerate(content.get(kind) or []):
             taken = {variable.get("name") for variable in container.get("env") or []}
-            text = json.dumps(container)
+            text = json.dumps(container) + (commands if (kind, index) == ("containers", 0) else "")
             always = ("FQ_RAY_IP", "RAY_IP") if kind == "initContainers" else ()
             missing = [n for n in known if n not in taken and (n in always or _mentions(text, n))]
             if missing:
