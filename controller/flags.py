@@ -152,7 +152,7 @@ LEASE_NAMESPACE = Flag(
 SHARDS = Flag(
     "--shards",
     _shards,
-    "share the clusters with other operators, N of them, each of which looks after its part; needs --leader-elect",
+    "share the clusters with other operators, N of them, each of which manages its part; needs --leader-elect",
     "N",
     "1",
 )

@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +31,8 @@ from .wiring.watching import Looks, watch_nodes, watch_scope
 log = logging.getLogger(__name__)
 
 WRITE_THREADS = 16
+# An API server on two cores makes no more pods a second with more at a time, and answers everybody else later.
+WRITES_OF_ONE = 6
 STOP_SECONDS = 20.0
 # A pass may meet an API server that takes its 30 s for each of several answers.
 PASS_LIMIT_SECONDS = 900.0
@@ -122,7 +123,7 @@ def compose(
     Without ``lease`` it leads from the start; with it, it stands by until the lease is its own, all its caches warm.
     ``nodes``: watch which of them are being emptied.
     """
-    scopes, writers = namespaces or ("",), _writers()
+    scopes, writers = namespaces or ("",), FairExecutor(WRITE_THREADS, WRITES_OF_ONE)
     leadership = Leadership(until=0.0) if lease else Leadership()
     parts = make_parts(client, scopes, leadership, ray_credentials)
     owners, stop = Owners(parts, writers, settings), threading.Event()
@@ -158,7 +159,7 @@ def compose_sharing(
 
     It watches and writes about the parts whose leases it holds, about nothing while it holds none; and see compose.
     """
-    scopes, writers, holdings = namespaces or ("",), _writers(), Holdings()
+    scopes, writers, holdings = namespaces or ("",), FairExecutor(WRITE_THREADS, WRITES_OF_ONE), Holdings()
     parts = make_parts(client, scopes, holdings, ray_credentials, picture := PartialPicture(holdings, scopes))
     parts.metrics.registry.register(PartCollector(holdings))
     owners = Owners(parts, writers, settings)
@@ -183,10 +184,6 @@ def compose_sharing(
         writers=writers,
         end_watches=picture.end,
     )
-
-
-def _writers() -> FairExecutor:
-    return FairExecutor(ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="write"))
 
 
 def _workers(parts: Parts, owners: Owners, number: int) -> list[threading.Thread]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
@@ -22,6 +23,10 @@ from .options import Options, parse
 
 log = logging.getLogger("controller")
 
+GC_THRESHOLD = (10_000, 20, 20)
+# A pass over thousands of pods holds the others up for no longer than this at a time; Python's own 5 ms add up over the
+# requests of a pass.
+SWITCH_SECONDS = 0.002
 # Of the ten seconds that a renewal has, one answer that does not come must not use up all.
 LEASE_READ_SECONDS = 3.0
 
@@ -85,6 +90,11 @@ def _run(operator: Operator, server: Server | None, options: Options) -> None:
         signal.signal(number, lambda *_: stopping.set())
     where = ", ".join(options.namespaces) or "all namespaces"
     log.info("ray-operator %s manages %s", version("ray-kubernetes-operator"), where)
+    # What was loaded stays, and pods and answers hold no cycles: looking for some in all of that, each few hundred
+    # objects, is a tenth of what reading ten thousand pods costs.
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
+    sys.setswitchinterval(SWITCH_SECONDS)
     operator.start()
     if server:
         log.info("serving metrics, health and status at port %d", server.port)

@@ -178,5 +178,5 @@ class PartitionElection:
             return
         self._told, self._lapsed = now, False
         led = [part for part, (_, leads) in now.items() if leads]
-        log.info("%s looks after the parts %s", self._me, ", ".join(map(str, sorted(led))) or "none")
+        log.info("%s manages the parts %s", self._me, ", ".join(map(str, sorted(led))) or "none")
         self._on_change()

@@ -140,7 +140,7 @@ class StateCollector(Collector):
 
 
 class PartCollector(Collector):
-    """Which parts of all clusters this process looks after, where several operators share them."""
+    """Which parts of all clusters this process manages, where several operators share them."""
 
     def __init__(self, holdings: Holdings) -> None:
         self._holdings = holdings

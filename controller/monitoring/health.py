@@ -42,7 +42,7 @@ class Health:
         self._threads: tuple[threading.Thread, ...] = ()
 
     def loop(self, name: str, limit: float) -> Loop:
-        """A new loop; it rests until it turns first. Call before threads start."""
+        """A new loop; it rests until it turns first. It takes the place of an earlier one of its name."""
         loop = self._loops[name] = Loop(limit, self._clock)
         return loop
 
@@ -56,16 +56,18 @@ class Health:
 
     def ages(self) -> dict[str, float]:
         """Seconds since each loop turned, or by which its work is late."""
-        turning = {name: loop.since_turn() for name, loop in self._loops.items()}
-        return turning | {name: late() for name, (_, late) in self._late.items()}
+        return {name: age for name, _, age in self._measured()}
+
+    def _measured(self) -> list[tuple[str, float, float]]:
+        """Name, limit and age of each. Other threads begin loops meanwhile."""
+        loops = [(name, loop.limit, loop.since_turn()) for name, loop in list(self._loops.items())]
+        return loops + [(name, limit, late()) for name, (limit, late) in list(self._late.items())]
 
     def stuck(self) -> list[str]:
         """One sentence for each loop that is over its limit; none when all is well."""
-        limits = {name: loop.limit for name, loop in self._loops.items()}
-        limits |= {name: limit for name, (limit, _) in self._late.items()}
         ended = [f"the thread {thread.name} has ended" for thread in self._threads if not thread.is_alive()]
         return ended + [
-            f"{name} has not turned for {age:.0f} s, the limit is {limits[name]:.0f} s"
-            for name, age in self.ages().items()
-            if age > limits[name]
+            f"{name} has not turned for {age:.0f} s, the limit is {limit:.0f} s"
+            for name, limit, age in self._measured()
+            if age > limit
         ]

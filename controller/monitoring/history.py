@@ -76,7 +76,7 @@ class History:
         self._took(key, now, _TO_NODE, seconds)
 
     def forget(self, key: Key, now: float) -> None:
-        """The cluster is gone, or another process looks after it."""
+        """The cluster is gone, or another process manages it."""
         with self._lock:
             ring = self._rings.pop(key, None)
             if ring and ring.counts:

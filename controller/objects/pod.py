@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 from controller.raycluster.model import ClusterSpec, Json, PodType, RayCluster
@@ -60,13 +61,18 @@ def slot_name(cluster: RayCluster, pod_type: PodType, ordinal: int) -> str:
     That makes creating idempotent: a second create of the same slot meets the first one's pod, even from
     another process or after a crash between request and answer.
     """
-    seed = f"{cluster.uid}/{pod_type.name}/{ordinal}".encode()
-    number = int.from_bytes(hashlib.sha256(seed).digest()[:8], "big")
+    return f"{cluster.name}-{name_prefix(pod_type)}{_suffix(cluster.uid, pod_type.name, ordinal)}"
+
+
+# Each pass goes through the slots of a cluster from the first one on.
+@lru_cache(maxsize=16_384)
+def _suffix(uid: str, type_name: str, ordinal: int) -> str:
+    number = int.from_bytes(hashlib.sha256(f"{uid}/{type_name}/{ordinal}".encode()).digest()[:8], "big")
     suffix = ""
     for _ in range(_SUFFIX_LENGTH):
         number, digit = divmod(number, len(_ALPHABET))
         suffix += _ALPHABET[digit]
-    return f"{cluster.name}-{name_prefix(pod_type)}{suffix}"
+    return suffix
 
 
 def name_prefix(pod_type: PodType) -> str:
@@ -74,8 +80,13 @@ def name_prefix(pod_type: PodType) -> str:
     given = (pod_type.pod_config.get("metadata") or {}).get("generateName")
     if given:
         return str(given)
-    kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", pod_type.name).lower()
-    return re.sub(r"[^a-z0-9-]+", "-", kebab).strip("-") + "-"
+    return _kebab(pod_type.name) + "-"
+
+
+@lru_cache
+def _kebab(name: str) -> str:
+    kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
+    return re.sub(r"[^a-z0-9-]+", "-", kebab).strip("-")
 
 
 def build_pod(

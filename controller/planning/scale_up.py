@@ -238,11 +238,12 @@ def _existing(name: str, node: RayNode) -> Existing:
     )
 
 
-def _coming(pod: PodView, node_type: NodeType | None) -> Existing:
-    """A node on its way, as big as its type says."""
+def _coming(pod: PodView, node_type: NodeType | None, *, going: bool = False) -> Existing:
+    """A node on its way, as big as its type says. ``going``: it takes no new work."""
     resources = node_type.host_resources(pod.host) if node_type else {}
     labels = node_type.host_labels(pod.host) if node_type else {}
-    return Existing(pod.key[1], pod.node_type, resources, resources, labels, pending=True, worker=pod.group)
+    name, group = pod.key[1], pod.group
+    return Existing(name, pod.node_type, resources, resources, labels, draining=going, pending=True, worker=group)
 
 
 def _coming_hosts(fleet: Fleet, types: Mapping[str, NodeType]) -> Iterator[Existing]:
@@ -256,7 +257,7 @@ def _coming_hosts(fleet: Fleet, types: Mapping[str, NodeType]) -> Iterator[Exist
 def _worker(pod: PodView, node_type: NodeType | None, node: RayNode | None, going: bool) -> Existing:
     """A worker pod. Until Ray knows it, it is capacity on its way; one that goes takes no new work."""
     if node is None:
-        return replace(_coming(pod, node_type), draining=going)
+        return _coming(pod, node_type, going=going)
     # The pod says what type it is; a node's own word could be anything.
     shown = _existing(pod.name, node)
     return replace(shown, node_type=pod.node_type, draining=shown.draining or going, worker=pod.group)

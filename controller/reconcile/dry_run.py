@@ -87,18 +87,23 @@ class DryRun:
     def check(self, cluster: RayCluster, spec: ClusterSpec, pods: Sequence[PodView]) -> Findings:
         """Try out each configuration that neither a pod nor an earlier trial proves, or that leaves open how large its
         nodes are.
+
+        Where the API server cannot say so of one, the others are left to the next pass: each may take half a minute of
+        a thread that other clusters wait for.
         """
         types = {spec.hash_of(t): t for t in (spec.head, *spec.worker_types)}
         proven = types.keys() if _is_accepted(cluster) else types.keys() & {p.config_hash for p in pods}
         sought = {config for config, pod_type in types.items() if leaves_open(pod_type)}
         before = self._of(cluster)
         trials = {config: before[config] for config in types if config in before}
+        doubt: Trial | None = None
         for config, pod_type in types.items():
             if config in proven and config not in sought:
                 continue
             last = trials.get(config)
             if last is None or _outdated(last, self._clock(), proven=config in proven, sought=config in sought):
-                last = self._tried(cluster, spec, pod_type, last)
+                last = (last or doubt) if doubt else self._tried(cluster, spec, pod_type, last)
+                doubt = replace(last, resources=None) if last.verdict is Verdict.UNKNOWN else doubt
             trials[config] = last
         self._trials[cluster.key] = (cluster.uid, trials)
         found = [(types[config], trial) for config, trial in trials.items() if config not in proven]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +29,10 @@ LOG_SECONDS = 5.0
 DEMAND_FIELDS = ("pendingDemand", "infeasibleDemand")
 # How often a status is written in which nothing but the counts of waiting work differs: they change all the time.
 DEMAND_SECONDS = 5.0
+# How often one in which nothing but numbers differs, those of pods and those in messages: of a hundred workers that
+# become ready within a second, not each is worth a write.
+PROGRESS_SECONDS = 1.0
+_NUMBER = re.compile(r"\d+")
 # Of what there is to note about a spec, so much is posted as Events.
 MAX_NOTES = 10
 
@@ -79,10 +84,12 @@ class Reporter:
         self._events.post(cluster, WARNING, "UnknownField", message, once=message)
 
     def report_soon(self, cluster: RayCluster, status: dict[str, Any]) -> float | None:
-        """Write a status that differs, unless only waiting work does and it is too early: then in how many seconds."""
-        early = self._written.get(cluster.key, 0.0) + DEMAND_SECONDS - self._clock()
-        if early > 0 and status != cluster.status and _without_counts(status) == _without_counts(cluster.status):
-            return early
+        """Write a status that differs, unless it is too early for what differs in it: then in how many seconds."""
+        age = self._clock() - self._written.get(cluster.key, 0.0)
+        if age < DEMAND_SECONDS and status != cluster.status:
+            early = holds_for(cluster.status, status) - age
+            if early > 0:
+                return early
         self.report(cluster, status)
         return None
 
@@ -195,13 +202,28 @@ def _withdrawn(cluster: RayCluster, status: Json) -> str:
     return after.message if before.state == DECIDED and after.state not in ("", DECIDED) else ""
 
 
-def _without_counts(status: Json) -> dict[str, Any]:
+def holds_for(before: Json, after: Json) -> float:
+    """For how many seconds a status that was written is good enough, given the one that would follow it."""
+    if _decisive(before) != _decisive(after):
+        return 0.0
+    return DEMAND_SECONDS if _without_demand(before) == _without_demand(after) else PROGRESS_SECONDS
+
+
+def _without_demand(status: Json) -> dict[str, Any]:
     """The status without what of it changes with every answer of the head."""
     kept = {name: value for name, value in status.items() if name not in DEMAND_FIELDS}
-    return {**kept, "conditions": _others(status.get("conditions"))}
+    return {**kept, "conditions": [c for c in _objects(status, "conditions") if c.get("type") != "DemandMet"]}
 
 
-def _others(conditions: object) -> list[object]:
+def _decisive(status: Json) -> dict[str, Any]:
+    """The status without the numbers that change with every pod."""
+    kept = {name: value for name, value in _without_demand(status).items() if name != "readyWorkers"}
+    types = [{k: v for k, v in t.items() if k not in ("pods", "ready")} for t in _objects(kept, "podTypes")]
+    told = [{**c, "message": _NUMBER.sub("", str(c.get("message")))} for c in _objects(kept, "conditions")]
+    return {**kept, "podTypes": types, "conditions": told}
+
+
+def _objects(status: Json, field: str) -> list[dict[str, Any]]:
     # Anyone may have written the status that is compared with.
-    known = conditions if isinstance(conditions, list) else []
-    return [c for c in known if not (isinstance(c, dict) and c.get("type") == "DemandMet")]
+    found = status.get(field)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []

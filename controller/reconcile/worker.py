@@ -33,7 +33,7 @@ class Loop(Protocol):
 
 @dataclass(frozen=True)
 class Owner:
-    """What looks after a cluster: the right to write about it, and what writes with that right."""
+    """What manages a cluster: the right to write about it, and what writes with that right."""
 
     leadership: Leadership
     reconciler: Reconciler

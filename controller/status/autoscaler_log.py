@@ -74,7 +74,8 @@ def _usage(state: RayState | None) -> Iterator[str]:
     for node in state.living if state else ():
         total.update(node.total)
         free.update(node.available)
-    for name, amount in sorted(total.items()):
+    # A resource of one node that a placement group asks for is in no sum.
+    for name, amount in sorted((name, amount) for name, amount in total.items() if not name.startswith("node:")):
         yield f"{_amount(name, amount - free[name])}/{_amount(name, amount)} {name}"
 
 

@@ -30,7 +30,7 @@ class Owners:
         self._made: dict[Leadership, Owner] = {}
 
     def of(self, cluster: Key) -> Owner:
-        """What looks after a cluster now; without a right to write about it, it writes nothing."""
+        """What manages a cluster now; without a right to write about it, it writes nothing."""
         right = self._parts.leadership.of(cluster)
         with self._lock:
             owner = self._made.get(right)
