@@ -13,6 +13,9 @@
 {{- if and $values.watchNamespaces (not $values.namespacedOperator) -}}
 {{- fail "watchNamespaces: an operator for all namespaces has no use for it; add namespacedOperator: true, or remove it" -}}
 {{- end -}}
+{{- if include "ray.hasOperator" . -}}
+{{- include "ray.checkBudget" $values.operatorPodDisruptionBudget -}}
+{{- end -}}
 {{- range $resource := $values.gangObjects -}}
 {{- include "ray.checkGangObject" $resource -}}
 {{- end -}}
@@ -23,9 +26,29 @@
 {{- if not (hasKey $values.podTypes $values.headPodType) -}}
 {{- fail (printf "headPodType: %q is not a key under podTypes; use one of them: %s" $values.headPodType (keys $values.podTypes | sortAlpha | join ", ")) -}}
 {{- end -}}
+{{- include "ray.checkNetwork" . -}}
 {{- range $name, $type := $values.podTypes -}}
 {{- include "ray.checkType" (dict "name" $name "type" $type "isHead" (eq $name $values.headPodType)) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ray.checkBudget" -}}
+{{- if and .enabled (eq (toString .minAvailable) "") (eq (toString .maxUnavailable) "") -}}
+{{- fail "operatorPodDisruptionBudget: minAvailable and maxUnavailable are both empty; give one of them" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Who reaches the cluster. A policy that does not let the operator in leaves the cluster without scaling. */}}
+{{- define "ray.checkNetwork" -}}
+{{- with .Values.externalService -}}
+{{- if and .loadBalancerSourceRanges (eq (toString .type) "NodePort") -}}
+{{- fail "externalService.loadBalancerSourceRanges: a Service of the type NodePort has none; use the type LoadBalancer, or networkPolicy" -}}
+{{- end -}}
+{{- end -}}
+{{- $known := or (include "ray.hasOperator" .) .Values.namespacedOperator .Values.operatorNamespace -}}
+{{- if and .Values.networkPolicy.enabled (not $known) -}}
+{{- fail "networkPolicy: it lets the operator in, which this release does not hold; set operatorNamespace to the operator's namespace, for example ray-system" -}}
 {{- end -}}
 {{- end -}}
 
@@ -44,8 +67,17 @@
 {{- fail (printf "podTypes.%s.podSpec.%s would replace what the chart sets; use %s" $.name $field $remedy) -}}
 {{- end -}}
 {{- end -}}
+{{- range $field, $value := .type.container -}}
+{{- if has $field (list "name" "image" "imagePullPolicy" "env" "envFrom" "volumeMounts" "resources" "securityContext") -}}
+{{- $remedy := ternary "sidecars for another container" (printf "%s of the pod type" $field) (eq $field "name") -}}
+{{- fail (printf "podTypes.%s.container.%s would replace what the chart sets; use %s" $.name $field $remedy) -}}
+{{- end -}}
+{{- end -}}
 {{- if not (regexMatch "^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$" .name) -}}
 {{- fail (printf "podTypes: %q cannot be the name of a pod type; use letters, digits, '-', '_' and '.', at most 63" .name) -}}
+{{- end -}}
+{{- if and .isHead (gt (.type.hosts | default 1 | int) 1) -}}
+{{- fail (printf "podTypes.%s.hosts: %d is for workers, and the head is one pod; remove it" .name (int .type.hosts)) -}}
 {{- end -}}
 {{- $least := .type.minWorkers | default 0 | int -}}
 {{- $most := .type.maxWorkers | default 0 | int -}}

@@ -17,12 +17,18 @@
 
 {{/* Where the operator runs. */}}
 {{- define "ray.operatorNamespace" -}}
-{{- if .Values.namespacedOperator }}{{ .Release.Namespace }}{{ else }}{{ .Values.operatorNamespace }}{{ end -}}
+{{- if .Values.namespacedOperator }}{{ .Release.Namespace }}{{ else }}{{ .Values.operatorNamespace | default "default" }}{{ end -}}
 {{- end -}}
 
 {{/* What the names of the operator's objects begin with. */}}
 {{- define "ray.operatorName" -}}
 {{- .Values.fullnameOverride | default "ray-operator" -}}
+{{- end -}}
+
+{{/* What the names of its rights begin with, whatever fullnameOverride is: Helm refuses a second operator where these names
+     are taken, and so for the same namespaces or with the same Lease. */}}
+{{- define "ray.rightsName" -}}
+ray-operator
 {{- end -}}
 
 {{/* The operator's image: one reference, or repository with digest or tag. */}}

@@ -50,16 +50,32 @@ annotations:
 {{- end -}}
 
 {{/* The pods of one type, without their metadata: a dict of type and root is given. A field of podSpec replaces what is
-     made of the other values. */}}
+     made of the other values, and a field of container one of Ray's container. */}}
 {{- define "ray.podSpec" -}}
 {{- $made := include "ray.madePodSpec" . -}}
-{{- if .type.podSpec -}}
+{{- if or .type.podSpec .type.container -}}
 {{- $made = $made | fromYaml -}}
 {{- range $field, $value := .type.podSpec }}{{ $_ := set $made $field $value }}{{ end -}}
+{{- $ray := first $made.containers -}}
+{{- range $field, $value := .type.container -}}
+{{- if eq $field "ports" }}{{ $value = include "ray.ports" (dict "usual" $ray.ports "more" $value) | fromYamlArray }}{{ end -}}
+{{- $_ := set $ray $field $value -}}
+{{- end -}}
 {{- toYaml $made -}}
 {{- else -}}
 {{- $made -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Ports of Ray's container: those of the chart, and more. One of the same number and protocol replaces the chart's. */}}
+{{- define "ray.ports" -}}
+{{- $given := list -}}
+{{- range .more }}{{ $given = append $given (printf "%d/%s" (int .containerPort) (.protocol | default "TCP")) }}{{ end -}}
+{{- $ports := list -}}
+{{- range .usual -}}
+{{- if not (has (printf "%d/TCP" (int .containerPort)) $given) }}{{ $ports = append $ports . }}{{ end -}}
+{{- end -}}
+{{- concat $ports .more | toYaml -}}
 {{- end -}}
 
 {{- define "ray.madePodSpec" -}}

@@ -24,10 +24,11 @@
   resources: [services]
   verbs: [list, watch, create, patch]
 # Volumes of RayClusters with headRecovery.storage. list, watch: the claims there are. create: a new cluster's. get: whose
-# is a claim whose name is taken? patch: take over one that is there, release one that is to stay, grow.
+# is a claim whose name is taken? patch: take over one that is there, release one that is to stay, grow. delete: never
+# asked for; the admission plugin OwnerReferencesPermissionEnforcement lets only those change an owner who may delete.
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 # Jobs that delete the keys of RayClusters with headRecovery.redis. list, watch: those there are. create: a new cluster's.
 # patch: let it run once the cluster is gone. delete: the spec has changed.
 - apiGroups: [batch]
@@ -46,7 +47,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* What it may do besides where it looks after all namespaces: see which nodes are being emptied. */}}
+{{/* What it may do besides where it manages all namespaces: see which nodes are being emptied. */}}
 {{- define "ray.nodeRules" -}}
 # list, watch: deletionTimestamp and taints. Without them a worker is drained once the end of its own pod is announced.
 - apiGroups: [""]
