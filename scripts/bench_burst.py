@@ -37,12 +37,15 @@ FULL: Mapping[str, Scenario] = {
     "standing-tiny": lambda plane: scenarios.standing(plane, 10, 10, 20.0),
     "standing-small": lambda plane: scenarios.standing(plane, 100, 10, 20.0),
     "standing": lambda plane: scenarios.standing(plane, 1_000, 10, 60.0),
+    # For the model of docs/performance.md: many pods to a cluster, and a size to check it with.
+    "wide": lambda plane: scenarios.standing(plane, 40, 250, 20.0),
+    "checked": lambda plane: scenarios.standing(plane, 300, 25, 20.0),
     "edited": lambda plane: scenarios.edited(plane, 1_000, 50),
     "running": lambda plane: scenarios.running(plane, 20, 100),
     **{f"shards-{n}": lambda plane, n=n: scenarios.shards(plane, n, 100, 40) for n in (1, 2, 4)},  # type: ignore[misc]
 }
-# Fake nodes, of 1,000 pods each, for the scenarios whose pods are to run.
-FAKE_NODES: Mapping[str, int] = {"running": 8}
+# Fake nodes for the scenarios whose pods are to run; each takes some 320 of these pods.
+FAKE_NODES: Mapping[str, int] = {"running": 24}
 
 
 def main() -> int:

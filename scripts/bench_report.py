@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bench_model
 import bench_plots
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -147,6 +148,13 @@ FIGURES = (
         "the same: age of the oldest answer", _heads("idle", "oldest_answer_seconds"), 3.0, " s", "make bench-poller"
     ),
     Figure(
+        "ten of them get work every few seconds: until the operator knows, p99",
+        _heads("some active", "seen_seconds_p99"),
+        1.0,
+        " s",
+        "make bench-poller",
+    ),
+    Figure(
         "a task waits on real Ray: until its pod is created, median",
         lambda r: float(r["autoscaling-latency"]["waiting_task_to_pod_created"]["median"]),
         0.5,
@@ -247,6 +255,10 @@ def figures(results: Results) -> str:
         SHARED,
         "",
         *shared(results),
+        "",
+        "## How far it goes",
+        "",
+        *bench_model.section(results),
     ]
     return "\n".join(lines)
 

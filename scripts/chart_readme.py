@@ -39,7 +39,8 @@ helm show crds CHART | kubectl apply --server-side --force-conflicts -f -
 helm -n ray-system upgrade ray-operator CHART --reset-then-reuse-values
 ```
 
-Every value is checked against a schema, its name too.
+Every value is checked against a schema, its name too. `global`, which Helm passes to every subchart, is taken and has
+no effect.
 """
 FURTHER = """
 Each key under `podTypes` may also have:

@@ -6,11 +6,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 # What the variables at the top of the dashboard choose. Both may be All.
-CLUSTER = '{raycluster_namespace=~"$namespace",raycluster=~"$raycluster"}'
+CHOSEN = 'raycluster_namespace=~"$namespace",raycluster=~"$raycluster"'
+CLUSTER = f"{{{CHOSEN}}}"
+LABELS = ("raycluster_namespace", "raycluster")
 
-MISSING = f"""sum by (raycluster_namespace, raycluster) (
-  ray_operator_desired_workers{CLUSTER} - ray_operator_ready_workers{CLUSTER}
-)"""
+
+def once(value: str, *by: str) -> str:
+    """Values of clusters, apart by other labels too: one of each, also while the lead changes.
+
+    Prometheus knows the last values of who led for a scrape or two more, beside the first of who leads now.
+    """
+    return f"max by ({', '.join((*LABELS, *by))}) ({value})"
+
+
+MISSING = once(f"ray_operator_desired_workers{CLUSTER} - ray_operator_ready_workers{CLUSTER}")
+NODES = once(f"ray_operator_nodes{CLUSTER}", "node_type", "state")
+PHASE = once(f"ray_operator_cluster_phase{CLUSTER}", "phase")
+# A cluster that no pass has seen yet has no phase, and would have no name in the legend.
+PHASES = f'label_replace(sum by (phase) ({PHASE}), "phase", "new", "phase", "")'
 
 
 @dataclass(frozen=True)
@@ -37,11 +50,19 @@ def rates(metric: str, *by: str, where: str = "") -> tuple[tuple[str, str], ...]
     return ((f"sum by ({', '.join(by)}) (rate(ray_operator_{metric}{where}[$__rate_interval]))", name),)
 
 
-def per_cluster(metric: str, *by: str) -> tuple[tuple[str, str], ...]:
-    """A gauge of the chosen clusters, apart by other labels than the cluster, or by the cluster."""
-    labels = by or ("raycluster_namespace", "raycluster")
-    name = " ".join(f"{{{{{label}}}}}" for label in by) or "{{raycluster_namespace}}/{{raycluster}}"
-    return ((f"sum by ({', '.join(labels)}) (ray_operator_{metric}{CLUSTER})", name),)
+def per_cluster(value: str) -> tuple[tuple[str, str], ...]:
+    """A value of each of the chosen clusters."""
+    return ((value, "{{raycluster_namespace}}/{{raycluster}}"),)
+
+
+def nodes(by: str) -> tuple[tuple[str, str], ...]:
+    """Nodes of the chosen clusters together, apart by a label."""
+    return ((f"sum by ({by}) ({NODES})", f"{{{{{by}}}}}"),)
+
+
+def counted(what: str) -> str:
+    """How many clusters have a phase such as ``what``."""
+    return f"count({once(f'ray_operator_cluster_phase{{{what}{CHOSEN}}}')}) or vector(0)"
 
 
 STATS = (
@@ -51,55 +72,68 @@ STATS = (
         "none",
         (("sum(ray_operator_leader)", ""),),
     ),
-    Panel("Clusters", "RayClusters that the operator knows.", "none", (("sum(ray_operator_clusters)", ""),)),
+    Panel("Clusters", "RayClusters that the operator knows.", "none", ((counted(""), ""),)),
     Panel(
         "Not running",
         "Clusters in any phase but Running.",
         "none",
-        (('sum(ray_operator_clusters{phase!="Running"})', ""),),
+        ((counted('phase!="Running",'), ""),),
     ),
-    Panel("Pods", "Heads and workers.", "none", ((f"sum(ray_operator_nodes{CLUSTER})", ""),)),
+    Panel("Pods", "Heads and workers.", "none", ((f"sum({NODES})", ""),)),
     Panel(
-        "Waiting", "Tasks, actors and bundles that wait.", "none", ((f"sum(ray_operator_pending_demand{CLUSTER})", ""),)
+        "Waiting",
+        "Tasks, actors and bundles that wait.",
+        "none",
+        ((f"sum({once(f'ray_operator_pending_demand{CLUSTER}')})", ""),),
     ),
     Panel(
         "Infeasible",
         "Those of them that fit no node.",
         "none",
-        ((f"sum(ray_operator_infeasible_demand{CLUSTER})", ""),),
+        ((f"sum({once(f'ray_operator_infeasible_demand{CLUSTER}')})", ""),),
     ),
 )
 ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
     (
         "Ray clusters",
         (
-            Panel("Nodes by state", "All types together.", "none", per_cluster("nodes", "state"), stacked=True),
-            Panel("Nodes by type", "Whatever their state.", "none", per_cluster("nodes", "node_type"), stacked=True),
+            Panel("Nodes by state", "All types together.", "none", nodes("state"), stacked=True),
+            Panel("Nodes by type", "Whatever their state.", "none", nodes("node_type"), stacked=True),
             Panel(
                 "Workers missing",
                 "Wanted workers that are not ready.",
                 "none",
-                ((MISSING, "{{raycluster_namespace}}/{{raycluster}}"),),
+                per_cluster(MISSING),
             ),
-            Panel("Work that waits", "As the heads report it.", "none", per_cluster("pending_demand")),
+            Panel(
+                "Work that waits",
+                "As the heads report it.",
+                "none",
+                per_cluster(once(f"ray_operator_pending_demand{CLUSTER}")),
+            ),
             Panel(
                 "Clusters by phase",
                 "RayClusters in each phase.",
                 "none",
-                (("sum by (phase) (ray_operator_clusters)", "{{phase}}"),),
+                ((PHASES, "{{phase}}"),),
                 stacked=True,
             ),
             Panel(
                 "Restarts",
                 "How often each cluster lost its head, in all.",
                 "none",
-                per_cluster("cluster_restarts_total"),
+                per_cluster(once(f"ray_operator_cluster_restarts_total{CLUSTER}")),
             ),
-            Panel("Heads that answer", "1: the head reports its demand.", "none", per_cluster("head_answers")),
+            Panel(
+                "Heads that answer",
+                "1: the head reports its demand.",
+                "none",
+                per_cluster(once(f"ray_operator_head_answers{CLUSTER}")),
+            ),
         ),
     ),
     (
-        "Waiting times",
+        "Latency",
         (
             Panel("From waiting work to a pod", "Creation of the pod.", "s", quantiles("demand_to_pod_seconds")),
             Panel("From a pod to its Ray node", "Image, start, join.", "s", quantiles("pod_to_ray_node_seconds")),
@@ -112,8 +146,8 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel("Pods deleted", "By reason.", "ops", rates("terminations_total", "reason"), stacked=True),
             Panel("Refused", "Actions not carried out.", "ops", rates("refused_actions_total", "reason")),
             Panel("Drains refused", "Workers that stay.", "ops", rates("drain_refusals_total", "reason")),
-            Panel("Passes", "By how they ended.", "ops", rates("reconcile_duration_seconds_count", "outcome")),
-            Panel("Duration of passes", "With all requests.", "s", quantiles("reconcile_duration_seconds")),
+            Panel("Reconciles", "By how they ended.", "ops", rates("reconcile_duration_seconds_count", "outcome")),
+            Panel("Duration of reconciles", "With all requests.", "s", quantiles("reconcile_duration_seconds")),
             Panel("Duration of decisions", "Planning alone.", "s", quantiles("autoscaler_pass_duration_seconds")),
             Panel("Wait in the queue", "Until a worker is free.", "s", quantiles("queue_wait_seconds")),
             Panel(

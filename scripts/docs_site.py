@@ -14,8 +14,12 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).resolve().parent.parent
 # A link from a page to something beside docs/, for example ](../manifests/example_cluster.yaml#head).
 OUTSIDE = re.compile(r"\]\(\.\./([^)#\s]+)(#[^)\s]*)?\)")
-# Pages of the checkout that the site has under another name.
-PAGES = {"README.md": "index.md"}
+# Files of the checkout that are pages of the site, and under which name. The site has a start page of its own.
+START = {"README.md": "index.md"}
+ADDED = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+PAGES = START | ADDED
+# A link in such a file to a page of docs/, or to another of these files.
+TO_PAGE = re.compile(r"\]\((?:docs/([^)\s]+)|([A-Z]+\.md)(?:#[^)\s]*)?)\)")
 # Pages whose outputs are sentences: they wrap. Outputs that are tables keep their lines.
 SENTENCES = {"when-a-raycluster-is-wrong.md"}
 TABLE = re.compile(r"<table>(.*?)</table>", re.S)
@@ -33,6 +37,8 @@ def linked(text: str) -> list[str]:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the files that pages link to; those that are not there stay broken links, which fails the build."""
+    for path, page in ADDED.items():
+        files.append(File.generated(config, page, abs_src_path=str(ROOT / path)))
     wanted = {path for page in files.documentation_pages() for path in linked(page.content_string)}
     for path in sorted(wanted - PAGES.keys()):
         if (ROOT / path).is_file():
@@ -40,8 +46,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Point links to the copies."""
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Point links to the copies, and those of added pages to the pages of the site."""
+    if page.file.src_uri in ADDED.values():
+        markdown = TO_PAGE.sub(lambda m: f"]({m.group(1) or PAGES[m.group(2)]})", markdown)
     return OUTSIDE.sub(lambda m: f"]({PAGES.get(m.group(1), f'files/{m.group(1)}.txt')})", markdown)
 
 

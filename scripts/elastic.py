@@ -33,10 +33,10 @@ def operated(environment: Mapping[str, str], namespace: str) -> Iterator[None]:
     install = ["helm", "-n", namespace, "install", "ray-operator", str(CHART), "--create-namespace", *settings]
     try:
         subprocess.run(install, env=dict(environment), check=True, stdout=subprocess.PIPE)
-        kubectl(environment, namespace, "rollout", "status", "deployment/ray-operator", "--timeout=180s")
+        kubectl(environment, namespace, "rollout", "status", "deployment/ray-operator", "--timeout=540s")
         yield
     finally:
-        kubectl(environment, namespace, "delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s")
+        kubectl(environment, namespace, "delete", "namespace", namespace, "--ignore-not-found", "--timeout=360s")
 
 
 def ray_cluster(name: str, types: Sequence[Mapping[str, Any]], **fields: Any) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def apply_cluster(environment: Mapping[str, str], namespace: str, cluster: Mappi
     """Apply a RayCluster, and wait until its head answers."""
     kubectl(environment, namespace, "apply", "-f", "-", stdin=json.dumps(cluster))
     name = cluster["metadata"]["name"]
-    kubectl(environment, namespace, "wait", "--for=condition=HeadReady", f"raycluster/{name}", "--timeout=180s")
+    kubectl(environment, namespace, "wait", "--for=condition=HeadReady", f"raycluster/{name}", "--timeout=540s")
 
 
 def in_head(environment: Mapping[str, str], namespace: str, program: str, *arguments: str) -> subprocess.Popen[str]:

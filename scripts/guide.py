@@ -12,11 +12,12 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 300.0
 
 # What differs from run to run: how the page shows it, and how it may really look. Most special first.
 _DATE = r"\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4}"
@@ -87,24 +88,44 @@ def _commands(section: str, lines: list[str]) -> Iterator[Command]:
 def match(expected: tuple[str, ...], printed: str, names: dict[str, str]) -> str:
     """Compare. Returns what is wrong, in a sentence; empty when the output is as shown.
 
-    ``names`` learns which real name stands for a generated name of the page.
+    Lines between two "..." stand together, wherever that is first. ``names`` learns which real name stands for a
+    generated name of the page.
     """
     lines = [line.rstrip() for line in printed.splitlines() if line.strip()]
     position, skip = 0, False
-    for wanted in expected:
-        if wanted == "...":
+    for block in _blocks(expected):
+        if not block:
             skip = True
             continue
-        pattern = _pattern(wanted)
-        candidates = lines[position:] if skip else lines[position : position + 1]
-        found = next(((n, m) for n, line in enumerate(candidates) if (m := pattern.fullmatch(line))), None)
-        if found is None:
-            return f"expected a line like {wanted!r}, got {candidates[0] if candidates else 'nothing more'!r}"
-        _learn(wanted, found[1], names)
-        position, skip = position + found[0] + 1, False
+        places = range(position, len(lines) + 1) if skip else [position]
+        begun = [(_agreeing(block, lines[place:]), place) for place in places]
+        agreeing, place = max(begun, key=lambda found: len(found[0]))
+        if len(agreeing) < len(block):
+            got = lines[place + len(agreeing)] if place + len(agreeing) < len(lines) else "nothing more"
+            return f"expected a line like {block[len(agreeing)]!r}, got {got!r}"
+        for wanted, found in zip(block, agreeing, strict=True):
+            _learn(wanted, found, names)
+        position, skip = place + len(block), False
     if position < len(lines) and not skip:
         return f"printed more than expected: {lines[position]!r}"
     return ""
+
+
+def _blocks(expected: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The lines that stand together, and an empty block for each "..."."""
+    for skips, block in groupby(expected, key=lambda line: line == "..."):
+        yield () if skips else tuple(block)
+
+
+def _agreeing(block: tuple[str, ...], lines: Sequence[str]) -> list[re.Match[str]]:
+    """The first lines, as far as they are those of the block."""
+    found = []
+    for wanted, line in zip(block, lines, strict=False):
+        match = _pattern(wanted).fullmatch(line)
+        if match is None:
+            break
+        found.append(match)
+    return found
 
 
 def _pattern(wanted: str) -> re.Pattern[str]:

@@ -21,13 +21,14 @@ A real Kubernetes cluster of several nodes on this Linux machine, without Docker
 
 Nodes need root and a few Debian packages, which 'up' installs. They live in their own namespaces: the
 machine's firewall, sysctls and mounts stay as they are, and 'down' leaves nothing behind but the cache of
-programs. A control plane alone (--control-plane-only) needs neither root nor packages.
+programs and images. A control plane alone (--control-plane-only) needs neither root nor packages.
 """
 _EPILOG = """\
 exit codes: 0 done, 1 failed, 2 wrong usage, 3 this machine cannot run it (one line says what is missing)
 
 environment:
-  RAY_OPERATOR_CACHE  where programs are kept that had to be built (default ~/.cache/ray-kubernetes-operator)
+  RAY_OPERATOR_CACHE  where programs and images are kept that had to be built; may be removed at any time
+                      (default ~/.cache/ray-kubernetes-operator)
   KUBEBUILDER_ASSETS  a directory with Kubernetes programs and etcd, used where their versions fit
 """
 _KWOK_HELP = """\

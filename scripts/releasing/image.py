@@ -116,10 +116,16 @@ def _trim(packages: Path) -> None:
     for path in _others(packages / "ray", kept):
         _remove(path)
     # pip writes down where it was called from.
-    for record in packages.glob("*.dist-info/direct_url.json"):
-        record.unlink()
+    for origin in packages.glob("*.dist-info/direct_url.json"):
+        origin.unlink()
     for record in packages.glob("*.dist-info/RECORD"):
-        record.write_text("".join(sorted(record.read_text().splitlines(keepends=True))))
+        record.write_text("".join(_recorded(packages, record)))
+
+
+def _recorded(packages: Path, record: Path) -> list[str]:
+    """The lines of a RECORD about files that are there, sorted: pip lists them in the order of a set."""
+    lines = record.read_text().splitlines(keepends=True)
+    return sorted(line for line in lines if (packages / line.partition(",")[0].strip('"')).exists())
 
 
 def _remove(path: Path) -> None:

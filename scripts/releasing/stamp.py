@@ -11,6 +11,8 @@ import chart_readme
 VERSION = re.compile(r"(\d+\.\d+\.\d+)(?:-rc\.(\d+))?")
 # What the alerts of a release link to, below the address of the source.
 RUNBOOKS = "docs/observability.md"
+# The chart's icon, likewise.
+ICON = "docs/images/logo.svg"
 
 
 class ReleaseError(ValueError):
@@ -54,6 +56,8 @@ def stamp(tree: Path, release: Release) -> None:
     if release.source:
         _replace(chart / "Chart.yaml", r"(?m)^home: .*$", f"home: {release.source}")
         _replace(chart / "Chart.yaml", r"(?m)^sources:\n", f"sources:\n  - {release.source}\n")
+        _replace(chart / "Chart.yaml", r"(?m)^icon: .*$", f"icon: {release.source}/raw/v{release.version}/{ICON}")
+        _replace(chart / "Chart.yaml", r"(?m)^maintainers:\n  - ", f"maintainers:\n  - url: {release.source}\n    ")
         page = f"{release.source}/blob/v{release.version}/{RUNBOOKS}"
         _replace(values, r'(?m)^  runbookUrl: ""$', f"  runbookUrl: {page}")
     (chart / "README.md").write_text(chart_readme.readme(values.read_text()))

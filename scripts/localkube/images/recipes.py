@@ -99,7 +99,14 @@ echo 'ray:x:1000:100:ray:/home/ray:/bin/bash' >> /etc/passwd
 echo 'ray:*:19000:0:99999:7:::' >> /etc/shadow
 install -d -o 1000 -g 100 /home/ray
 """
-RAY_SCRIPT = f"{_PIP} {shlex.quote(RAY_REQUIREMENT)}\n{_RAY_USER}{_COMPILE}"
+# What no Ray program reads, an eighth of the layer: tests, sources of the dashboard's page, Java, headers.
+_RAY_TRIM = """
+cd /usr/local/lib/python3*/dist-packages
+find pandas numpy pyarrow -type d -name tests -prune -exec rm -rf {} +
+rm -rf ray/jars pyarrow/include
+find ray/dashboard -name '*.map' -delete
+"""
+RAY_SCRIPT = f"{_PIP} {shlex.quote(RAY_REQUIREMENT)}\n{_RAY_USER}{_RAY_TRIM}{_COMPILE}"
 APP_SCRIPT = f"{_PIP} --no-deps /mnt/*.whl\npython3 -m pip check\n{_COMPILE}"
 
 

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from localkube.controlplane import manifests
 from localkube.controlplane.api import Api
 from localkube.controlplane.daemons import Endpoint
-from localkube.controlplane.pki import issue
 from localkube.machine import cgroups, egress, firewall
 from localkube.machine.addresses import inside_address, is_ipv6, node_address
-from localkube.machine.binaries import Binary, parse_version, show_version
+from localkube.machine.binaries import Binary
 from localkube.machine.components import Component, ensure_running, running, stop_component, wait_until
-from localkube.machine.console import Failed, step
+from localkube.machine.console import step
 from localkube.machine.layout import Layout, Spec
 from localkube.machine.namespaces import EGRESS_DNS, resolv_conf
-from localkube.machine.packages import cni_plugins, version_of
 
-from . import dns, network, pause, published
-from .loading import import_archive
-from .nodeconfig import Node, containerd, coredns, kube_proxy, kubelet
+from . import dns, network, published
+from .nodeconfig import Node, coredns, kube_proxy, kubelet
 from .nodefailure import kill_node
+from .runtimes import start_runtimes
 
 _READY_SECONDS = 180.0
 _PROBE = "kubernetes.default.svc.cluster.local"
@@ -40,7 +36,7 @@ def ensure(layout: Layout, spec: Spec, endpoint: Endpoint, binaries: Mapping[str
     nodes = [Node(layout, spec, number) for number in range(1, spec.nodes + 1)]
     for number in removable(layout, spec.nodes):
         _remove(Node(layout, spec, number), api, inside)
-    _start_runtimes(nodes, inside)
+    start_runtimes(nodes, inside)
     _start_services(layout, spec, endpoint, binaries, inside)
     for node in nodes:
         ensure_running(layout, kubelet(node, endpoint, binaries["kubelet"], resolv_conf(layout)), inside)
@@ -51,7 +47,7 @@ def ensure(layout: Layout, spec: Spec, endpoint: Endpoint, binaries: Mapping[str
 def start_node(node: Node, endpoint: Endpoint, binaries: Mapping[str, Binary], inside: int) -> None:
     """Make one node run and wait until it is Ready."""
     firewall.select_variant(node.layout, inside)
-    _start_runtimes([node], inside)
+    start_runtimes([node], inside)
     agent = kubelet(node, endpoint, binaries["kubelet"], resolv_conf(node.layout))
     ensure_running(node.layout, agent, inside)
     _wait_for_nodes([node], Api(endpoint.address, endpoint.port, node.layout.pki))
@@ -74,25 +70,6 @@ def is_ready(node: Mapping[str, Any], since: float) -> bool:
             # The API's times are whole seconds.
             return bool(condition["status"] == "True") and said >= since - 1
     return False
-
-
-def _start_runtimes(nodes: Sequence[Node], inside: int) -> None:
-    plugins = cni_plugins()
-    if plugins is None:
-        raise Failed("the container network plugins are missing")
-    binary = _containerd_binary()
-    archive = nodes[0].layout.state / "pause.tar"
-    if not archive.exists():
-        pause.write_archive(archive)
-    for node in nodes:
-        for directory in (node.state, node.run):
-            directory.mkdir(parents=True, exist_ok=True)
-        cgroups.create(node.layout, node.name)
-        issue(node.layout.pki, [node.certificate])
-        ensure_running(node.layout, containerd(node, binary, plugins, snapshotter(node.state)), inside)
-    for node in nodes:
-        wait_until(node.layout, partial(_accepts, node.socket), node.containerd, 180)
-        import_archive([node], archive)
 
 
 def _start_services(
@@ -135,34 +112,6 @@ def _says_ready(node: Node, api: Api) -> bool:
     if record is None or status != 200:
         return False
     return is_ready(json.loads(text), since=time.time() - record.process.uptime())
-
-
-def snapshotter(path: Path) -> str:
-    """How containerd stacks image layers: overlayfs, or copies where the disk is itself an overlay."""
-    best, kind = "", ""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields, _, rest = line.partition(" - ")
-        mount = fields.split(" ")[4]
-        if len(mount) >= len(best) and (mount == "/" or path.is_relative_to(mount)):
-            best, kind = mount, rest.split(" ")[0]
-    return "native" if kind == "overlay" else "overlayfs"
-
-
-def _containerd_binary() -> Binary:
-    path = shutil.which("containerd")
-    if path is None:
-        raise Failed("containerd is missing")
-    version = parse_version(version_of("containerd"))
-    return Binary(Path(path), show_version(version) if version else "")
-
-
-def _accepts(unix_socket: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as client:
-        try:
-            client.connect(str(unix_socket))
-        except OSError:
-            return False
-    return True
 
 
 def _remove(node: Node, api: Api, inside: int) -> None:
