@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from elastic import in_head, operated
 
-from tests.support.kube import Kube, eventually
+from tests.support.kube import PATIENCE, Kube, eventually
 from tests.support.prerequisites import ROOT
 
 NAMESPACE = "ray-converted"
@@ -51,9 +51,9 @@ def apply_converted(kube: Kube, name: str) -> None:
 
 def test_a_raycluster_grows_for_a_program_and_shrinks_again(kube: Kube) -> None:
     apply_converted(kube, "small-autoscaling")
-    kube.run("wait", "--for=condition=Ready", "raycluster.cluster.ray.io/grows", "--timeout=240s")
+    kube.run("wait", "--for=condition=Ready", "raycluster.cluster.ray.io/grows", "--timeout=720s")
     assert kube.list("pods", WORKER) == []
-    printed, _ = in_head(kube.environment, NAMESPACE, PROGRAM).communicate(timeout=LONG)
+    printed, _ = in_head(kube.environment, NAMESPACE, PROGRAM).communicate(timeout=LONG * PATIENCE)
     assert "RESULT 2" in printed, printed
     eventually(lambda: kube.list("pods", WORKER) == [], within=LONG)
     kube.run("delete", "raycluster.cluster.ray.io", "grows")

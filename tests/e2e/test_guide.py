@@ -33,8 +33,8 @@ def runner(environment: Mapping[str, str]) -> Iterator[guide.Runner]:
         yield runner
     runner.close()
     kube = Kube(environment)
-    kube.run("delete", "namespace", "ray", "--ignore-not-found", "--timeout=120s")
-    kube.run("delete", OPERATOR, "-l", "cluster.ray.io/component=operator", "--timeout=120s")
+    kube.run("delete", "namespace", "ray", "--ignore-not-found", "--timeout=360s")
+    kube.run("delete", OPERATOR, "-l", "cluster.ray.io/component=operator", "--timeout=360s")
 
 
 @contextmanager

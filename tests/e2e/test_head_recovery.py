@@ -9,13 +9,12 @@ import json
 import subprocess
 import urllib.request
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-from elastic import in_head
+from elastic import IMAGE, in_head
 
-from tests.support.kube import Kube, eventually, names
+from tests.support.kube import PATIENCE, Kube, eventually, names
 from tests.support.lasting import (
     LONG,
     NAME,
@@ -29,8 +28,8 @@ from tests.support.lasting import (
     outlives,
 )
 from tests.support.real import forwarded
+from tests.support.storage import storage
 
-VOLUME = "ray-recovery-head"
 SERVE = """
 import ray
 from ray import serve
@@ -64,42 +63,38 @@ while not over.wait(0.1):
     answers.append(ask())
 print("RESULT", answers.count("hello"), len(answers), flush=True)
 """
+# What is to be there again where no pod was left: an actor that may restart, a placement group, the record of a job.
+KEEP = """
+import ray
+from ray.util import placement_group
+
+ray.init(address="auto", namespace="recovery", log_to_driver=False)
+
+class Kept:
+    def life(self):
+        return "lives"
+
+kept = ray.remote(Kept).options(name="kept", lifetime="detached", num_cpus=0.5, max_restarts=-1).remote()
+ray.get(kept.life.remote())
+assert placement_group([{"CPU": 0.5}], name="kept", lifetime="detached").wait(60)
+print("KEPT", flush=True)
+"""
+FIND = """
+import ray
+from ray.util import get_placement_group
+
+ray.init(address="auto", namespace="recovery", log_to_driver=False)
+assert get_placement_group("kept").wait(60)
+print("FOUND", ray.get(ray.get_actor("kept").life.remote(), timeout=60), flush=True)
+"""
 JOB = "import time; time.sleep(45); print('the job is done')"
 
 
 @pytest.fixture(scope="module")
 def volume(environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """``spec.headRecovery.storage``: of the default StorageClass, or with a volume of this machine's."""
-    kube = Kube(environment, NAMESPACE)
-    classes = json.loads(kube.run("get", "storageclass", "-o", "json"))["items"]
-    if any(
-        (c["metadata"].get("annotations") or {}).get("storageclass.kubernetes.io/is-default-class") for c in classes
-    ):
-        yield {"size": "1Gi"}
-        return
-    folder = tmp_path_factory.mktemp("volume")
-    every: Path = folder
-    while every != every.parent and every.owner() == folder.owner() and "pytest" in str(every):
-        every.chmod(0o777)
-        every = every.parent
-    node = kube.run("get", "nodes", "-o", "jsonpath={.items[0].metadata.name}")
-    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}
-    made = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": VOLUME},
-        "spec": {
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadWriteOnce"],
-            "persistentVolumeReclaimPolicy": "Retain",
-            "storageClassName": VOLUME,
-            "local": {"path": str(folder)},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
-        },
-    }
-    kube.apply(made)
-    yield {"size": "1Gi", "storageClassName": VOLUME}
-    kube.run("delete", "persistentvolume", VOLUME, "--ignore-not-found", "--timeout=60s")
+    """``spec.headRecovery.storage``."""
+    with storage(Kube(environment, NAMESPACE), "ray-recovery-head", tmp_path_factory.mktemp("volume")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +127,7 @@ def hello(lasting: Lasting) -> bool:
 
 def test_a_job_ends_well_and_serve_answers_while_there_is_no_head(lasting: Lasting) -> None:
     """The job's program and a replica are on the worker, and so is a proxy of Serve."""
-    served, _ = in_head(lasting.kube.environment, NAMESPACE, SERVE).communicate(timeout=LONG)
+    served, _ = in_head(lasting.kube.environment, NAMESPACE, SERVE).communicate(timeout=LONG * PATIENCE)
     assert "SERVED" in served
     eventually(lambda: hello(lasting), within=LONG)
     head, before = lasting.head()["metadata"], lasting.workers()
@@ -144,7 +139,7 @@ def test_a_job_ends_well_and_serve_answers_while_there_is_no_head(lasting: Lasti
     assert asking.stdout and next(line for line in asking.stdout if line.strip() == "BEGUN")
     delete(lasting, head["name"])
     seconds = lasting.next_head(head["uid"])
-    printed, _ = asking.communicate(timeout=LONG)
+    printed, _ = asking.communicate(timeout=LONG * PATIENCE)
     answered, asked = (int(number) for number in printed.split("RESULT")[1].split())
     print(f"Serve answered {answered} of {asked} requests in the {seconds:.1f} s until the next head was ready")
     assert answered == asked > 0
@@ -154,13 +149,63 @@ def test_a_job_ends_well_and_serve_answers_while_there_is_no_head(lasting: Lasti
     assert lasting.workers() == before
 
 
-def test_a_change_of_the_head_replaces_the_head_alone(lasting: Lasting) -> None:
+# The same image by its whole name; a variable.
+CHANGES = {"image": f"docker.io/{IMAGE}", "env": [{"name": "A", "value": "b"}]}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_a_change_of_the_head_replaces_the_head_alone(lasting: Lasting, field: str) -> None:
     before, head = lasting.workers(), lasting.head()["metadata"]
-    path = "/spec/podTypes/0/podConfig/spec/containers/0/env"
-    patch = [{"op": "add", "path": path, "value": [{"name": "A", "value": "b"}]}]
-    lasting.kube.run("patch", "raycluster", NAME, "--type=json", "-p", json.dumps(patch))
+    path = f"/spec/podTypes/0/podConfig/spec/containers/0/{field}"
+    lasting.kube.run(
+        "patch",
+        "raycluster",
+        NAME,
+        "--type=json",
+        "-p",
+        json.dumps([{"op": "add", "path": path, "value": CHANGES[field]}]),
+    )
     lasting.next_head(head["uid"])
     lasting.replaced += 1
     lasting.count()
     assert lasting.workers() == before
     assert lasting.cluster()["status"]["autoscalerRetries"] == lasting.lost()
+
+
+def on_head(lasting: Lasting, program: str) -> str:
+    """What a program on the head prints."""
+    return in_head(lasting.kube.environment, NAMESPACE, program).communicate(timeout=LONG * PATIENCE)[0]
+
+
+def patch(lasting: Lasting, **spec: Any) -> None:
+    lasting.kube.run("patch", "raycluster", NAME, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+
+def is_there_again(lasting: Lasting) -> None:
+    """The cluster runs, and what was kept is in it."""
+    lasting.kube.run("wait", "--for=condition=Ready", f"raycluster/{NAME}", "--timeout=540s")
+    eventually(lambda: "FOUND lives" in on_head(lasting, FIND), within=LONG)
+    head = lasting.head()["metadata"]["name"]
+    assert "' succeeded" in lasting.kube.run("exec", head, "--", "ray", "job", "status", "kept")
+
+
+def test_what_ray_keeps_is_there_again_after_a_suspension_and_in_a_cluster_that_is_made_again(lasting: Lasting) -> None:
+    """No pod is left in between, so the actor begins anew: it may restart."""
+    assert "KEPT" in on_head(lasting, KEEP)
+    submit = ["ray", "job", "submit", "--submission-id=kept", "--", "true"]
+    lasting.kube.run("exec", lasting.head()["metadata"]["name"], "--", *submit)
+    patch(lasting, suspend=True)
+    # An actor never finishes: the worker would have its time to drain.
+    lasting.kube.run("delete", "pods", "-l", WORKER, "--wait=false")
+    eventually(lambda: lasting.cluster()["status"]["phase"] == "Suspended", within=LONG)
+    patch(lasting, suspend=False)
+    is_there_again(lasting)
+    patch(lasting, headRecovery={"storage": {"retain": True}})
+    cluster = lasting.cluster()
+    eventually(lambda: not lasting.kube.list("persistentvolumeclaims")[0]["metadata"].get("ownerReferences"))
+    lasting.kube.run("delete", "raycluster", NAME, "--timeout=180s")
+    eventually(lambda: not lasting.kube.list("pods", "ray-cluster-name"), within=LONG)
+    cluster["metadata"] = {"name": NAME}
+    del cluster["status"]
+    lasting.kube.apply(cluster)
+    is_there_again(lasting)

@@ -66,12 +66,12 @@ def disk(environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFactor
     (node, *_) = names(kube.list("nodes"))
     folder = f"/var/lib/{VOLUME}"
     kube.apply(maker(node, folder))
-    kube.run("wait", f"pod/{MAKER}", "--for=condition=Ready", "--timeout=120s")
+    kube.run("wait", f"pod/{MAKER}", "--for=condition=Ready", "--timeout=360s")
     objects = volume(node, folder)
     kube.apply(objects[0])
     yield kube
-    kube.run("delete", "persistentvolume", VOLUME, "--ignore-not-found", "--timeout=60s")
-    kube.run("delete", "pod", MAKER, "--timeout=60s")
+    kube.run("delete", "persistentvolume", VOLUME, "--ignore-not-found", "--timeout=180s")
+    kube.run("delete", "pod", MAKER, "--timeout=180s")
 
 
 @pytest.fixture(scope="module")

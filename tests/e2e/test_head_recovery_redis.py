@@ -83,7 +83,7 @@ def stopped_node(lasting: Lasting, local_name: str) -> Iterator[str]:
     yield node
     local_kubernetes("start-node", "--name", local_name, number)
     lasting.kube.run("taint", "node", node, f"{OUT_OF_SERVICE}-")
-    lasting.kube.run("wait", f"node/{node}", "--for=condition=Ready", "--timeout=120s")
+    lasting.kube.run("wait", f"node/{node}", "--for=condition=Ready", "--timeout=360s")
 
 
 def test_a_head_on_a_node_that_failed_is_waited_for_until_somebody_vouches_for_its_end(
@@ -106,7 +106,7 @@ def test_its_keys_go_with_the_cluster(lasting: Lasting, redis: RedisServer) -> N
     keys = f"RAY{lasting.cluster()['metadata']['uid']}@"
     assert redis.keys(keys)
     began = time.monotonic()
-    lasting.kube.run("delete", "raycluster", NAME, "--timeout=60s")
+    lasting.kube.run("delete", "raycluster", NAME, "--timeout=180s")
     eventually(lambda: not redis.keys(keys), within=LONG)
     print(f"the keys were gone {time.monotonic() - began:.1f} s after the cluster was deleted")
     (job,) = lasting.kube.list("jobs")

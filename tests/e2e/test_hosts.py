@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from elastic import apply_cluster, in_head, operated, ray_cluster
 
-from tests.support.kube import Kube, eventually, names
+from tests.support.kube import PATIENCE, Kube, eventually, names
 
+pytestmark = pytest.mark.ordered
 NAMESPACE, NAME = "ray-hosts", "slices"
 WORKER = "ray-node-type=worker"
 CHIPS = 4
@@ -81,7 +82,7 @@ def workers(kube: Kube) -> list[dict[str, Any]]:
 def slice_of(kube: Kube) -> list[list[str]]:
     """What each host of the slice that Ray finds says about itself."""
     program = in_head(kube.environment, NAMESPACE, PROGRAM)
-    printed, _ = program.communicate(timeout=LONG)
+    printed, _ = program.communicate(timeout=LONG * PATIENCE)
     found = [line.removeprefix("RESULT ") for line in printed.splitlines() if line.startswith("RESULT")]
     assert found, printed
     hosts: list[list[str]] = json.loads(found[0])

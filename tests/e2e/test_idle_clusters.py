@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from elastic import apply_cluster, in_head, operated, ray_cluster
 
-from tests.support.kube import Kube, eventually
+from tests.support.kube import PATIENCE, Kube, eventually
 
 NAMESPACE, NAME = "ray-idle", "forgotten"
 MINUTES = 0.5
@@ -58,7 +58,7 @@ def idle(kube: Kube) -> dict[str, str]:
 
 
 def run(kube: Kube, what: str) -> None:
-    assert "ready" in in_head(kube.environment, NAMESPACE, PROGRAM, what).communicate(timeout=LONG)[0]
+    assert "ready" in in_head(kube.environment, NAMESPACE, PROGRAM, what).communicate(timeout=LONG * PATIENCE)[0]
 
 
 def test_a_detached_actor_keeps_it_and_without_it_it_is_suspended_until_somebody_wakes_it(kube: Kube) -> None:

@@ -64,7 +64,7 @@ def place(environment: Mapping[str, str]) -> Iterator[Place]:
         kube.run("create", "namespace", kube.namespace)
     yield place
     for kube in (place.clusters, place.operator):
-        kube.run("delete", "namespace", kube.namespace, "--ignore-not-found", "--timeout=180s")
+        kube.run("delete", "namespace", kube.namespace, "--ignore-not-found", "--timeout=540s")
     kube.run("delete", "clusterroles,clusterrolebindings", "-l", LABEL)
 
 
@@ -100,11 +100,11 @@ def test_the_demo_without_helm(place: Place) -> None:
     ray = place.clusters
     ray.run("apply", "-k", str(ROOT / "manifests/operator_namespaced"))
     ray.run("apply", "-f", str(ROOT / "manifests/autoscaling_demo.yaml"))
-    ray.run("wait", "--for=condition=complete", "job/autoscaling-demo", "--timeout=240s")
+    ray.run("wait", "--for=condition=complete", "job/autoscaling-demo", "--timeout=720s")
     assert "Success!" in ray.run("logs", "job/autoscaling-demo")
     assert ray.list("pods", "ray-node-type=worker")
     ray.run("delete", "-k", str(ROOT / "manifests/operator_namespaced"))
-    ray.run("delete", "-f", str(ROOT / "manifests/autoscaling_demo.yaml"), "--timeout=60s")
+    ray.run("delete", "-f", str(ROOT / "manifests/autoscaling_demo.yaml"), "--timeout=180s")
     eventually(lambda: place.left() == [], within=120)
 
 
@@ -112,7 +112,7 @@ def test_a_cluster_without_the_operator(place: Place) -> None:
     """Kubernetes' own Deployments: a head and three workers that know each other."""
     ray = place.clusters
     ray.run("apply", "-f", str(ROOT / "manifests/static_cluster.yaml"))
-    ray.run("rollout", "status", "deployment/ray-head", "--timeout=180s")
+    ray.run("rollout", "status", "deployment/ray-head", "--timeout=540s")
     program = "import ray; ray.init(address='auto', log_to_driver=False); print(len(ray.nodes()), 'nodes')"
     eventually(lambda: "4 nodes" in ray.run("exec", "deployment/ray-head", "--", "python", "-c", program), within=180)
-    ray.run("delete", "-f", str(ROOT / "manifests/static_cluster.yaml"), "--timeout=60s")
+    ray.run("delete", "-f", str(ROOT / "manifests/static_cluster.yaml"), "--timeout=180s")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from elastic import apply_cluster, in_head, operated, ray_cluster
 
-from tests.support.kube import Kube, eventually, names
+from tests.support.kube import PATIENCE, Kube, eventually, names
 
 NAMESPACE, NAME = "ray-interruptions", "taken"
 WORKER = "ray-node-type=worker"
@@ -79,7 +79,7 @@ class Busy:
 
 def results(program: subprocess.Popen[str]) -> list[str]:
     """What the program's work came to."""
-    printed, _ = program.communicate(timeout=LONG)
+    printed, _ = program.communicate(timeout=LONG * PATIENCE)
     return [line.removeprefix("RESULT ").strip() for line in printed.splitlines() if line.startswith("RESULT")]
 
 
@@ -114,7 +114,7 @@ def test_a_node_is_drained_and_no_task_is_lost(busy: Busy, nodes: list[str]) -> 
     assert {pod["spec"]["nodeName"] for pod in before} == {nodes[1]}
     began = time.monotonic()
     drain = subprocess.Popen(
-        ["kubectl", "drain", nodes[1], "--force", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s"],
+        ["kubectl", "drain", nodes[1], "--force", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=360s"],
         env=dict(busy.kube.environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -130,7 +130,7 @@ def test_a_node_is_drained_and_no_task_is_lost(busy: Busy, nodes: list[str]) -> 
         eventually(lambda: busy.gone(names(before)), within=LONG)
         print(f"both pods were gone {time.monotonic() - began:.1f} s after the drain began")
     finally:
-        printed, _ = drain.communicate(timeout=LONG)
+        printed, _ = drain.communicate(timeout=LONG * PATIENCE)
         busy.kube.run("uncordon", nodes[1])
     assert drain.returncode == 0, printed
     eventually(lambda: not busy.workers(), within=LONG)

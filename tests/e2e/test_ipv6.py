@@ -13,7 +13,7 @@ import environment as cluster_environment
 import pytest
 from elastic import apply_cluster, in_head, operated, ray_cluster
 
-from tests.support.kube import Kube, eventually, names
+from tests.support.kube import PATIENCE, Kube, eventually, names
 from tests.support.prerequisites import cannot_run, local_kubernetes
 
 # The local Kubernetes, the namespace and the Ray cluster.
@@ -91,7 +91,7 @@ def test_everything_has_addresses_of_ipv6(cluster: Kube) -> None:
 def test_the_operator_scales_for_a_program(cluster: Kube) -> None:
     """From one worker to three: the operator learns from a head of IPv6 what waits."""
     program = in_head(cluster.environment, NAMESPACE, PROGRAM)
-    printed = program.communicate(timeout=LONG)[0].split()
+    printed = program.communicate(timeout=LONG * PATIENCE)[0].split()
     workers = cluster.list("pods", WORKER)
     assert printed == sorted(pod["status"]["podIP"] for pod in workers)
     assert len(workers) == 3

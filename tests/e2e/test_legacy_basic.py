@@ -26,6 +26,7 @@ from tests.support.manifests import (
 )
 from tests.support.real import forwarded, head, namespaces, on_head, operator, program, ready
 
+pytestmark = pytest.mark.ordered
 NAMESPACE = "legacy-basic"
 FIRST, SECOND = "example-cluster", "example-cluster2"
 HEAD_PORT = 6380
@@ -98,7 +99,7 @@ def test_a_ray_program_does_not_notice_that_the_operator_restarts(kube: Kube) ->
     with forwarded(kube, f"{FIRST}-ray-head", 10001) as port, program(ACTOR, port) as actor:
         assert actor.ask() == "1"
         kube.run("delete", "pod", "-l", "cluster.ray.io/component=operator")
-        kube.run("rollout", "status", "deployment/ray-operator", "--timeout=120s")
+        kube.run("rollout", "status", "deployment/ray-operator", "--timeout=360s")
         eventually(lambda: counts(kube) == (6, 2))
         assert actor.ask() == "2"
     assert {p["metadata"]["uid"] for p in kube.list("pods", "ray-cluster-name")} == before
@@ -141,7 +142,7 @@ def test_deleting_a_cluster_leaves_the_other(kube: Kube) -> None:
 def test_a_job_in_the_cluster_succeeds(kube: Kube) -> None:
     """The example program, from a pod beside the cluster."""
     kube.run("create", "-f", str(MANIFESTS / "job-example.yaml"))
-    kube.run("wait", "--for=condition=complete", "job/ray-test-job", "--timeout=120s")
+    kube.run("wait", "--for=condition=complete", "job/ray-test-job", "--timeout=360s")
     assert "success" in kube.run("logs", "job/ray-test-job").lower()
     kube.run("delete", "-f", str(MANIFESTS / "job-example.yaml"))
     eventually(lambda: kube.list("pods", "batch.kubernetes.io/job-name") == [])

@@ -23,6 +23,7 @@ from tests.support.manifests import (
 )
 from tests.support.real import forwarded, namespaces, operator, program, ready
 
+pytestmark = pytest.mark.ordered
 NAME = "example-cluster"
 CLIENT_PORT = 10002
 WORKERS, ACTORS = 4, 5

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 from elastic import IMAGE, apply_cluster, in_head, operated, ray_cluster
 
-from tests.support.kube import Kube, eventually
+from tests.support.kube import PATIENCE, Kube, eventually
 from tests.support.mesh import PROXY, meshed
 
 NAMESPACE, NAME = "ray-mesh", "meshed"
@@ -51,7 +51,9 @@ def ready(kube: Kube) -> None:
 
 def work(kube: Kube) -> str:
     """The last line that the program prints. Ray may print before it that a node is dead."""
-    return in_head(kube.environment, NAMESPACE, PROGRAM).communicate(timeout=LONG)[0].strip().splitlines()[-1]
+    return (
+        in_head(kube.environment, NAMESPACE, PROGRAM).communicate(timeout=LONG * PATIENCE)[0].strip().splitlines()[-1]
+    )
 
 
 def test_a_cluster_behind_proxies_comes_up_and_works(mesh: Kube) -> None:

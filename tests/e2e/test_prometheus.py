@@ -29,10 +29,10 @@ def kube(environment: Mapping[str, str]) -> Iterator[Kube]:
             environment, "-n", NAMESPACE, "install", RELEASE, str(CHART), "--create-namespace", *settings(*VALUES)
         )
         assert done.returncode == 0, done.stderr
-        kube.run("wait", "--for=condition=Ready", f"raycluster/{RELEASE}", "--timeout=180s")
+        kube.run("wait", "--for=condition=Ready", f"raycluster/{RELEASE}", "--timeout=540s")
         yield kube
     finally:
-        kube.run("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=180s")
+        kube.run("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=540s")
 
 
 def annotated(kube: Kube) -> dict[str, Any]:

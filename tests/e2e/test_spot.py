@@ -96,7 +96,7 @@ def test_without_spot_machines_work_goes_on_demand_and_later_work_goes_back(elas
     eventually(lambda: elastic.kube.get("resourcequota", QUOTA)["status"]["hard"]["pods"] == "0", within=LONG)
     asked_at = time.monotonic()
     elastic.tell("start", 1, {"CPU": 1}, labels, fallback)
-    eventually(lambda: elastic.pods(ON_DEMAND), within=10)
+    eventually(lambda: elastic.pods(ON_DEMAND), within=10, promised=True)
     print(f"on demand {time.monotonic() - asked_at:.1f} s after the task was submitted")
     (blocked,) = elastic.status["blockedTypes"]
     assert blocked["name"] == "spot" and QUOTA in str(blocked), blocked

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from elastic import apply_cluster, in_head, operated, ray_cluster
 
-from tests.support.kube import Kube, eventually
+from tests.support.kube import PATIENCE, Kube, eventually
 
 NAMESPACE, NAME = "ray-suspend", "sleeper"
 WORKER = "ray-node-type=worker"
@@ -51,7 +51,7 @@ def test_a_task_that_runs_ends_well_and_the_next_one_runs_after_the_cluster_is_b
         time.sleep(3)
         suspended_at = time.monotonic()
         suspend(kube, True)
-        assert "worked" in program.communicate(timeout=LONG)[0]
+        assert "worked" in program.communicate(timeout=LONG * PATIENCE)[0]
         print(f"the task ended {time.monotonic() - suspended_at:.1f} s after the cluster was suspended")
         kube.run("wait", f"raycluster/{NAME}", "--for=condition=Suspended", f"--timeout={LONG:.0f}s")
         print(f"all pods were gone {time.monotonic() - suspended_at:.1f} s after that")
@@ -62,5 +62,5 @@ def test_a_task_that_runs_ends_well_and_the_next_one_runs_after_the_cluster_is_b
         ready(kube)
         print(f"it was ready again {time.monotonic() - resumed_at:.1f} s after it was resumed")
         again = in_head(environment, NAMESPACE, PROGRAM, "0")
-        assert "worked" in again.communicate(timeout=LONG)[0]
+        assert "worked" in again.communicate(timeout=LONG * PATIENCE)[0]
         assert kube.get("raycluster", NAME)["status"]["autoscalerRetries"] == 0

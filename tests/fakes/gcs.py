@@ -12,11 +12,11 @@ from typing import Any
 import grpc
 
 from autoscaler.gcs.client import SERVICE
-from autoscaler.gcs.convert import HEAD_RESOURCE, NODE_ID_BYTES
+from autoscaler.gcs.convert import NODE_ID_BYTES
 from autoscaler.gcs.protos import autoscaler_pb2, gcs_service
 from autoscaler.gcs.report import fill_constraint, fill_gang, fill_request
 from autoscaler.gcs.usage import ACTORS, JOBS
-from autoscaler.model import Demand, Gang, NodeStatus
+from autoscaler.model import HEAD_RESOURCE, Demand, Gang, NodeStatus
 
 STATUS_NUMBER = {NodeStatus.RUNNING: 1, NodeStatus.DEAD: 2, NodeStatus.IDLE: 3, NodeStatus.DRAINING: 4}
 # Numbers of ray.rpc.ActorTableData.ActorState.

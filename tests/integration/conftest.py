@@ -10,6 +10,7 @@ from playwright.sync_api import Browser
 from unpacked import CannotUnpackError
 
 from tests.support import control_plane
+from tests.support.apiserver import ApiServer
 from tests.support.kube import Kube
 from tests.support.operator import OperatorProcess
 from tests.support.prerequisites import ROOT, cannot_run
@@ -35,9 +36,10 @@ def chromium() -> Iterator[Browser]:
 def kube(environment: Mapping[str, str]) -> Iterator[Kube]:
     """kubectl in a namespace of the test's own."""
     kube = Kube(environment, f"test-{uuid4().hex[:8]}")
-    kube.run("create", "namespace", kube.namespace)
+    server, path = ApiServer(environment["KUBECONFIG"]), "/api/v1/namespaces"
+    server.ask("POST", path, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": kube.namespace}})
     yield kube
-    kube.run("delete", "namespace", kube.namespace, "--wait=false")
+    server.ask("DELETE", f"{path}/{kube.namespace}")
 
 
 @pytest.fixture

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 
+from controller.raycluster.quantities import parse_quantity
 from tests.support.account import as_service_account
 from tests.support.chart import CHART, helm, one, pod_spec, pod_type, render
 from tests.support.kube import Kube, eventually
 from tests.support.operator import OperatorProcess
+from tests.support.prerequisites import ROOT
 from tests.support.raycluster import HEAD, running
 
 OPERATOR = ["Deployment", "Role", "RoleBinding", "ServiceAccount"]
@@ -134,15 +139,20 @@ def test_nobody_gets_at_secrets_or_into_pods(environment: Mapping[str, str]) -> 
     }
 
 
-def test_the_default_release_asks_for_four_cpus_and_two_and_a_half_gi(environment: Mapping[str, str]) -> None:
-    """The guide's promise about room: operator, head and two workers together."""
+def test_the_guide_asks_for_the_room_that_its_release_and_its_job_take(environment: Mapping[str, str]) -> None:
+    """Operator, head, as many workers as its programs bring, and the Job: no less, and hardly more."""
     objects = render(environment, "ray")
-    asked = [one(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]]
-    for name, count in (("rayHeadType", 1), ("rayWorkerType", pod_type(objects, "rayWorkerType")["minWorkers"])):
-        asked += [pod_spec(objects, name)["containers"][0]["resources"]["requests"]] * count
-    assert sum(int(a["memory"].removesuffix("Mi")) for a in asked) <= 2560
-    millis = [int(c[:-1]) if (c := str(a["cpu"])).endswith("m") else 1000 * int(c) for a in asked]
-    assert sum(millis) <= 4000
+    job = list(yaml.safe_load_all((ROOT / "manifests/job-example.yaml").read_text()))[1]
+    workers = pod_type(objects, "rayWorkerType")["maxWorkers"]
+    pods = [one(objects, "Deployment")["spec"]["template"]["spec"], job["spec"]["template"]["spec"]]
+    pods += [pod_spec(objects, "rayHeadType"), *[pod_spec(objects, "rayWorkerType")] * workers]
+    asked = [c["resources"]["requests"] for pod in pods for c in pod["containers"]]
+    page = (ROOT / "docs/deploying-on-kubernetes.md").read_text()
+    told = re.search(r"room for ([\d.]+) CPUs and ([\d.]+Gi) of memory", page)
+    assert told
+    for resource, promised in (("cpu", told[1]), ("memory", told[2])):
+        taken = sum(parse_quantity(a[resource]) for a in asked)
+        assert taken <= parse_quantity(promised) <= taken * Decimal("1.1"), resource
 
 
 def test_the_namespaced_role_is_enough(kube: Kube, example: dict[str, Any], tmp_path: Path) -> None:

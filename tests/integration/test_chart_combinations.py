@@ -68,8 +68,8 @@ CHOICES: list[dict[str, Any]] = [
         }
     },
     {"monitoring": {"scrapeAnnotations": False, "interval": "15s"}},
-    {"networkPolicy": {"enabled": True, "from": PEERS}},
-    {"networkPolicy": {"enabled": True, "metricsFrom": PEERS}},
+    {"networkPolicy": {"enabled": True, "from": PEERS}, "operatorNamespace": "ray-system"},
+    {"networkPolicy": {"enabled": True, "metricsFrom": PEERS}, "operatorNamespace": "ray-system"},
     {"commonLabels": {"team": "a"}, "commonAnnotations": {"team": "a"}},
     {"fullnameOverride": "mine", "nameOverride": "other"},
     {"operatorPodSecurityContext": {"runAsUser": 7}, "operatorSecurityContext": {"readOnlyRootFilesystem": False}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -259,12 +260,15 @@ def test_every_object_has_the_recommended_labels(environment: Mapping[str, str])
 
 
 def test_other_names(environment: Mapping[str, str]) -> None:
-    """Everything of the operator's is named after it, and refers to each other by those names."""
+    """Everything of the operator's but its rights is named after it, and refers to each other by those names."""
     values = {**EVERYTHING, "fullnameOverride": "mine", "nameOverride": "other", "metricsTlsSecret": "tls"}
     objects = render(environment, "ray", values=values)
     mine = [o for o in objects if o["metadata"]["labels"]["app.kubernetes.io/component"] == "operator"]
     names = {o["metadata"]["name"] for o in mine}
-    assert {name for name in names if not name.startswith("mine")} == {"ray-nodes"}
+    assert {name for name in names if not name.startswith("mine")} == {
+        "ray-nodes",
+        *(f"ray-operator-{right}" for right in ("clusterrole", "clusterrolebinding", "lease")),
+    }
     assert {o["metadata"]["labels"]["app.kubernetes.io/name"] for o in mine} == {"other"}
     for binding in (o for o in objects if o["kind"].endswith("RoleBinding")):
         one(objects, binding["roleRef"]["kind"], binding["roleRef"]["name"])
@@ -311,9 +315,9 @@ def test_port_8080_is_for_scrapers_alone(environment: Mapping[str, str]) -> None
     assert all(rule["from"] for rule in one(closed, "NetworkPolicy", "example-cluster-ray")["spec"]["ingress"])
 
 
-def notes(environment: Mapping[str, str], *values: str) -> str:
+def notes(environment: Mapping[str, str], *values: str, chart: Path = CHART) -> str:
     """What helm install would say."""
-    command = ["install", "example-cluster", str(CHART), "-n", "ray", "--dry-run=client"]
+    command = ["install", "example-cluster", str(chart), "-n", "ray", "--dry-run=client"]
     done = helm(environment, *command, *(w for v in values for w in ("--set", v)))
     assert done.returncode == 0, done.stderr
     return " ".join(done.stdout.partition("NOTES:")[2].split())

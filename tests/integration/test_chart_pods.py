@@ -25,6 +25,11 @@ FULL: dict[str, Any] = {
     "topologySpreadConstraints": [SPREAD],
     "initContainers": [{"name": "fetch", "image": "busybox"}],
     "sidecars": [{"name": "logs", "image": "fluent-bit"}],
+    "container": {
+        "lifecycle": {"preStop": {"exec": {"command": ["sync"]}}},
+        "ports": [{"name": "mine", "containerPort": 9000}],
+        "startupProbe": {"tcpSocket": {"port": 9000}},
+    },
     "podSpec": {"hostNetwork": True, "terminationGracePeriodSeconds": 120, "nodeSelector": {"disk": "fast"}},
 }
 
@@ -97,3 +102,37 @@ def test_pods_with_all_of_it_are_pods_that_kubernetes_takes(kube: Kube) -> None:
 def test_what_would_replace_the_charts_own_is_refused(environment: Mapping[str, str], field: str) -> None:
     with pytest.raises(AssertionError, match=f"podTypes.rayWorkerType.podSpec.{field} would replace .*; use "):
         worker(environment, podSpec={field: []})
+
+
+def test_rays_own_container_takes_any_other_field_of_a_container(environment: Mapping[str, str]) -> None:
+    """Each field as given; nothing else of the container or of the pod is another one for it."""
+    hook = {"preStop": {"exec": {"command": ["sync"]}}}
+    values = {"serviceAccountName": "reader", "memory": "1073741824", "env": [{"name": "A", "value": "12345678"}]}
+    before = worker(environment, **values)
+    after = worker(environment, **values, container={"lifecycle": hook, "tty": False, "stdin": True})
+    (plain,), (mine,) = before.pop("containers"), after.pop("containers")
+    assert after == before
+    assert mine == {**plain, "lifecycle": hook, "tty": False, "stdin": True}
+
+
+def test_ports_are_added_to_those_of_ray(environment: Mapping[str, str]) -> None:
+    """One of the same number and protocol takes the place of the chart's."""
+    more = [
+        {"containerPort": 9000, "name": "mine"},
+        {"containerPort": 8000, "name": "serve"},
+        {"containerPort": 8265, "protocol": "UDP"},
+    ]
+    (container,) = worker(environment, container={"ports": more}, podSpec={"hostNetwork": True})["containers"]
+    usual = [{"containerPort": port} for port in (6379, 10001, 8265)]
+    assert container["ports"] == [*usual, {"name": "metrics", "containerPort": 8080}, *more]
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["name", "image", "imagePullPolicy", "env", "envFrom", "volumeMounts", "resources", "securityContext"],
+)
+def test_fields_of_the_container_that_have_values_of_their_own_are_refused(
+    environment: Mapping[str, str], field: str
+) -> None:
+    with pytest.raises(AssertionError, match=rf"podTypes.rayWorkerType.container.{field} would replace .*; use "):
+        worker(environment, container={field: []})

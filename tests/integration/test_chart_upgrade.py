@@ -74,3 +74,25 @@ def test_values_of_the_older_chart_alone_are_refused_with_the_option_to_use(kube
         assert done.returncode != 0 and "--reset-then-reuse-values" in done.stderr
     finally:
         helm(kube.environment, "uninstall", RELEASE, *place)
+
+
+def test_a_cluster_with_a_network_policy_stays_and_is_asked_for_its_operators_namespace(kube: Kube) -> None:
+    """An upgrade without it changes nothing; with the namespace that 0.1.0 meant, the policy is the one of then."""
+    place = ["-n", kube.namespace, "--set", "clusterOnly=true"]
+    done = helm(kube.environment, "install", RELEASE, str(CHART), *place)
+    assert done.returncode == 0, done.stderr
+    before = kube.get("raycluster", RELEASE)["metadata"]["uid"]
+    try:
+        again = ["upgrade", RELEASE, str(CHART), *place, "--set", "networkPolicy.enabled=true"]
+        done = helm(kube.environment, *again)
+        assert done.returncode != 0 and "set operatorNamespace" in done.stderr
+        assert kube.get("raycluster", RELEASE)["metadata"]["uid"] == before
+        done = helm(kube.environment, *again, "--set", "operatorNamespace=default")
+        assert done.returncode == 0, done.stderr
+        assert kube.get("raycluster", RELEASE)["metadata"]["uid"] == before
+        (rule,) = kube.get("networkpolicy", f"{RELEASE}-ray")["spec"]["ingress"]
+        assert {"kubernetes.io/metadata.name": "default"} in [
+            peer.get("namespaceSelector", {}).get("matchLabels") for peer in rule["from"]
+        ]
+    finally:
+        helm(kube.environment, "uninstall", RELEASE, "-n", kube.namespace)

@@ -130,7 +130,8 @@ def helm_takes(environment: Mapping[str, str], words: list[str]) -> None:
 def kubectl_takes(environment: Mapping[str, str], words: list[str]) -> None:
     """kubectl has the command, and each of its flags."""
     verb = next(w for n, w in enumerate(words[1:]) if w[0] != "-" and words[n] not in ("-n", "--namespace"))
-    more = words[words.index(verb) + 1 :][:1] if verb in ("auth", "create", "rollout") else []
+    below = {"auth": 1, "create": 1, "rollout": 1, "set": 1}.get(verb, 0) + ("secret" in words)
+    more = words[words.index(verb) + 1 :][:below]
     texts = [
         _help(environment, "kubectl", verb, *[m for m in more if m[0] != "-"]),
         _help(environment, "kubectl", "options"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.faults import KillAfterWrite
-from tests.support.sampled import one_of_each
+from tests.support.sampled import one_of_each, sampled
 from tests.support.stage import Phase, Stage, Undisturbed, life, undisturbed
 
 # Runs at a time: each has an operator of its own, which spends most of its time waiting.
@@ -21,13 +21,13 @@ WHEN = {False: "before its answer", True: "after its answer"}
 def test_dying_after_any_write_changes_neither_the_end_nor_what_is_created_and_deleted(
     environment: Mapping[str, str], tmp_path: Path, example: dict[str, Any]
 ) -> None:
-    """In each phase of a cluster's life, after each write in turn: before or after its answer has arrived, both in the
-    long form.
+    """In each phase of a cluster's life, after each write in turn: before or after its answer has arrived; half of
+    the writes in the short form, and either of the two.
     """
     phases = life(example)
     expected = undisturbed(Stage(environment, tmp_path, serial=True), phases)
     numbers = range(1, max(expected.writes) + 1)
-    runs = one_of_each([[(number, answered) for answered in (False, True)] for number in numbers])
+    runs = one_of_each([[(number, answered) for answered in (False, True)] for number in sampled(numbers, 0.5)])
     with ThreadPoolExecutor(ABREAST) as pool:
         stages = [Stage(environment, tmp_path, serial=True) for _ in runs]
         lives = [
@@ -41,7 +41,8 @@ def test_dying_after_any_write_changes_neither_the_end_nor_what_is_created_and_d
     assert not faults, "\n".join(faults)
     kills = sum(f.result() for f in lives)
     print(f"{kills} kills in {len(runs)} runs; writes per phase {expected.writes}; {dict(expected.changes)}")
-    assert kills >= 0.9 * sum(expected.writes) * len(runs) / len(numbers)
+    there_are = sum(number <= writes for writes in expected.writes for number, _ in runs)
+    assert kills >= 0.9 * there_are
 
 
 def interrupted(stage: Stage, phases: list[Phase], expected: Undisturbed, number: int, answered: bool) -> int:

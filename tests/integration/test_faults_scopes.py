@@ -124,7 +124,7 @@ def test_one_forbidden_namespace_is_named_and_the_others_are_managed(
         assert len(refused) <= 3 * 5
         assert not forbidden.space.pods()
         grant(stage, forbidden.space.name)
-        eventually(lambda: forbidden.space.settled(NAME, 2), within=20)
+        eventually(lambda: forbidden.space.settled(NAME, 2), within=20, promised=True)
         scoped = ("/api/v1/namespaces/", "/apis/cluster.ray.io/v1/namespaces/", "/apis/batch/v1/namespaces/")
         assert all(urlsplit(r.target).path.startswith(scoped) for r, _ in stage.proxy.requests)
 

@@ -81,7 +81,7 @@ def test_an_api_server_that_is_down_is_asked_rarely_and_its_return_is_noticed(
         time.sleep(DOWN_SECONDS)
         asked = stage.proxy.refused
         stage.proxy.down = False
-        eventually(lambda: stage.space.settled(NAME, 3), within=20)
+        eventually(lambda: stage.space.settled(NAME, 3), within=20, promised=True)
         complaints = [line for line in stage.operator.log().splitlines() if "WARNING" in line]
         print(f"{asked} requests in {DOWN_SECONDS:.0f} s, {len(complaints)} warnings")
         assert 3 <= asked <= MOST_WHILE_DOWN

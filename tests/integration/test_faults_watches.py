@@ -18,7 +18,7 @@ from tests.support.apiserver import JSON_PATCH, Answer, Request
 from tests.support.faults import DropEvent, HoldEvents, Refuse, Replay, error_event, status
 from tests.support.kube import eventually
 from tests.support.proxy import Event, Fault, Proxy
-from tests.support.sampled import sampled
+from tests.support.sampled import LONG, sampled
 from tests.support.stage import NAME, Phase, Stage, Undisturbed, life, made, undisturbed, up
 
 ABREAST = 12
@@ -51,14 +51,14 @@ def stage(environment: Mapping[str, str], tmp_path: Path) -> Stage:
 def test_any_single_event_may_be_lost_until_its_successor(
     environment: Mapping[str, str], tmp_path: Path, example: dict[str, Any]
 ) -> None:
-    """In each phase of a cluster's life, each event of each watch in turn; half of them in the short form."""
+    """In each phase of a cluster's life, each event of each watch in turn; a quarter of them in the short form."""
     phases = life(example)
     expected = undisturbed(Stage(environment, tmp_path), phases)
     most: Counter[str] = Counter()
     for told in expected.told:
         most |= told
     every = [(resource, number) for resource, count in most.items() for number in range(1, count + 1)]
-    runs = sampled(every, 0.5)
+    runs = sampled(every, 0.25)
     with ThreadPoolExecutor(ABREAST) as pool:
         stages = [Stage(environment, tmp_path) for _ in runs]
         lives = [pool.submit(deaf, s, phases, expected, *run) for s, run in zip(stages, runs, strict=True)]
@@ -68,7 +68,7 @@ def test_any_single_event_may_be_lost_until_its_successor(
     life_long = sum(told[resource] >= number for told in expected.told for resource, number in runs)
     print(f"dropped {dict(dropped)} in {len(runs)} runs; of {life_long} there are")
     assert sum(dropped.values()) >= 0.8 * life_long
-    assert set(dropped) == {"ADDED", "MODIFIED", "DELETED"}
+    assert not LONG or set(dropped) == {"ADDED", "MODIFIED", "DELETED"}
 
 
 def deaf(stage: Stage, phases: list[Phase], expected: Undisturbed, resource: str, number: int) -> list[str]:

@@ -1,6 +1,6 @@
 """What the operator may do is what it needs: each right, taken away, is told of by name, and harms nobody else.
 
-One operator looks after a namespace for each right, where its role lacks that one, and one where it lacks none.
+One operator manages a namespace for each right, where its role lacks that one, and one where it lacks none.
 """
 
 from __future__ import annotations
@@ -93,6 +93,13 @@ def recover_an_old_one(place: Namespace) -> None:
     recover(place)
 
 
+def release(place: Namespace) -> None:
+    """Its claim, which went with the cluster, is to stay."""
+    recover(place)
+    eventually(lambda: place.all("persistentvolumeclaims", "ray-cluster-name=recovering"))
+    place.edit("recovering", ("headRecovery/storage/retain", True))
+
+
 def recover_in_redis(place: Namespace) -> None:
     """A cluster keeps what its head knows in a Redis."""
     cluster = yaml.safe_load((ROOT / "manifests/example_cluster.yaml").read_text())
@@ -141,6 +148,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("persistentvolumeclaims", "create"): recover,
     ("persistentvolumeclaims", "get"): recover_an_old_one,
     ("persistentvolumeclaims", "patch"): recover_an_old_one,
+    ("persistentvolumeclaims", "delete"): release,
     ("jobs", "list"): recover_in_redis,
     ("jobs", "watch"): recover_in_redis,
     ("jobs", "create"): recover_in_redis,
@@ -148,7 +156,10 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("jobs", "delete"): change_what_recovers,
 }
 # Refused by an admission plugin, which has words of its own.
-COMPLAINTS = {("rayclusters/finalizers", "update"): "cannot set blockOwnerDeletion"}
+COMPLAINTS = {
+    ("rayclusters/finalizers", "update"): "cannot set blockOwnerDeletion",
+    ("persistentvolumeclaims", "delete"): "cannot set an ownerRef on a resource you can't delete",
+}
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +195,7 @@ def account(environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFac
 
 
 class Lacking:
-    """The namespaces, each without one right, and the one operator that looks after them all."""
+    """The namespaces, each without one right, and the one operator that manages them all."""
 
     def __init__(self, environment: Mapping[str, str], account: dict[str, str], rules: list[dict[str, Any]]) -> None:
         server = ApiServer(environment["KUBECONFIG"])
@@ -256,7 +267,7 @@ def test_each_right_that_is_missing_is_named(lacking: Lacking) -> None:
 
 
 def test_the_cluster_with_all_rights_did_not_notice(lacking: Lacking) -> None:
-    """It runs, and it is still the same process that looks after it."""
+    """It runs, and it is still the same process that manages it."""
     eventually(lambda: lacking.whole.settled("cluster", 2))
     assert lacking.operator.running()
 

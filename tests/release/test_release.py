@@ -19,7 +19,8 @@ from unpacked import CannotUnpackError, libraries, unpacked
 from tests.support.kube import Kube, eventually
 from tests.support.prerequisites import ROOT, cannot_run, local_kubernetes
 
-VERSION, NAME, PORT = "9.8.7", "foreign", 5000
+# At port 5000 the nodes of a local Kubernetes have a registry already, of the images that were loaded.
+VERSION, NAME, PORT = "9.8.7", "foreign", 5500
 # What the nodes call the registry: plain HTTP is for this name alone.
 IMAGE = f"localhost:{PORT}/ray-operator"
 
@@ -108,11 +109,13 @@ def registry(foreign: Mapping[str, str], tmp_path_factory: pytest.TempPathFactor
     host = urlsplit(Kube(foreign).run(*view)).hostname
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
-    eventually(lambda: answers(f"http://{host}:{PORT}/v2/"))
-    yield f"{host}:{PORT}"
-    process.terminate()
-    process.wait(30)
-    print((folder / "log").read_text()[-3000:])
+    try:
+        eventually(lambda: answers(f"http://{host}:{PORT}/v2/"), within=60)
+        yield f"{host}:{PORT}"
+    finally:
+        process.terminate()
+        process.wait(30)
+        print((folder / "log").read_text()[-3000:])
 
 
 def test_three_commands_end_in_a_running_cluster(

@@ -75,6 +75,9 @@ class ApiServer:
         self._pool: urllib3.PoolManager = client.ApiClient(configuration).rest_client.pool_manager
         self._url = configuration.host.rstrip("/")
         self._headers = {"Accept": "application/json", **({"Impersonate-User": impersonate} if impersonate else {})}
+        # Of a user with a token; others have a certificate.
+        if token := configuration.get_api_key_with_prefix("authorization"):
+            self._headers["Authorization"] = token
 
     def send(self, request: Request) -> Answer:
         """Carry a request out."""

@@ -44,7 +44,7 @@ def _start(name: str, options: Sequence[str]) -> None:
         _kubectl(env, *FAKE_NODES)
     _kubectl(env, "apply", "-f", str(ROOT / "charts/ray/crds"))
     for condition in ("create", "condition=Established"):
-        _kubectl(env, "wait", f"--for={condition}", "crd/rayclusters.cluster.ray.io", "--timeout=60s")
+        _kubectl(env, "wait", f"--for={condition}", "crd/rayclusters.cluster.ray.io", "--timeout=180s")
 
 
 def end(run: str) -> None:

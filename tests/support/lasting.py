@@ -10,7 +10,7 @@ from typing import Any
 from elastic import apply_cluster, in_head, operated, ray_cluster
 
 from .detached_counter import COUNTER
-from .kube import Kube, eventually, names
+from .kube import PATIENCE, Kube, eventually, names
 
 NAMESPACE, NAME = "ray-recovery", "lasting"
 HEAD, WORKER = "ray-node-type=head", "ray-node-type=worker"
@@ -39,7 +39,7 @@ class Lasting:
     def count(self) -> None:
         """The actor goes on from where it was, and a task runs."""
         program = in_head(self.kube.environment, NAMESPACE, PROGRAM)
-        printed, _ = program.communicate(timeout=LONG)
+        printed, _ = program.communicate(timeout=LONG * PATIENCE)
         self.counted += 1
         assert f"RESULT {self.counted} done" in printed, printed
 
@@ -99,7 +99,7 @@ def lasting_cluster(
         if beside:
             made.kube.apply(*beside)
         apply_cluster(environment, NAMESPACE, cluster)
-        made.kube.run("wait", "--for=condition=Ready", f"raycluster/{NAME}", "--timeout=180s")
+        made.kube.run("wait", "--for=condition=Ready", f"raycluster/{NAME}", "--timeout=540s")
         made.count()
         yield made
         print(made.kube.run("logs", "deployment/ray-operator", "--tail=200"))

@@ -147,7 +147,7 @@ MISTAKES = {
         _worker("rayResources", value={"CPU": 1.5}), f"{WORKER}.rayResources.CPU", "1.5 is not a whole number"
     ),
     "resource as a truth": Mistake(
-        _worker("rayResources", value={"a": True}), f"{WORKER}.rayResources.a", "True is not a whole number"
+        _worker("rayResources", value={"a": True}), f"{WORKER}.rayResources.a", "true is not a whole number"
     ),
     "resource as a text": Mistake(_worker("rayResources", value={"CPU": "2"}), f"{WORKER}.rayResources.CPU", "write 2"),
     "memory as a quantity": Mistake(

@@ -8,11 +8,13 @@ import threading
 import time
 from calendar import timegm
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from tests.fakes.gcs import FakeGcs
 
 from .apiserver import JSON_PATCH, MERGE, ApiServer
+from .followed import Followed
 from .kube import eventually, running
 from .ray_pods import RayPods
 
@@ -30,27 +32,41 @@ class Namespace:
         self.name = name
         self._stop = threading.Event()
         self._kubelet = threading.Thread(target=self._run_pods, daemon=True)
+        self._seen = Followed(server, f"/api/v1/namespaces/{name}/pods")
+        # Uids of the pods that were run.
+        self._begun: set[str] = set()
         self._pods_run = 0
         self._ray = RayPods()
         self._heads_only = False
+        self._start_seconds: Callable[[dict[str, Any]], float] = lambda pod: 0.0
 
     def create(self) -> None:
         """Make the namespace."""
         self.server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": self.name}})
 
-    def kubelet(self, *, heads_only: bool = False, take_work: bool = False) -> None:
+    def kubelet(
+        self,
+        *,
+        heads_only: bool = False,
+        take_work: bool = False,
+        start_seconds: Callable[[dict[str, Any]], float] | None = None,
+    ) -> None:
         """Every pod that waits for no gate becomes running and ready, until ``stop``; heads only where there are other
         nodes.
 
         ``take_work``: a worker that joins takes work that waits; else that waits for ever.
+        ``start_seconds``: how long a pod takes for that; no time at all where it is not given.
         """
         self._heads_only = heads_only
+        self._start_seconds = start_seconds or self._start_seconds
         self._ray.take_work = take_work
+        self._seen.start()
         self._kubelet.start()
 
     def stop(self) -> None:
         """The kubelet stops."""
         self._stop.set()
+        self._seen.stop()
         if self._kubelet.is_alive():
             self._kubelet.join()
         self._ray.close()
@@ -117,12 +133,16 @@ class Namespace:
 
     def _run_pods(self) -> None:
         while not self._stop.wait(0.05):
-            pods = self.server.ask("GET", self.path("pods"))["items"]
+            pods = self._seen.all()
             self._ray.look(pods)
             for pod in pods:
-                waits = pod["status"].get("phase") == "Pending" and "deletionTimestamp" not in pod["metadata"]
-                if waits and not pod["spec"].get("schedulingGates") and (_is_head(pod) or not self._heads_only):
+                begun = pod["metadata"]["uid"] in self._begun or "deletionTimestamp" in pod["metadata"]
+                if pod["status"].get("phase") == "Pending" and not begun and self._may_run(pod):
                     self._run_pod(pod)
+
+    def _may_run(self, pod: dict[str, Any]) -> bool:
+        mine = _is_head(pod) or not self._heads_only
+        return mine and not pod["spec"].get("schedulingGates") and _age(pod) >= self._start_seconds(pod)
 
     def _run_pod(self, pod: dict[str, Any]) -> None:
         self._pods_run += 1
@@ -133,6 +153,7 @@ class Namespace:
             self.end_pod(pod["metadata"]["name"], running(address))
         except AssertionError:
             return  # Deleted in the meantime.
+        self._begun.add(pod["metadata"]["uid"])
 
     def events(self) -> Counter[str]:
         """How many Events there are of each reason."""
@@ -147,14 +168,11 @@ class Namespace:
         """The cluster runs as its newest spec says, and every worker knows the head."""
         cluster = self.get("rayclusters", name)
         status = cluster.get("status", {})
+        if status.get("phase") != "Running" or status["readyWorkers"] != workers:
+            return False
         told = [p["metadata"]["annotations"].get("cluster.ray.io/head-uid") for p in self.pods("worker")]
         heads = [p["metadata"]["uid"] for p in self.pods("head")]
-        return (
-            status.get("phase") == "Running"
-            and status["observedGeneration"] == cluster["metadata"]["generation"]
-            and status["readyWorkers"] == workers
-            and told == heads * workers
-        )
+        return status["observedGeneration"] == cluster["metadata"]["generation"] and told == heads * workers
 
     def snapshot(self) -> list[str]:
         """Everything in the namespace that the operator is responsible for, without what differs from run to run."""
@@ -183,7 +201,7 @@ class Namespace:
                 more, less = Counter(seen) - Counter(expected), Counter(expected) - Counter(seen)
                 lines = [*(f"+ {n} {text}" for text, n in more.items()), *(f"- {n} {text}" for text, n in less.items())]
                 raise AssertionError(f"{self.name} differs from an undisturbed run:\n" + "\n".join(lines))
-            time.sleep(0.05)
+            time.sleep(0.1)
 
 
 def _age(pod: dict[str, Any]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .mistakes import Mistake
+from .pod_value_mistakes import IN_CONTAINER, IN_POD
 
 _POD = ("spec", "podTypes", 1, "podConfig")
 _SPEC = (*_POD, "spec")
@@ -33,6 +34,12 @@ def _whole(field: str, value: Any, path: str, words: str) -> Mistake:
 
 def _metadata(field: str, value: Any, path: str, words: str) -> Mistake:
     return _pod(((*_POD, "metadata", field), value), f"{POD}.metadata.{path}", words)
+
+
+def _nodes(terms: Any, path: str, words: str) -> Mistake:
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    affinity = {"nodeAffinity": {required: {"nodeSelectorTerms": terms}}}
+    return _whole("affinity", affinity, f"affinity.nodeAffinity.{required}.nodeSelectorTerms{path}", words)
 
 
 MORE = [{"name": "c", "image": "i"}, {"name": "c", "image": "i"}]
@@ -102,9 +109,54 @@ POD_MISTAKES = {
         "use DoNotSchedule, ScheduleAnyway",
     ),
     "DNS policy": _whole("dnsPolicy", "clusterFirst", "dnsPolicy", "use ClusterFirst"),
+    "init container without a name": _whole("initContainers", [{"image": "i"}], "initContainers[0].name", "is missing"),
+    "variables of a ConfigMap without a name": _field(
+        "envFrom", [{"configMapRef": {"name": None}}], "envFrom[0].configMapRef.name", "is missing"
+    ),
+    "variables of nothing": _field("envFrom", [{}], "envFrom[0]", "has none of configMapRef, secretRef"),
+    "variable of nothing": _field(
+        "env", [{"name": "A", "valueFrom": {}}], "env[0].valueFrom", "has none of configMapKeyRef"
+    ),
+    "end without a command": _field(
+        "lifecycle", {"preStop": {"exec": {"command": None}}}, "lifecycle.preStop.exec.command", "is missing"
+    ),
+    "end without anything": _field("lifecycle", {"preStop": {}}, "lifecycle.preStop", "has none of exec, httpGet"),
+    "probe of nothing": _field("livenessProbe", {"periodSeconds": 5}, "livenessProbe", "has none of exec"),
+    "no node selector terms": _nodes(None, "", "is missing"),
+    "empty node selector terms": _nodes([], "", "is missing"),
+    "affinity without a key": _nodes(
+        [{"matchExpressions": [{"key": None, "operator": "Exists"}]}], "[0].matchExpressions[0].key", "is missing"
+    ),
+    "affinity without an operator": _nodes(
+        [{"matchExpressions": [{"key": "a", "operator": None}]}], "[0].matchExpressions[0].operator", "is missing"
+    ),
+    "affinity with an operator that is none": _nodes(
+        [{"matchExpressions": [{"key": "a", "operator": "Equals", "values": ["b"]}]}],
+        "[0].matchExpressions[0].operator",
+        "use In, NotIn",
+    ),
+    "affinity without values": _nodes(
+        [{"matchExpressions": [{"key": "a", "operator": "In"}]}], "[0].matchExpressions[0].values", "are missing"
+    ),
+    "affinity with values of no use": _nodes(
+        [{"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}],
+        "[0].matchExpressions[0].values",
+        "have no meaning",
+    ),
+    "affinity with two values to compare": _nodes(
+        [{"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["1", "2"]}]}],
+        "[0].matchExpressions[0].values",
+        "are 2; the operator Gt needs one",
+    ),
+    "null among expressions": _nodes([{"matchExpressions": [None]}], "[0].matchExpressions[0]", "is null"),
+    "null among containers' variables": _field("env", [None], "env[0]", "is null"),
+    "null among tolerations": _whole("tolerations", [None], "tolerations[0]", "is null"),
+    "GPU without a domain": _resources("did you mean nvidia.com/gpu?", "limits.gpu", limits={"gpu": 1}),
     "label that is not ASCII": _metadata("labels", {"team": "Zürich"}, "labels.team", "cannot be a label value"),
     "label key": _metadata("labels", {"a b": "c"}, "labels", '"a b" cannot be a key'),
     "annotations too large": _metadata(
         "annotations", {"a": "x" * 300_000}, "annotations", "at most 262144 are allowed"
     ),
+    **{what: _field(*mistake) for what, mistake in IN_CONTAINER.items()},
+    **{what: _whole(*mistake) for what, mistake in IN_POD.items()},
 }

@@ -75,11 +75,16 @@ class Prometheus:
         result: list[dict[str, Any]] = self._ask("query", query=text)["result"]
         return result
 
+    def query_range(self, text: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
+        """What the query said at each step of a time: one entry for each series."""
+        result: list[dict[str, Any]] = self._ask("query_range", query=text, start=start, end=end, step=step)["result"]
+        return result
+
     def rules(self) -> list[dict[str, Any]]:
         """Every rule with its state."""
         return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
 
-    def _ask(self, what: str, **parameters: str) -> dict[str, Any]:
+    def _ask(self, what: str, **parameters: str | float) -> dict[str, Any]:
         try:
             with urlopen(f"http://{self._address}/api/v1/{what}?{urlencode(parameters)}", timeout=30) as answer:
                 data: dict[str, Any] = json.load(answer)["data"]

@@ -36,7 +36,7 @@ def operator(kube: Kube, objects: Sequence[Object]) -> Iterator[None]:
     kube.apply(*objects)
     ((kind, name),) = ((o["kind"], o["metadata"]["name"]) for o in objects if o["kind"] in RUNNING)
     try:
-        kube.run("wait", f"--for=condition={RUNNING[kind]}", f"{kind}/{name}", "--timeout=120s")
+        kube.run("wait", f"--for=condition={RUNNING[kind]}", f"{kind}/{name}", "--timeout=360s")
         yield
         print(kube.run("logs", f"{kind}/{name}", "--tail=200"))
     finally:
@@ -52,7 +52,7 @@ def namespaces(kube: Kube, *names: str) -> Iterator[list[Kube]]:
             kube.run("create", "namespace", name)
         yield [Kube(kube.environment, name) for name in names]
     finally:
-        kube.run("delete", "namespace", *names, "--ignore-not-found", "--timeout=120s")
+        kube.run("delete", "namespace", *names, "--ignore-not-found", "--timeout=360s")
 
 
 def ready(kube: Kube, *clusters: str, seconds: int = 300) -> None:

@@ -1,6 +1,6 @@
 """Two namespaces: one with an author of RayClusters who has the rights of docs/security.md, one of somebody else.
 
-One operator looks after both, with its own rights and no others.
+One operator manages both, with its own rights and no others.
 """
 
 from __future__ import annotations

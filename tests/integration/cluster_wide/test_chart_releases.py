@@ -83,14 +83,30 @@ def test_an_operator_and_clusters_of_other_releases_go_in_any_order(release: Kub
     assert "rayclusters.cluster.ray.io" in release.run("get", "crd", "-o", "name")
 
 
-def test_a_second_operator_for_all_namespaces_is_refused_by_name(release: Kube) -> None:
-    """Two would manage the same clusters; helm says whose the existing one is."""
-    run(release, "install", "operatorOnly=true")
-    done = helm(
-        release.environment, "install", "other", str(CHART), "-n", release.namespace, "--set", "operatorOnly=true"
-    )
+ALONE = ("operatorOnly=true",)
+NAMESPACED = (*ALONE, "namespacedOperator=true")
+OTHER_NAME = "fullnameOverride=other"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "right"),
+    [
+        (ALONE, ALONE, "ray-operator-clusterrole"),
+        (ALONE, (*ALONE, OTHER_NAME), "ray-operator-clusterrole"),
+        ((*ALONE, OTHER_NAME), ALONE, "ray-operator-clusterrole"),
+        (NAMESPACED, (*NAMESPACED, OTHER_NAME), "ray-operator-"),
+        (NAMESPACED, (*NAMESPACED, OTHER_NAME, "watchNamespaces={default}"), "ray-operator-lease"),
+    ],
+)
+def test_a_second_operator_is_refused_by_name(
+    release: Kube, first: tuple[str, ...], second: tuple[str, ...], right: str
+) -> None:
+    """Two would manage the same clusters, or share a Lease; helm says whose the existing one is."""
+    run(release, "install", *first)
+    place = ["-n", release.namespace, *settings(*second)]
+    done = helm(release.environment, "install", "other", str(CHART), *place)
     assert done.returncode != 0
-    assert "ray-operator-clusterrole" in done.stderr and RELEASE in done.stderr
+    assert right in done.stderr and RELEASE in done.stderr
 
 
 def test_the_documented_upgrade_of_the_crd_works_over_helms(release: Kube) -> None:
@@ -102,3 +118,23 @@ def test_the_documented_upgrade_of_the_crd_works_over_helms(release: Kube) -> No
     done = subprocess.run(command.split(), env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert release.get("raycluster", RELEASE)
+
+
+def test_the_documented_rollback_brings_the_earlier_operator_back_and_keeps_clusters(release: Kube) -> None:
+    """With an operator and a cluster in one release, so that both could be lost."""
+
+    def level() -> str:
+        arguments = release.list("deployments", LABEL)[0]["spec"]["template"]["spec"]["containers"][0]["args"]
+        return next((a for a in arguments if a.startswith("--log-level")), "")
+
+    run(release, "install", "operatorLogLevel=info")
+    before, uid = level(), release.get("raycluster", RELEASE)["metadata"]["uid"]
+    run(release, "upgrade", "operatorLogLevel=debug")
+    assert level() != before
+    page = (ROOT / "docs/upgrades.md").read_text()
+    for command in ("history", "rollback"):
+        assert f"helm -n ray-system {command} ray-operator" in page
+        done = helm(release.environment, command, RELEASE, "-n", release.namespace)
+        assert done.returncode == 0, done.stderr
+    assert level() == before
+    assert release.get("raycluster", RELEASE)["metadata"]["uid"] == uid

@@ -103,4 +103,5 @@ def test_what_the_cluster_has_is_converted_as_the_files_are(kube: Kube) -> None:
     assert everywhere.returncode == 0
     empty = convert(kube.environment, "--from-cluster", "-n", kube.namespace)
     assert (empty.returncode, empty.stdout) == (1, "")
-    assert empty.stderr == "cluster: contains no RayCluster, RayJob, RayCronJob or RayService of ray.io/v1\n"
+    none = "cluster: contains no RayCluster, RayJob, RayCronJob or RayService of ray.io/v1"
+    assert empty.stderr == f"{none}; name another namespace, or -A for all\n"

@@ -131,3 +131,68 @@ def test_a_field_that_pods_of_gangs_do_not_have_is_reported(fields: Any, path: s
 def test_fields_of_gangs_are_checked_as_they_will_be() -> None:
     fields = {"priority": "$(GANG_SIZE)", "nodeSelector": {"a": "$(GANG_SIZE)"}, "schedulerName": None}
     assert check(raw_cluster(raw_spec(gang={"podSpec": fields}))) == ()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "path", "words"),
+    [
+        ({"namespace": "Bad_NS"}, "metadata.namespace", '"Bad_NS" cannot be the name of a namespace'),
+        ({"labels": {"a": "has space"}}, "metadata.labels.a", '"has space" cannot be a label value'),
+        ({"labels": {"bad key!": "x"}}, "metadata.labels", '"bad key!" cannot be a key'),
+        ({"annotations": {"bad key!": "x"}}, "metadata.annotations", '"bad key!" cannot be a key'),
+        ({"labels": {"a": 1}}, "metadata.labels.a", 'put it in quotes: "1"'),
+        ({"finalizers": [None]}, "metadata.finalizers[0]", "is null"),
+    ],
+)
+def test_metadata_of_the_ray_cluster_are_checked_too(metadata: dict[str, Any], path: str, words: str) -> None:
+    (found,) = check(raw_cluster(**metadata))
+    assert found.path == path and words in found.message
+
+
+POD = ("podTypes", 1, "podConfig", "spec")
+CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1GB"}}}
+ONE_LINE: list[tuple[tuple[str | int, ...], Any, str]] = [
+    ((*POD, "foo"), 1, "spec.foo: is no field; kubectl explain pod.spec shows the"),
+    (
+        (*POD, "containers", 0, "foo"),
+        1,
+        "containers[0].foo: is no field; kubectl explain pod.spec.containers shows the",
+    ),
+    ((*POD, "volumes", 0, "foo"), {}, "volumes[0].foo: is no field; kubectl explain pod.spec.volumes shows the"),
+    ((*POD, "containers", 0, "imagePullPolcy"), "Always", "did you mean imagePullPolicy?"),
+    (("gang",), {"podSpec": {"foo": 1}}, "spec.gang.podSpec.foo: is no field; kubectl explain pod.spec shows the"),
+    (("foo",), 1, "spec.foo: is no field; the fields here are doNotDisrupt, gang,"),
+    ((*POD, "containers", 1), {"name": "ray-node", "image": "i"}, 'containers[1].name: "ray-node" is there twice'),
+    ((*POD, "volumes", 0, "name"), None, "volumes[0].name: is missing"),
+    ((*POD, "volumes", 0), None, "volumes[0]: is null"),
+    ((*POD, "containers", 0, "volumeMounts", 0, "name"), None, "volumeMounts[0].name: is missing"),
+    ((*POD, "volumes", 0, "emptyDir", "sizeLimit"), "10GB", "emptyDir.sizeLimit: '10GB' is not a quantity; write for"),
+    (
+        (*POD, "volumes", 0),
+        {"name": "dshm", "ephemeral": {"volumeClaimTemplate": {"spec": CLAIM}}},
+        "spec.resources.requests.storage: '1GB' is not a quantity; write for",
+    ),
+    (
+        (*POD, "containers", 0, "livenessProbe"),
+        {"exec": {"command": ["true"]}, "tcpSocket": {"port": 1}},
+        "livenessProbe: has 2 of exec, grpc, httpGet, tcpSocket: exec, tcpSocket; keep one of them",
+    ),
+    ((*POD[:-1], "kind"), None, "podTypes[1].podConfig.kind: is missing; write Pod"),
+    ((*POD, "containers", 0, "name"), None, "containers[0].name: is missing"),
+    ((*POD, "containers", 0, "name"), "", "containers[0].name: is missing"),
+    ((*POD, "containers", 0, "ports", 0, "containerPort"), None, "ports[0].containerPort: is missing"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "words"), ONE_LINE, ids=[words for _, _, words in ONE_LINE])
+def test_a_mistake_is_one_short_line(path: tuple[str | int, ...], value: Any, words: str) -> None:
+    bad = raw_cluster()
+    holder: Any = bad["spec"]
+    for part in path[:-1]:
+        holder = holder[part]
+    if path[-1] == 1:
+        holder.append(value)
+    else:
+        holder[path[-1]] = value
+    (said,) = map(str, check(bad))
+    assert words in said and len(said) < 250

@@ -411,7 +411,7 @@ def test_a_service_is_a_cluster_its_config_and_what_deploys_it() -> None:
         ),
         (
             kuberay("RayService", rayClusterConfig={"headGroupSpec": group()}, serveConfigV2="- a"),
-            ["spec.serveConfigV2: is not a mapping; write applications: and what follows"],
+            ["spec.serveConfigV2: - a is not a mapping; write applications: and what follows"],
         ),
     ],
 )
@@ -424,7 +424,7 @@ def test_a_wrong_quantity_is_reported_at_its_place() -> None:
     wrong = group(template={"spec": {"containers": [{**HEAD, "resources": resources}]}})
     (said,) = problems(kuberay(headGroupSpec=wrong))
     assert "2 gigs" in said
-    assert said.startswith("spec.podTypes[0].podConfig.spec.containers[0].resources")
+    assert said.startswith("spec.headGroupSpec.template.spec.containers[0].resources.limits.memory: ")
 
 
 def test_files_lists_and_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -450,6 +450,26 @@ def test_other_objects_are_carried_over(tmp_path: Path, capsys: pytest.CaptureFi
     out, err = capsys.readouterr()
     assert next(iter(yaml.safe_load_all(out)))["spec"]["selector"] == {"ray-node-type": "head"}
     assert err == f"{path}: note: Service s is carried over\n"
+
+
+@pytest.mark.parametrize("own", [[], ["gcs"], ["metrics"]])
+def test_monitors_of_pods_find_the_port_of_metrics(own: list[str]) -> None:
+    ports = [{"name": name, "containerPort": 9090} for name in own]
+    template = {"spec": {"containers": [{**HEAD, "ports": ports}]}}
+    spec = cluster(headGroupSpec=group(template=template), workerGroupSpecs=[worker(template=template)])
+    added = [] if "metrics" in own else [{"name": "metrics", "containerPort": 8080}]
+    for pod_type in spec["podTypes"]:
+        assert pod_type["podConfig"]["spec"]["containers"][0]["ports"] == [*ports, *added]
+
+
+def test_what_a_submitter_with_a_command_of_its_own_does_not_use_is_named() -> None:
+    container = {"name": "s", "image": "a", "command": ["ray", "job", "submit", "--", "python", "b.py"]}
+    more = {"entrypoint": "python a.py", "runtimeEnvYAML": "pip: [a]", "entrypointNumCpus": 1, "metadata": {"a": "b"}}
+    template = {"submitterPodTemplate": {"spec": {"containers": [container]}}}
+    said = text(kuberay("RayJob", "train", rayClusterSpec={"headGroupSpec": group()}, **more, **template))
+    for name in more:
+        assert f"# spec.{name} (" in said
+    assert "not used, as in KubeRay: the container of submitterPodTemplate" in " ".join(said.replace("#", "").split())
 
 
 @pytest.mark.parametrize(

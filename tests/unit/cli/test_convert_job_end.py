@@ -29,6 +29,7 @@ def rule(policy: str, seconds: int = 0, **condition: str) -> dict[str, Any]:
         ({"shutdownAfterJobFinishes": True, "ttlSecondsAfterFinished": 60}, 5),
         ({"shutdownAfterJobFinishes": True, "ttlSecondsAfterFinished": 3600}, 60),
         ({"shutdownAfterJobFinishes": True, "ttlSecondsAfterFinished": 400}, 6.7),
+        ({"shutdownAfterJobFinishes": True, "ttlSecondsAfterFinished": 2**31 - 1}, 525_600),
         ({"deletionStrategy": {"onSuccess": {"policy": "DeleteCluster"}, "onFailure": {"policy": "DeleteSelf"}}}, 5),
         (
             {

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from controller.cli.manifests import ManifestError, Manifests, read_manifests
+from controller.main import main
 
 CLUSTER = "apiVersion: cluster.ray.io/v1\nkind: RayCluster\nmetadata: {name: NAME}\n"
 
@@ -74,7 +75,6 @@ def test_a_list_is_said_to_be_one(tmp_path: Path) -> None:
         ("a:\n\tb: 1\n", "line 2, column 1"),
         ("a: 1\na: 2\n", "line 2, column 1: the key 'a' is there twice"),
         ("a: *nobody\n", "line 1, column 4"),
-        ("{{ .Values.image }}: x\n", "line 1"),
         (b"\xff\xfe\x00", "is not YAML"),
         (b"a: \x00\n", "is not YAML: it is a binary file"),
         (b"\x7fELF\x02\x01\x01\x00\x00", "it is a binary file"),
@@ -95,3 +95,66 @@ def test_a_file_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
         read_manifests(str(tmp_path / "nothing.yaml"))
     with pytest.raises(ManifestError, match="cannot be read: Is a directory"):
         read_manifests(str(tmp_path))
+
+
+# More that a command needs.
+DEMAND = {"simulate": ["demand.yaml"]}
+HELM = "is a Helm template; render it first with helm template. It has "
+
+
+@pytest.mark.parametrize("command", ["validate", "render", "simulate", "convert"])
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
+        ("{{ .Values.image }}: x\n", "{{ .Values.image }}"),
+        ("metadata:\n  name: {{ .Release.Name }}\n", "{{ .Release.Name }}"),
+        ("metadata:\n  name: {{ .Release.Name }}-ray\n", "{{ .Release.Name }}"),
+        ("{{- if .Values.on }}\na: 1\n{{- end }}\n", "{{- if .Values.on }}"),
+        ("a:\n  {{- toYaml .Values.a | nindent 2 }}\n", "{{- toYaml .Values.a | nindent 2 }}"),
+        (
+            "a: 1\n{{- range $i, $group := .Values.groups }}\n- a\n{{- end }}",
+            "{{- range $i, $group := .Values.groups }}",
+        ),
+        ("{{/* the name */}}\na: [\n", "{{/* the name */}}"),
+        ('a: {{ include "ray.name" . }}\n', '{{ include "ray.name" . }}'),
+        ('a: {{ "x" | quote }}\n', '{{ "x" | quote }}'),
+        ("a: |\n  b\nc: {{ .d }}\n", "{{ .d }}"),
+        ("# it's\na: it's {{ .d }} it's\nb: {{ .e }}\n", "{{ .d }}"),
+        (f"a: {{{{ .{'a' * 99} }}}}\n", f"{{{{ .{'a' * 53}..."),
+    ],
+)
+def test_a_helm_template_is_said_to_be_one(
+    command: str, text: str, action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "raycluster.yaml"
+    path.write_text(text)
+    assert main([command, str(path), *DEMAND.get(command, ())]) == 1
+    out, err = capsys.readouterr()
+    said = (out + err).splitlines()[0]
+    assert said.startswith(f"{path}: {HELM}{action}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: '{{ .Values.a }}'\nb: [\n",
+        'a: "{{ .Values.a }}"\nb: [\n',
+        "# {{ .Values.a }}\nb: [\n",
+        "a: |\n  {{ jinja }}\n\n  {{ jinja }}\nb: [\n",
+        "a:\n  - >-\n    {{ jinja }}\nb: [\n",
+        "b: ]\na: {{ .Values.a }}\n",
+        "a: {b: {c: 1}}\nb: [\n",
+        "a: {{b: 1}: 2}\nb: [\n",
+    ],
+)
+def test_braces_do_not_make_a_helm_template(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ManifestError) as refused:
+        read(tmp_path, text)
+    assert str(refused.value).startswith("is not YAML: line ")
+
+
+@pytest.mark.parametrize("command", ["validate", "render", "simulate", "convert"])
+def test_an_empty_name_of_a_file_is_said_to_be_none(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "", *DEMAND.get(command, ())]) == 1
+    out, err = capsys.readouterr()
+    assert (out + err).splitlines()[0] == "'': is no name of a file; name one, or - for standard input"

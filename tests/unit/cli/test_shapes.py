@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from controller.cli.checks import check
 from controller.objects.pod import build_pod, unbuildable
+from controller.planning.node_types import as_node_type
 from controller.raycluster.model import parse_spec
 from controller.raycluster.pod_schema import schema_of
 from controller.raycluster.validation import problems
@@ -97,6 +98,30 @@ def test_a_pod_config_of_any_shape_is_built_or_refused_in_plain_words(config: An
     said = [*found, *check(raw_cluster(spec))]
     assert [str(p) for p in said if _PYTHON.search(p.message)] == []
     assert spec == before
+
+
+def affinity() -> st.SearchStrategy[Any]:
+    """The terms by which a pod asks for nodes, mostly where code looks for them."""
+    whole = of_schema(schema_of("V1Affinity"), 7)
+    terms = of_schema({"type": ["array"], "items": schema_of("V1NodeSelectorTerm")}, 5)
+    required = terms.map(
+        lambda found: {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": found}}}
+    )
+    return st.one_of(required, whole)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(affinity(), st.one_of(st.dictionaries(st.just("nvidia.com/gpu.product"), st.none()), _ODD))
+def test_the_planner_reads_an_affinity_of_any_shape(asked: Any, selector: Any) -> None:
+    """The CRD leaves it open, and the planner looks at it before the API server has refused a pod."""
+    raw = raw_spec()
+    pod = raw["podTypes"][1]["podConfig"]["spec"]
+    pod |= {"affinity": asked, "nodeSelector": selector}
+    pod["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": 1}}
+    assert problems("example", raw) == ()
+    spec = parse_spec(raw)
+    assert as_node_type(spec, spec.worker_types[0]).resources["GPU"] > 0
+    assert [str(p) for p in check(raw_cluster(raw)) if _PYTHON.search(p.message)] == []
 
 
 FIELDS = st.sampled_from(

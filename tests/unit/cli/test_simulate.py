@@ -101,6 +101,21 @@ def test_placement_groups_are_held_and_let_go(happen: Any, strategy: str, launch
     ]
 
 
+def test_what_asks_for_the_head_runs_there(happen: Any) -> None:
+    """node:__internal_head__ keeps an actor on the head; the rest of its placement group may need a launch."""
+    pinned = {"node:__internal_head__": 0.001}
+    group = {"strategy": "PACK", "bundles": [pinned, {"CPU": 1}], "seconds": 30}
+    assert happen(cluster(worker("w")), {"at": 0, "tasks": [{"resources": pinned, "count": 3}]}) == []
+    assert happen(cluster(worker("w")), {"at": 0, "placementGroups": [group]})[0] == "0 launch 1 w: 1"
+
+
+def test_a_group_for_one_node_is_tried_on_each_of_many(happen: Any) -> None:
+    """As many as Python nests calls, and more."""
+    group = {"strategy": "STRICT_PACK", "bundles": [{"CPU": 1}, {"CPU": 1}]}
+    of = cluster(worker("w", 1100, 1100), worker("big", most=1, CPU=2), maxWorkers=1101)
+    assert happen(of, {"at": 20, "placementGroups": [group]})[-2:] == ["20 launch 1 big: 1101", "30 join 1 big: 1101"]
+
+
 @pytest.mark.parametrize(("action", "what"), [("Suspend", "suspend"), ("Delete", "delete")])
 def test_a_cluster_that_nothing_uses_is_suspended_or_deleted(happen: Any, action: str, what: str) -> None:
     """From when its last work is over; nothing is launched afterwards."""
@@ -201,6 +216,44 @@ def test_labels_and_custom_resources_choose_the_type(happen: Any) -> None:
     ]
 
 
+def step(**fields: Any) -> dict[str, Any]:
+    """A demand file of one step."""
+    return {"steps": [{"at": 0, **fields}]}
+
+
+def task(resources: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A demand file of one task."""
+    return step(tasks=[{"resources": resources, **fields}])
+
+
+@pytest.mark.parametrize(
+    ("resources", "question"),
+    [
+        ({"cpu": 1}, "; did you mean CPU?"),
+        ({"CPUs": 1}, "; did you mean CPU?"),
+        ({"nvidia.com/gpu": 1}, "; did you mean GPU?"),
+        ({"cpu": 1, "gpu": 1}, "; did you mean CPU and GPU?"),
+        ({"Memory": 1}, "; did you mean memory?"),
+        ({"google.com/tpu": 1}, "; did you mean TPU?"),
+        ({"fastdisk": 1}, "; did you mean fastDisk?"),
+        ({"CPU": 1000}, ""),
+        ({"wholly-else": 1}, ""),
+    ],
+)
+def test_a_name_that_is_nearly_rays_is_asked_about(
+    resources: Any, question: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert simulate(tmp_path, cluster(worker("w", fastDisk=1)), task(resources), "-o", "json") == 0
+    (never,) = json.loads(capsys.readouterr().out)["events"]
+    assert never["why"] == f"no pod type could ever hold it{question}"
+
+
+def test_parts_of_one_and_of_what_ray_divides_are_launched(happen: Any) -> None:
+    of = cluster(worker("w", GPU=1, CPU=4))
+    for resources in ({"GPU": 0.5}, {"GPU": 1.0}, {"CPU": 1.5}):
+        assert "launch 1 w" in happen(of, task(resources)["steps"][0])[0]
+
+
 def table(folder: Path, capsys: pytest.CaptureFixture[str], *steps: dict[str, Any]) -> list[str]:
     """The lines of the table, without its titles and summary."""
     assert simulate(folder, cluster(worker("w")), {"steps": list(steps)}) == 0
@@ -290,6 +343,37 @@ def test_minimum_workers_stay_and_the_end_can_be_chosen(tmp_path: Path, capsys: 
             "steps[0].placementGroups[0].bundles[0]: asks for nothing",
         ),
         ([], "demand.yaml: is no demand file"),
+        (
+            step(blockedTypes=["nope"]),
+            "steps[0].blockedTypes[0]: 'nope' is not the name of a pod type; use head-node or w",
+        ),
+        (
+            step(gatedTypes=["w", "nope"]),
+            "steps[0].gatedTypes[1]: 'nope' is not the name of a pod type; use head-node or w",
+        ),
+        (step(blockedTypes=[None]), "steps[0].blockedTypes[0]: null is not a text"),
+        (task({"GPU": 1.5}), "steps[0].tasks[0].resources.GPU: 1.5 is more than 1 and not whole"),
+        (task({"TPU": 2.5}), "steps[0].tasks[0].resources.TPU: 2.5 is more than 1 and not whole"),
+        (task({"memory": "1Gi"}), 'tasks[0].resources.memory: "1Gi" is not a number; write 1073741824'),
+        (task({"CPU": "2"}), 'tasks[0].resources.CPU: "2" is not a number; take the quotes away: 2'),
+        (task({"CPU": None}), "tasks[0].resources.CPU: null is not a number"),
+        (task({"CPU": float("nan")}), "tasks[0].resources.CPU: .nan is no number"),
+        (task({"CPU": 1}, labelSelector={"x": None}), "tasks[0].labelSelector.x: null is no selector; write VALUE"),
+        (task({"CPU": 1}, labelSelector={"x": True}), "tasks[0].labelSelector.x: true is no selector; write VALUE"),
+        (task({"CPU": 1}, fallbackStrategy=[{"labelSelector": {"x": None}}]), "labelSelector.x: null is no selector"),
+        (task({"CPU": 1}, fallbackStrategy=[None]), "fallbackStrategy[0]: null is not a mapping"),
+        (step(tasks=[None]), "steps[0].tasks[0]: null is not a mapping"),
+        (step(placementGroups=[{"strategy": "PACK", "bundles": [None]}]), "bundles[0]: null is not a mapping"),
+        (step(placementGroups=[{"strategy": "PACK", "bundles": [{"CPU": None}]}]), "bundles[0].CPU: null is not a"),
+        (
+            step(
+                placementGroups=[
+                    {"strategy": "PACK", "bundles": [{"CPU": 1}], "bundleLabelSelector": [{"x": None}]},
+                ]
+            ),
+            "bundleLabelSelector[0].x: null is no selector",
+        ),
+        (step(requestResources=[{"resources": {"CPU": None}}]), "requestResources[0].resources.CPU: null is not a"),
     ],
 )
 def test_a_typo_in_the_demand_gets_one_clear_message(

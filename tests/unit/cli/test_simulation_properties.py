@@ -15,7 +15,7 @@ from tests.support.builders import cluster, pod_config, raw_spec
 
 IDLE_SECONDS = 60.0
 DAY = 86_400.0
-QUICK = settings(max_examples=40, deadline=None)
+QUICK = settings(max_examples=settings().max_examples // 5)
 
 SHAPES = st.sampled_from([{"CPU": 1}, {"CPU": 2}, {"CPU": 0.5}, {"gadget": 1}, {"CPU": 1, "gadget": 1}])
 SECONDS = st.sampled_from([0.1, 1.0, 29.0, 61.0, 500.0])

@@ -86,7 +86,7 @@ def run(command: str, spec: dict[str, Any], tmp_path: Path, capsys: pytest.Captu
         (["$(which ray) start --head --port=6380"], {}, 6380),
         (["$RAY start --head --port=6380"], {"RAY": "/opt/ray/bin/ray"}, 6380),
         (['"$CONDA_PREFIX"/bin/ray start --head --port=6380'], {}, 6380),
-        (["ray start --head || ray start --head --port=6380"], {}, 6380),
+        (["ray start --head --port=6380 || ray start --head --port=6380"], {}, 6380),
         (["until ray start --head --port=6380; do sleep 5; done"], {}, 6380),
         (["if [ $ROLE = head ]; then ray start --head --port=6380; else ray start --address=x:1; fi"], {}, 6380),
         (["case $ROLE in head) ray start --head --port=6380;; *) ray start --address=x:1;; esac"], {}, 6380),

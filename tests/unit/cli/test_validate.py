@@ -145,6 +145,35 @@ def test_a_head_that_is_too_small_is_a_warning(tmp_path: Path, capsys: pytest.Ca
     assert [w["path"] for w in json.loads(capsys.readouterr().out)["warnings"]] == [where]
 
 
+@pytest.mark.parametrize(
+    ("memory", "said"),
+    [
+        (
+            "100m",
+            "its memory limit is 100m, and a worker of Ray 2.60 takes 260M when idle; give it 512Mi or more; a number",
+        ),
+        ("8", "give it 512Mi or more; a number without a unit is bytes, and m a thousandth of one"),
+        (8, "its memory limit is 8, and a worker"),
+        ("128Mi", "its memory limit is 128Mi, and a worker of Ray 2.60 takes 260M when idle; give it 512Mi or more\n"),
+        ("260M", ""),
+        ("256Mi", ""),
+        ("512Mi", ""),
+    ],
+)
+def test_a_worker_that_is_too_small_is_a_warning_too(
+    memory: str | int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = raw_cluster()
+    limits = small["spec"]["podTypes"][1]["podConfig"]["spec"]["containers"][0]["resources"]
+    limits["limits"]["memory"] = limits["requests"]["memory"] = memory
+    path = write(tmp_path, small)
+    assert main(["validate", path]) == 0
+    err = capsys.readouterr().err
+    where = "spec.podTypes[1].podConfig.spec.containers[0].resources.limits.memory"
+    assert (f"{path}: warning: {where}: " in err) == bool(said)
+    assert said in err
+
+
 def test_several_missing_fields_are_each_reported_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As of a RayCluster that has the fields of another operator's."""
     foreign = raw_cluster({"rayVersion": "2.60.0", "headGroupSpec": {}, "workerGroupSpecs": []})

@@ -116,3 +116,23 @@ def test_there_is_no_yaml_in_the_docs_that_is_none() -> None:
     for page in PAGES:
         for block in re.findall(r"```yaml[^\n]*\n(.*?)```", page.read_text(), re.S):
             assert all(isinstance(document, dict) for document in yaml.safe_load_all(block)), page.name
+
+
+@pytest.mark.parametrize("name", ["CHANGELOG.md", "CONTRIBUTING.md"])
+def test_changelog_and_contributing_can_be_found(site: Path, name: str) -> None:
+    """From the README and from the site's navigation, where they are pages with links that lead to pages."""
+    assert f"]({name})" in (ROOT / "README.md").read_text()
+    page = f"{name.lower().removesuffix('.md')}.html"
+    assert f'href="{page}"' in (site / "index.html").read_text()
+    links = re.findall(r'<a href="(?!https?:|#)([^"#]+)', (site / page).read_text())
+    assert links and [link for link in links if not (site / link).exists()] == []
+
+
+def test_the_upgrade_begins_with_what_changed() -> None:
+    assert "1. Read [what changed](../CHANGELOG.md)." in (ROOT / "docs/upgrades.md").read_text()
+
+
+def test_the_site_has_a_logo_of_its_own(site: Path) -> None:
+    text = (site / "index.html").read_text()
+    assert re.findall(r'<link rel="icon" href="([^"]+)"', text) == ["images/logo.svg"]
+    assert '<img src="images/logo.svg" alt="logo">' in text and (site / "images/logo.svg").exists()

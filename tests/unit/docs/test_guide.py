@@ -82,6 +82,19 @@ def test_what_matters_is_noticed(expected: tuple[str, ...], printed: str) -> Non
     assert guide.match(expected, printed, {}) != ""
 
 
+def test_lines_that_stand_together_are_found_where_all_of_them_are() -> None:
+    """A log has blocks that begin alike."""
+    page = ("...", "Status:", " 1 head", " 2 workers", "...", "Ready", "...")
+    log = "Begins\nStatus:\n 1 head\nPending\nStatus:\n 1 head\n 2 workers\nReady\nmore"
+    assert guide.match(page, log, {}) == ""
+    early = "Begins\nStatus:\n 1 head\nPending\nReady"
+    assert guide.match(page, early, {}) == "expected a line like ' 2 workers', got 'Pending'"
+    assert (
+        guide.match(page, early.partition("\nPending")[0], {})
+        == "expected a line like ' 2 workers', got 'nothing more'"
+    )
+
+
 def test_a_generated_name_is_replaced_by_the_one_that_was_seen() -> None:
     """The page's job pod stands for the real one in later commands."""
     names: dict[str, str] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from controller.cli.checks import check
+from controller.cli.commands import COMMANDS
 from controller.main import main
 
 ROOT = Path(__file__).parents[3]
@@ -120,3 +122,49 @@ def test_each_field_of_the_reference_can_be_linked() -> None:
     anchors = re.findall(r"^#### .*\{ #(\S+) \}$", page, re.M)
     assert len(anchors) == len(set(anchors))
     assert {"spec.maxWorkers", "spec.podTypes.minWorkers", "status.phase", "drain-seconds"} <= set(anchors)
+
+
+def section(page: str, heading: str) -> str:
+    """What is under a heading of a page."""
+    return (DOCS / page).read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def test_the_secret_of_a_registry_is_made_after_its_namespace_and_used_by_what_is_installed() -> None:
+    """Read from top to bottom, each command finds what it needs."""
+    blocks = re.findall(r"```shell\n(.*?)```", section("cloud.md", "A private registry"), re.S)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    namespaces: list[str] = []
+    secrets: list[tuple[str, str]] = []
+    installed = []
+    for words in map(shlex.split, lines):
+        if words[:3] == ["kubectl", "create", "namespace"]:
+            namespaces += words[3:]
+        elif "secret" in words:
+            assert words[2] in namespaces
+            secrets.append((words[2], words[words.index("docker-registry") + 1]))
+        elif words[0] == "helm":
+            values = dict(word.split("=", 1) for word in words if "=" in word)
+            assert (words[2], values["imagePullSecrets[0].name"]) in secrets
+            installed += [image for key in ("operatorImageRepository", "image") if (image := values.get(key))]
+    assert len(secrets) == 2
+    assert [image.partition("/")[0] for image in installed] == ["registry.example.com"] * 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_page_of_the_command_line_says_what_each_command_needs(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not in brackets has to be given, there as in the program's own help."""
+    row = re.search(rf"^\| `ray-operator {command}(.*?)` \|", (DOCS / "command-line.md").read_text(), re.M)
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    usage = re.search(rf"^usage: ray-operator {command}(.*)$", capsys.readouterr().out, re.M)
+    assert row and usage
+    needed = [re.sub(r"\[.*?\]", "", text).replace("...", "").split() for text in (row[1], usage[1])]
+    assert needed[0] == needed[1]
+
+
+def test_the_architecture_names_every_command() -> None:
+    (row,) = re.findall(r"^\| `controller/cli` \| (.*?) \|", (DOCS / "architecture.md").read_text(), re.M)
+    assert set(re.findall(r"`(\w+)`", row)) == set(COMMANDS)

@@ -36,6 +36,9 @@ def test_every_file_gets_the_version_and_the_places(tree: Path) -> None:
     values = yaml.safe_load((tree / "charts/ray/values.yaml").read_text())
     assert (chart["version"], chart["appVersion"], chart["home"]) == ("1.2.3-rc.1", "1.2.3-rc.1", RELEASE.source)
     assert RELEASE.source in chart["sources"]
+    assert [m.get("url") for m in chart["maintainers"]] == [RELEASE.source]
+    path = chart["icon"].removeprefix(f"{RELEASE.source}/raw/v1.2.3-rc.1/")
+    assert (ROOT / path).read_text().startswith("<svg")
     assert values["operatorImageRepository"] == RELEASE.image
     assert values["monitoring"]["runbookUrl"] == f"{RELEASE.source}/blob/v1.2.3-rc.1/docs/observability.md"
     assert "\nversion = 1.2.3rc1\n" in (tree / "setup.cfg").read_text()

@@ -24,6 +24,8 @@ from tests.unit.fuzz.engine import bounded, few, seeds
 ENDS = ("complete", "cut", ConnectionResetError("reset"), TimeoutError("late"))
 End = str | Exception
 HEAD = b"HTTP/1.1 200 OK\r\n"
+# Stands for a value of more levels than a parser of JSON reads.
+DEEP = "nested"
 
 
 class Connection:
@@ -61,6 +63,11 @@ def stream(data: bytes, random: Random, end: End) -> Wire:
     return Wire(Connection(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk + terminator, random, end))
 
 
+def as_json(value: Any) -> bytes:
+    """As the server sends it."""
+    return json.dumps(value).encode().replace(f'"{DEEP}"'.encode(), b"[" * 2_000 + b"]" * 2_000)
+
+
 class Cut(HttpClient):
     """A server that holds some events, and whose streams are cut at the places given; then it is well.
 
@@ -76,12 +83,12 @@ class Cut(HttpClient):
     def _asked(self, request: Request, read_seconds: float) -> Wire:
         if request.verb == "list":
             known = [e["object"] for e in self.events if version_of(e) <= self.shown]
-            page = json.dumps({"items": known, "metadata": {"resourceVersion": str(self.shown)}}).encode()
+            page = as_json({"items": known, "metadata": {"resourceVersion": str(self.shown)}})
             head = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(page)
             return Wire(Connection(head + page, self.random))
         since = int(request.query["resourceVersion"])
         left = [e for e in self.events if version_of(e) > since]
-        data = b"".join(json.dumps(event).encode() + b"\n" for event in left)
+        data = b"".join(as_json(event) + b"\n" for event in left)
         if not self.cuts:
             if not left:
                 self.stop.set()
@@ -109,6 +116,7 @@ class _Stop(threading.Event):
 
 
 def events(count: int) -> list[dict[str, Any]]:
+    """New pods. The second one has a field that is nested deeply."""
     made = [
         ("ADDED", raw_pod(name=f"pod-{n}", uid=f"uid-{n}", namespace="ray", resourceVersion=str(10 + n)))
         for n in range(count)
@@ -116,6 +124,8 @@ def events(count: int) -> list[dict[str, Any]]:
     for _, pod in made:
         pod["spec"] = {"containers": [{"name": "ray-node"}]}
         pod["metadata"]["annotations"]["note"] = "名前\u2028"
+    for _, pod in made[1:2]:
+        pod["metadata"]["managedFields"] = DEEP
     return [{"type": kind, "object": pod} for kind, pod in made]
 
 

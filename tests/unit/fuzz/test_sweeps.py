@@ -29,7 +29,7 @@ NUMBERS = (0, 1, -1, 99, 2**31 - 1, -(2**31), 2**62, 2**63 - 1)
 AMOUNTS = (0.0, -1.0, 1e-9, 1e18, 1e300, float("inf"), float("-inf"), float("nan"))
 TEXTS = [text for text in ODD if isinstance(text, str)]
 # One in so many of all pairs of a place and a value; all of them in `make fuzz`.
-EVERY = 1 if settings().max_examples > 100 else 5
+EVERY = 1 if settings().max_examples > 100 else 10
 BYTES = (b"", b"\xff" * 27, b"\0" * 28, b"x" * 29, b"x" * 5_000)
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.gcs import convert
+from autoscaler.gcs import convert, resources
 from autoscaler.gcs.convert import ImplausibleAnswerError, ray_state
 from autoscaler.gcs.protos import PACKAGE
 from autoscaler.gcs.protos import autoscaler_pb2 as pb
@@ -195,8 +195,8 @@ def test_texts_and_maps_are_bounded() -> None:
         )
     )
     assert (found.instance_id, found.node_type) == ("", "")
-    assert max(len(found.total), len(found.labels)) <= convert.MAX_ENTRIES
-    assert all(len(text) <= convert.MAX_TEXT for text in (*found.total, *found.labels, *found.labels.values()))
+    assert max(len(found.total), len(found.labels)) <= resources.MAX_ENTRIES
+    assert all(len(text) <= resources.MAX_TEXT for text in (*found.total, *found.labels, *found.labels.values()))
     assert state(cluster_session_name=long).session == ""
 
 
@@ -224,13 +224,36 @@ def test_what_no_new_node_can_bring_is_no_demand(resource: str) -> None:
     assert demands(request({"CPU": 1, resource: 0.01})) == ()
 
 
+def test_a_placement_group_with_a_bundle_for_a_node_that_is_there_is_demand() -> None:
+    """vLLM ties the first bundle of its group to the node of its driver: for the others nodes may be launched."""
+    bundles = [request({"GPU": 1, "node:10.0.0.3": 0.001}), request({"GPU": 1})]
+    waiting = pb.GangResourceRequest(requests=bundles, details=f"{GROUP}:PACK|PENDING")
+    there = node(total_resources={"GPU": 1, "node:10.0.0.3": 1, "node:10.0.0.4": 1, "node:__internal_head__": 1})
+    found = state(node_states=[there], pending_gang_resource_requests=[waiting])
+    assert [dict(d.shape.resources) for d in found.gangs[0].bundles] == [
+        {"GPU": 10_000},
+        {"GPU": 10_000, "node:10.0.0.3": 10},
+    ]
+    assert found.nodes[0].total == {"GPU": 10_000, "node:10.0.0.3": 10_000}
+    reserved = request({"CPU": 1, f"CPU_group_{GROUP}": 1})
+    assert gangs(pb.GangResourceRequest(requests=[reserved, request({"CPU": 1})])) == ()
+
+
+def test_replicas_of_which_a_node_takes_so_many_are_demand() -> None:
+    """Serve's max_replicas_per_node: each node has one of a resource that no node lists until it is taken."""
+    limit = "node:__internal_implicit_resource_app:model"
+    assert demands(request({"CPU": 1, limit: 0.5})) == (Demand(Shape.of({"CPU": 1, limit: 0.5}), 1),)
+    full = only_node(node(total_resources={"CPU": 4}, available_resources={"CPU": 2, limit: 0}))
+    assert full.available == {"CPU": 20_000, limit: 0}
+
+
 @pytest.mark.parametrize("resource", ["my_group_a", "accelerator_type:A100", "nodes", "CPU_group_"])
 def test_custom_resources_that_look_alike_are_demand(resource: str) -> None:
     assert demands(request({resource: 1})) == (Demand(Shape.of({resource: 1}), 1),)
 
 
 def test_too_wide_or_too_many_shapes_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert demands(request({f"r{i}": 1 for i in range(convert.MAX_ENTRIES + 1)})) == ()
+    assert demands(request({f"r{i}": 1 for i in range(resources.MAX_ENTRIES + 1)})) == ()
     assert demands(request({"x" * 1000: 1})) == ()
     assert demands(request({"CPU": 1}, *[selector(("a", 1, ("b",)))] * (convert.MAX_SELECTORS + 1))) == ()
     monkeypatch.setattr(convert, "MAX_SHAPES", 3)
@@ -383,7 +406,7 @@ def test_any_message_is_converted_or_refused(changes: list[tuple[int, int]], res
         found = ray_state(message, 0.0)
         amounts = [amount for n in found.nodes for amount in (*n.total.values(), *n.available.values())]
         amounts += [amount for demand in found.demands for _, amount in demand.shape.resources]
-        assert all(0 < amount <= convert.MAX_AMOUNT * 10_000 for amount in amounts)
+        assert all(0 < amount <= resources.MAX_AMOUNT * 10_000 for amount in amounts)
 
 
 def test_only_the_clocks_are_no_news() -> None:

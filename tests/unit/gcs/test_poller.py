@@ -12,7 +12,7 @@ import pytest
 
 from autoscaler.gcs.client import Credentials, GcsClient
 from autoscaler.gcs.errors import GcsError
-from autoscaler.gcs.pacing import BUSY, IDLE, on_grid, pause
+from autoscaler.gcs.pacing import BUSY, IDLE, WARM, WARM_SECONDS, on_grid, pause
 from autoscaler.gcs.poller import Poller
 from autoscaler.gcs.snapshot import Snapshot, is_news
 from autoscaler.model import Demand, Gang, NodeStatus, RayNode, RayState, Shape, Strategy
@@ -103,10 +103,13 @@ def world() -> World:
         ({"pace": BUSY, "heads": 300}, 1.0),
         ({"pace": BUSY, "heads": 1000}, 2.0),
         ({"pace": IDLE, "heads": 1}, 0.4),
-        ({"pace": IDLE, "heads": 100}, 1.0),
-        ({"pace": IDLE, "heads": 1000}, 5.0),
-        ({"pace": IDLE, "heads": 1000, "jitter": 0.0}, 3.75),
-        ({"pace": IDLE, "heads": 1000, "jitter": 1.0}, 6.25),
+        ({"pace": WARM, "heads": 60}, 0.4),
+        ({"pace": WARM, "heads": 150}, 1.0),
+        ({"pace": IDLE, "heads": 100}, 0.4),
+        ({"pace": IDLE, "heads": 900}, 2.0),
+        ({"pace": IDLE, "heads": 900, "jitter": 0.0}, 1.5),
+        ({"pace": IDLE, "heads": 900, "jitter": 1.0}, 2.5),
+        ({"pace": IDLE, "heads": 5_000}, 5.0),
         ({"pace": BUSY, "heads": 1, "items": 1_000}, 0.2),
         ({"pace": BUSY, "heads": 1, "items": 10_000}, 2.0),
         ({"pace": BUSY, "heads": 1, "failures": 1}, 0.4),
@@ -127,7 +130,8 @@ def test_how_long_until_the_next_question(arguments: dict[str, Any], seconds: fl
 
 def test_a_thousand_heads_are_asked_at_a_bounded_rate() -> None:
     for heads in (1, 10, 100, 1000):
-        assert heads / IDLE.seconds(heads) <= 200.0
+        assert heads / IDLE.seconds(heads) <= 450.1
+        assert heads / WARM.seconds(heads) <= 200.0
         assert heads / BUSY.seconds(heads) <= 500.0
 
 
@@ -364,6 +368,22 @@ def test_one_cluster_of_many_that_gets_busy_is_asked_as_if_alone(world: World) -
     before = busy.asked
     world.run(2)
     assert busy.asked - before >= 9
+
+
+def test_a_head_where_something_has_just_happened_is_asked_more_often_than_a_thousand_idle_ones(world: World) -> None:
+    for number in range(900):
+        world.watch(f"head-{number}")
+    world.run(10)
+    warm = world.made[7]
+    warm.answer = with_nodes(worker(NodeStatus.RUNNING))
+    world.run(5)
+    before = warm.asked
+    world.run(4)
+    assert warm.asked - before >= 9
+    world.run(WARM_SECONDS)
+    before = warm.asked
+    world.run(4)
+    assert warm.asked - before <= 3
 
 
 def test_a_client_that_raises_and_a_listener_that_raises_stop_nothing(

@@ -127,3 +127,20 @@ def test_one_that_is_cancelled_while_it_waits_takes_no_place() -> None:
         assert scene.order[-1] == "last" and "gone" not in scene.order
 
     run(test)
+
+
+def test_nothing_is_kept_of_those_that_have_waited_in_vain() -> None:
+    async def test() -> None:
+        scene, end = Scene(longest_wait=0.0), asyncio.Event()
+        first = scene.enter("first", scene.used(), end)
+        await settled()
+        for _ in range(100):
+            with pytest.raises(GcsError):
+                await scene.enter("other", scene.used(), end)
+        assert not scene.turns._waiting
+        end.set()
+        await first
+        await scene.enter("next", scene.used(), end)
+        assert scene.order == ["first", "next"]
+
+    run(test)

@@ -24,7 +24,7 @@ from controller.kube.partition_election import PartitionElection
 from controller.kube.partitions import LATE_SECONDS, PARTITIONS, share_of
 from tests.fakes.leases import Leases
 
-# Until every part has one who looks after it: its lease runs out, it is looked at, and left to others for a moment; an
+# Until every part has one who manages it: its lease runs out, it is looked at, and left to others for a moment; an
 # operator that leads alone may have to run out first. The last ones are given up one by one.
 SETTLED_SECONDS = 2 * LEASE_SECONDS + LATE_SECONDS + 10 * LOOK_SECONDS
 

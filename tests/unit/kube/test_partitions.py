@@ -1,4 +1,4 @@
-"""Who looks after which part of all clusters: what one process decides, from what it knows of the leases."""
+"""Who manages which part of all clusters: what one process decides, from what it knows of the leases."""
 
 from __future__ import annotations
 

@@ -391,7 +391,7 @@ def labelled(name: str, version: int, cluster: str) -> dict[str, Any]:
 
 
 def is_mine(cluster: Key) -> bool:
-    """A process that looks after some clusters alone."""
+    """A process that manages some clusters alone."""
     return cluster.name == "mine"
 
 

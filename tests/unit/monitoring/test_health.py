@@ -45,3 +45,19 @@ def test_a_loop_whose_work_is_late_is_stuck_too() -> None:
     assert (health.stuck(), health.ages()) == ([], {"heads": 5.0})
     late[0] = 61
     assert health.stuck() == ["heads has not turned for 61 s, the limit is 60 s"]
+
+
+def test_loops_may_begin_while_health_is_asked_for() -> None:
+    """Watches begin whenever parts are gained, and probes and scrapes come at any time."""
+    begun = iter(range(100))
+
+    def clock() -> float:
+        health.loop(f"late-{next(begun)}", 1.0).rest()
+        return 0.0
+
+    health = Health(clock)
+    health.watch("heads", 1.0, clock)
+    for number in range(3):
+        health.loop(f"early-{number}", 1.0).turn()
+    assert not health.stuck()
+    assert set(health.ages()) >= {"heads", "early-0", "early-1", "early-2"}

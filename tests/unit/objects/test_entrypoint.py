@@ -350,6 +350,31 @@ def test_a_waiting_worker_can_be_terminated(container: Container) -> None:
         (["(a; ray start) && b"], ["(a; ray_operator_later && ray start --block)", "b"]),
         (["! ray start; b"], ["ray_operator_later && ! ray start --block", "b"]),
         (["(a; ray start) & b"], ["(a; ray start --block) & b"]),
+        # Written by another program than cat, or for a shell.
+        (["tee x <<'X'\nray start -v\nX", "sh x"], ["tee x <<'X'\nray start --block -v\nX", "sh x"]),
+        (["cat <<X | tee x\nray start -v\nX\nsh x"], ["cat <<X | tee x\nray start --block -v\nX\nsh x"]),
+        (["echo 'ray start -v' > x", "sh x"], ["echo 'ray start --block -v' > x", "sh x"]),
+        (["printf 'ray start -v\\n' | bash"], ["printf 'ray start --block -v\\n' | bash"]),
+        (["bash <<< 'ray start -v'"], ["bash <<< 'ray start --block -v'"]),
+        (["bash <<< 'ray start -v'; b"], ["ray_operator_later && bash <<< 'ray start --block -v'", "b"]),
+        (
+            ["ray start -v; echo 'ray start' > x"],
+            ["ray_operator_later && ray start --block -v", "echo 'ray start' > x"],
+        ),
+        # Functions that nothing calls.
+        (
+            ["ray start -v\nold() { ray start; }"],
+            ["ray_operator_later && ray start --block -v", "old() { ray start; }"],
+        ),
+        (["old() { ray start; }; ray start -v"], ["old() { ray start; }; ray start --block -v"]),
+        (["f() { ray start -v; }; f; f"], ["f() { ray start --block -v; }; f; f"]),
+        (["f()\n{\n  ray start -v\n}\nf"], ["f()\n{\n  ray start --block -v\n}\nf"]),
+        # What runs if Ray cannot be started stays where it is.
+        (["! ray start && exit 1; b"], ["! ray start && exit 1; b"]),
+        (["! ray start && { a; exit 1; }; b", "c"], ["! ray start && { a; exit 1; }; b", "c"]),
+        (["! ray start || b"], ["! ray start || b"]),
+        (["if ! ray start; then exit 1; fi; b"], ["if ! ray start; then exit 1; fi; b"]),
+        (["a &&\n  ray start -v &&\n  b"], ["a &&\n  ray_operator_later && ray start --block -v", "b"]),
         # Options that only a running shell knows may start a head.
         (['a=(--head); ray start "${a[@]}"'], ['a=(--head); ray start --block --no-monitor "${a[@]}"']),
         (["ray start $(cat /options)"], ["ray start --block --no-monitor $(cat /options)"]),

@@ -22,6 +22,8 @@ DISTURBANCES = st.lists(
     st.tuples(st.sampled_from(["spec", "spec", "silence", *ACCIDENTS]), st.integers(0, 11), st.integers(0, 12)),
     max_size=24,
 )
+# In the short form (conftest) a hundred.
+EXAMPLES = settings().max_examples
 QUICK: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 
 
@@ -36,7 +38,7 @@ def live(story: Story) -> PlanWorld:
     return world
 
 
-@settings(max_examples=250, **QUICK)
+@settings(max_examples=EXAMPLES, **QUICK)
 @given(DISTURBANCES)
 def test_whatever_happens_the_cluster_converges_with_one_head_and_within_its_bounds(story: Story) -> None:
     """Bounds and the single head are checked at every create, the outcome at the end."""
@@ -45,7 +47,7 @@ def test_whatever_happens_the_cluster_converges_with_one_head_and_within_its_bou
     world.check_wanted()
 
 
-@settings(max_examples=80, **QUICK)
+@settings(max_examples=EXAMPLES * 2 // 5, **QUICK)
 @given(DISTURBANCES, st.sets(st.integers(0, 9)))
 def test_replanning_after_any_part_of_a_plan_leads_to_the_same_cluster(story: Story, refused: set[int]) -> None:
     """Actions that the API server refuses leave others to be carried out; the outcome is as wanted all the same."""
@@ -57,7 +59,7 @@ def test_replanning_after_any_part_of_a_plan_leads_to_the_same_cluster(story: St
     world.check_wanted()
 
 
-@settings(max_examples=150, **QUICK)
+@settings(max_examples=EXAMPLES * 3 // 5, **QUICK)
 @given(DISTURBANCES)
 def test_work_ends_only_with_its_head_or_its_node_or_when_its_time_is_over(story: Story) -> None:
     """No scale-down and no change of a type ends what runs, while the head answers."""
@@ -68,7 +70,7 @@ def test_work_ends_only_with_its_head_or_its_node_or_when_its_time_is_over(story
 SILENCES = st.one_of(st.floats(5.1, 130.0), st.sampled_from([29.9, 30.1, 59.9, 60.1, 300.0, 601.0, 3600.0]))
 
 
-@settings(max_examples=100, **QUICK)
+@settings(max_examples=EXAMPLES // 2, **QUICK)
 @given(st.lists(st.integers(1, 11), max_size=8), SILENCES)
 def test_nothing_is_removed_on_an_old_answer(steps: list[int], age: float) -> None:
     """A head that last answered seconds or an hour ago: whatever its answer, bounds and idle time remove nobody."""
@@ -85,7 +87,7 @@ def test_nothing_is_removed_on_an_old_answer(steps: list[int], age: float) -> No
     assert before <= {p.uid for p in world.pods.values() if p.live}
 
 
-@settings(max_examples=50, **QUICK)
+@settings(max_examples=EXAMPLES // 4, **QUICK)
 @given(st.integers(1, 5), st.booleans(), SILENCES)
 def test_a_silent_head_holds_up_a_changed_type_for_thirty_seconds(workers: int, tight: bool, silence: float) -> None:
     """Then workers are replaced though nobody was asked, never so many at a time that fewer run than are needed."""

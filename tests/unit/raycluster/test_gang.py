@@ -61,7 +61,7 @@ BAD = [
     ({"podSpec": {"containers": []}}, "spec.gang.podSpec.containers", "write it into the podConfig"),
     ({"podSpec": {"volumes": [{"name": "x"}]}}, "spec.gang.podSpec.volumes", "cannot differ between pods of a type"),
     of_object("apiVersion", "'v1' is not a group and a version", apiVersion="v1"),
-    of_object("apiVersion", "None is not a group and a version", apiVersion=None),
+    of_object("apiVersion", "null is not a group and a version", apiVersion=None),
     of_object("kind", "'podgroup' is not the name of a kind", kind="podgroup"),
     of_object("kind", "'clusterroles.rbac.authorization.k8s.io' is Kubernetes' own", *RBAC, kind="ClusterRole"),
     of_object("kind", "'deployments.apps' is Kubernetes' own", apiVersion="apps/v1", kind="Deployment"),

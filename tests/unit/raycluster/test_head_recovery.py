@@ -24,7 +24,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "no mode": ({"storage": {"accessModes": ["ReadOnlyMany"]}}, f"{ROOT}.storage.accessModes: 'ReadOnlyMany'"),
     "no port": ({"redis": {"address": "redis"}}, f"{ROOT}.redis.address: 'redis' is not host:port"),
     "a port out of range": ({"redis": {"address": "redis:70000"}}, f"{ROOT}.redis.address"),
-    "no address": ({"redis": {}}, f"{ROOT}.redis.address: None is not host:port"),
+    "no address": ({"redis": {}}, f"{ROOT}.redis.address: is missing; write"),
     "a user without password": ({"redis": {"address": "r:1", "username": "a"}}, f"{ROOT}.redis.username: needs"),
     "no Secret": (
         {"redis": {"address": "r:1", "passwordSecret": {"name": "A", "key": "a"}}},

@@ -17,13 +17,13 @@ WRONG: dict[str, tuple[Any, str]] = {
     "no minutes": ({"action": "Suspend"}, f"{ROOT}.minutes: is missing; write after how many minutes"),
     "nothing": ({}, f"{ROOT}.minutes: is missing"),
     "at once": ({"minutes": 0}, f"{ROOT}.minutes: 0 is not a number from 0.1 to 525600"),
-    "no number": ({"minutes": float("nan")}, f"{ROOT}.minutes: nan is not a number from"),
+    "no number": ({"minutes": float("nan")}, f"{ROOT}.minutes: .nan is not a number from"),
     "more than a year": ({"minutes": 525_601}, f"{ROOT}.minutes: 525601 is not"),
     "a text": ({"minutes": "60"}, f'{ROOT}.minutes: "60" is not a number; take the quotes away: 60'),
     "a truth": ({"minutes": True}, f"{ROOT}.minutes: true is not a number"),
     "another action": ({"minutes": 1, "action": "Stop"}, f"{ROOT}.action: 'Stop' is not an action; use Suspend or"),
     "no action": ({"minutes": 1, "action": ""}, f"{ROOT}.action: '' is not"),
-    "a list of actions": ({"minutes": 1, "action": ["Delete"]}, f"{ROOT}.action: ['Delete'] is not an action"),
+    "a list of actions": ({"minutes": 1, "action": ["Delete"]}, f'{ROOT}.action: ["Delete"] is not an action'),
     "a number": (60, f"{ROOT}: 60 is not a mapping"),
 }
 

@@ -32,10 +32,21 @@ def test_the_legacy_examples_are_fine() -> None:
     assert said(raw_spec(workers=10)) == []
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, [], "", "-1", "1.5"])
-def test_a_resource_that_is_no_whole_number_is_refused(value: object) -> None:
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (float("nan"), ".nan"),
+        (float("inf"), ".inf"),
+        (None, "null"),
+        ([], "[]"),
+        ("", "''"),
+        ("-1", "'-1'"),
+        ("1.5", "'1.5'"),
+    ],
+)
+def test_a_resource_that_is_no_whole_number_is_refused(value: object, written: str) -> None:
     (found,) = said(changed(1, rayResources={"a": value}))
-    assert found.startswith(f"spec.podTypes[1].rayResources.a: {value!r} is not a whole number")
+    assert found.startswith(f"spec.podTypes[1].rayResources.a: {written} is not a whole number")
 
 
 def test_more_than_ray_takes_is_fine_where_rayresources_say_something_else() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
-from controller.kube.client import ApiError
+from controller.kube.client import ApiError, Request
 from controller.objects.labels import HEAD, WORKER
-from controller.reconcile.dry_run import Verdict, judge
+from controller.raycluster.model import parse_spec
+from controller.reconcile.dry_run import DryRun, Verdict, judge
 from controller.reconcile.reconciler import Result
-from tests.support.builders import raw_spec
+from tests.support.builders import cluster, raw_spec, raw_type
 from tests.support.plans import changed_pod
 from tests.support.world import World, well
 
@@ -160,3 +162,37 @@ def test_a_gang_of_labels_alone_is_not_tried_out() -> None:
     world = World(raw_spec(0, gang={"labels": {"group": "$(GANG_NAME)"}}))
     world.turn()
     assert world.api.trials and not [t for t in world.api.trials if "group" in t["metadata"]["labels"]]
+
+
+class Silent:
+    """An API server that says nothing: each request costs its whole patience."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.error: ApiError | None = ApiError(0, "NoAnswer", "does not answer")
+
+    def send(self, request: Request) -> dict[str, Any]:
+        self.asked.append(request.body["metadata"]["generateName"])
+        if self.error:
+            raise self.error
+        return dict(request.body)
+
+
+@pytest.mark.parametrize(
+    "error", [ApiError(0, "NoAnswer", "does not answer"), ApiError(500, "", "failed calling webhook")]
+)
+def test_while_it_cannot_be_said_of_one_type_no_other_is_asked_for(error: ApiError) -> None:
+    raw = raw_spec()
+    others = [raw_type(f"type-{n}", f"type-{n}-") for n in range(40)]
+    made = cluster({**raw, "podTypes": [*raw["podTypes"], *others]})
+    spec = parse_spec(made.spec)
+    api = Silent()
+    api.error = error
+    dry_run = DryRun(api, lambda *_: None, lambda: 0.0)
+    for _ in range(2):
+        findings = dry_run.check(made, spec, [])
+        assert findings.undecided and not findings.refused
+    assert len(api.asked) == 2
+    api.error = None
+    assert not dry_run.check(made, spec, []).undecided
+    assert len(set(api.asked)) == len(api.asked) - 2 == len(spec.pod_types)

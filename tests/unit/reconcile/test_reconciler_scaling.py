@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from autoscaler.model import Demand, RayState, Shape
-from controller.objects.labels import KIND_LABEL
+from controller.objects.labels import KIND_LABEL, WORKER
 from tests.fakes.heads import node
 from tests.support.builders import raw_spec
 from tests.support.world import World
@@ -30,6 +30,33 @@ def test_counts_of_waiting_work_are_written_every_few_seconds_only() -> None:
     assert [wait(4), wait(0)] == [1, 0]
 
 
+def test_workers_that_become_ready_one_by_one_are_counted_once_a_second_and_the_last_one_at_once() -> None:
+    """All minimum workers are there, and the cluster runs: that is not put off."""
+    world = World(raw_spec(5, maxWorkers=5))
+    world.turns(2)
+    ready = [p for p in world.api.of("pods") if p["metadata"]["labels"][KIND_LABEL] == WORKER]
+    for pod in ready:
+        world.api.put("pods", {**pod, "status": {"phase": "Pending"}})
+    world.tell()
+    world.now += 60
+    world.step()
+    world.tell()
+    seen = []
+    for pod in ready:
+        world.api.put("pods", pod)
+        world.tell()
+        world.now += 0.3
+        due = world.step().look_again_in
+        seen.append((world.status["readyWorkers"], world.status["phase"], due is not None and due <= 1))
+    assert seen == [
+        (0, "Updating", True),
+        (0, "Updating", True),
+        (0, "Updating", True),
+        (4, "Updating", False),
+        (5, "Running", False),
+    ]
+
+
 def test_a_head_that_falls_silent_is_reported_after_a_minute_and_its_last_demand_launches_nothing() -> None:
     """Nothing else need happen: the pass before says when the next one is due."""
     world = World(raw_spec(0))
@@ -48,6 +75,7 @@ def test_a_head_that_falls_silent_is_reported_after_a_minute_and_its_last_demand
     world.tell()
     world.kubelet()
     world.tell()
+    world.now += 1
     world.step()
     due = world.step().look_again_in
     assert due is not None and 20.0 < due < 21.0

@@ -74,3 +74,32 @@ def test_each_group_keeps_off_its_own_nodes_only() -> None:
     gangs = (lost(Strategy.STRICT_SPREAD), replace(lost(Strategy.STRICT_SPREAD), name="cd" * 18, elsewhere=(other,)))
     asked = replace(request(gangs[0], node(0), node(1)), gangs=gangs)
     assert schedule(asked).launches == {"w": 1}
+
+
+PLACE = "node:10.0.0.3"
+DRIVERS = {**FOUR_CPUS, PLACE: QUANTUM}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "free", "launched", "obstacle"),
+    [
+        (Strategy.PACK, 4, {"w": 1}, None),
+        (Strategy.SPREAD, 4, {"w": 1}, None),
+        (Strategy.STRICT_SPREAD, 4, {"w": 2}, None),
+        (Strategy.PACK, 2, {"w": 1}, None),
+        (Strategy.STRICT_PACK, 4, {}, "hopeless"),
+        (Strategy.PACK, 0, {}, Obstacle.BUSY),
+    ],
+)
+def test_a_bundle_that_is_tied_to_a_node_has_its_place_there_and_others_are_launched(
+    strategy: Strategy, free: int, launched: dict[str, int], obstacle: Obstacle | str | None
+) -> None:
+    """The first bundle of vLLM's group: no launch brings its node, and without it the group is not placed."""
+    tied, others = Shape.of({"CPU": 2, PLACE: 0.001}), Shape.of({"CPU": 2})
+    gang = Gang((Demand(tied, 1), Demand(others, 2)), strategy)
+    left = {"CPU": free * QUANTUM, PLACE: QUANTUM}
+    decision = schedule(request(gang, Existing("w-0", "w", DRIVERS, left, {})))
+    assert decision.launches == launched
+    assert bool(decision.infeasible_gangs) == (obstacle == "hopeless")
+    if isinstance(obstacle, Obstacle):
+        assert [cause.obstacle for cause in decision.causes[gang]] == [obstacle]

@@ -191,6 +191,9 @@ def test_more_than_one_bound_may_bind() -> None:
 def test_work_that_only_a_node_in_use_could_hold_waits_for_no_bound() -> None:
     head = Existing("head", "head", {"CPU": 64 * QUANTUM}, {}, {}, is_head=True)
     assert why(decide([BARE], demand(cpus=32), nodes=(head,))) == {Cause(Obstacle.BUSY)}
+    # Nor does a group of which a part could be launched.
+    group = Gang((demand(cpus=32), demand(cpus=1)), Strategy.PACK)
+    assert why(decide([BARE], gangs=(group,), nodes=(head,))) == {Cause(Obstacle.BUSY)}
 
 
 def test_terminating_workers_count_where_demand_launches_and_not_for_the_minimum() -> None:

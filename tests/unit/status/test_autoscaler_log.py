@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autoscaler.model import Demand, Gang, NodeStatus, RayState, Shape, Strategy
+from autoscaler.model import QUANTUM, Demand, Gang, NodeStatus, RayState, Shape, Strategy
 from controller.planning.blocked_types import Pause
 from controller.planning.observed import RayView
 from controller.planning.plan import make_plan
@@ -33,8 +33,10 @@ def test_before_the_head_has_answered_the_pods_are_reported() -> None:
 def test_nodes_usage_and_demand_are_logged_as_ray_sees_them() -> None:
     busy, leaving = worker_pod(SPEC), worker_pod(SPEC, 1, drain_by=NOW + 60, drain_reason="it is outdated")
     crashed = failed(worker_pod(SPEC, 2), seconds_ago=1)
+    busy_node = node(1, busy.name, "worker-node", free=0)
     nodes = (
-        node(1, busy.name, "worker-node", free=0),
+        # A placement group asks for this very node.
+        replace(busy_node, total={**busy_node.total, "node:10.0.0.3": QUANTUM}),
         replace(node(2, leaving.name, "worker-node"), status=NodeStatus.DRAINING),
         replace(node(3, "gone", "worker-node"), status=NodeStatus.DEAD),
     )
@@ -47,6 +49,7 @@ def test_nodes_usage_and_demand_are_logged_as_ray_sees_them() -> None:
     assert f"Leaving:\n {leaving.name}: worker-node, it is outdated" in text
     assert f" {crashed.name}: worker-node, Error, exit code 1\n worker-node: quota is used up\nResources" in text
     assert "Usage:\n 1/2 CPU" in text
+    assert "10.0.0.3" not in text
     assert "{'CPU': 1.0}: 7+ pending tasks/actors" in text
     assert "{'CPU': 1.0} * 2 (SPREAD): 1+ pending placement groups" in text
 
