@@ -72,7 +72,7 @@ $(STAMP): setup.cfg pyproject.toml scripts/make-venv
 	@touch $@
 
 .PHONY: test
-test: lint test-unit test-integration test-e2e test-ipv6 ## Everything below
+test: lint test-unit test-integration test-e2e ## Lint, unit, integration and e2e tests, long sweeps in their short form
 
 .PHONY: lint
 lint: $(STAMP) ## Style, types, import contracts
@@ -90,18 +90,26 @@ test-unit: $(STAMP) ## Pure parts, in seconds
 test-integration: $(STAMP) ## Against a real kube-apiserver without nodes
 	$(PYTEST) tests/integration -v -n $(JOBS)
 
-.PHONY: test-long
-test-long: $(STAMP) ## Unit and integration tests, sweeps in their long form: each write, each event, a thousand examples
-	TEST_PROFILE=long HYPOTHESIS_PROFILE=long $(PYTEST) tests/unit tests/integration -q -n $(JOBS)
-
 .PHONY: fuzz
 fuzz: $(STAMP) ## Inputs that are nearly right, new ones for SECONDS=600: RayClusters, pods, heads' answers, watch streams
 	@end=$$(($$(date +%s) + $(SECONDS))); while [ "$$(date +%s)" -lt "$$end" ]; do \
 	  HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/unit/fuzz -q --hypothesis-show-statistics || exit 1; done
 
+# Of several processes each has a cluster of its own.
+E2E := $(PYTEST) tests/e2e -v $(if $(filter current,$(CLUSTER)),,-n $(JOBS) --dist loadfile)
+
 .PHONY: test-e2e
-test-e2e: $(STAMP) ## On real nodes with real Ray: the guide's commands, one by one
-	$(PYTEST) tests/e2e -v --ignore tests/e2e/test_ipv6.py $(if $(filter current,$(CLUSTER)),,-n $(JOBS) --dist loadfile)
+test-e2e: $(STAMP) ## On real nodes with real Ray: the guide's commands, one by one, and one test of some other files
+	TEST_PROFILE=short $(E2E) --ignore tests/e2e/test_ipv6.py
+
+.PHONY: test-long
+test-long: $(STAMP) ## Unit and integration tests, sweeps in their long form: each write, each event, a thousand examples
+	TEST_PROFILE=long HYPOTHESIS_PROFILE=long $(PYTEST) tests/unit tests/integration -q -n $(JOBS)
+
+.PHONY: test-e2e-long
+test-e2e-long: $(STAMP) ## On real nodes with real Ray, every test: an hour
+	$(E2E) --ignore tests/e2e/test_ipv6.py
+	@$(MAKE) test-ipv6
 
 .PHONY: test-ipv6
 test-ipv6: $(STAMP) ## Ray on a local Kubernetes of two nodes with IPv6 alone, made for it: two minutes
