@@ -22,6 +22,12 @@ DRIVER = Path(__file__).with_name("ray_driver.py")
 HEAD_IP = "127.0.0.2"
 # On a machine that is busy with other tests, Ray takes a minute and more.
 START_SECONDS = 180
+# Ray gives a start up when its own processes have not met within 30 seconds.
+STARTS = 3
+
+
+class StartError(RuntimeError):
+    """A Ray head did not start."""
 
 
 class RealHead(RayHead):
@@ -55,8 +61,17 @@ class RealHead(RayHead):
 
     def start_alone(self, *flags: str, ip: str = HEAD_IP) -> None:
         """Start the head, without a program that uses it."""
-        self._ray("head", ip, "example-head", "head-node", {"CPU": 1}, "--head", "--no-monitor", "--port=0", *flags)
-        self.address = self._address()
+        for attempt in range(1, STARTS + 1):
+            self._ray("head", ip, "example-head", "head-node", {"CPU": 1}, "--head", "--no-monitor", "--port=0", *flags)
+            try:
+                self.address = self._address()
+                return
+            except StartError:
+                if attempt == STARTS:
+                    raise
+                # What it has started would meet the next one.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._groups[-1].pid, signal.SIGKILL)
 
     def stop(self) -> None:
         """End every process that was started, and those they started."""
@@ -149,12 +164,16 @@ class RealHead(RayHead):
         return process
 
     def _address(self) -> str:
-        """The head says where its GCS listens."""
+        """The head says where its GCS listens.
+
+        Raises:
+            StartError: it has ended, or says nothing.
+        """
         log = self._folder / "head.log"
         end = time.monotonic() + START_SECONDS
         while not (found := re.search(r"--address='([0-9.]+:[0-9]+)'", log.read_text())):
-            if time.monotonic() > end or self._groups[0].poll() is not None:
-                raise RuntimeError(f"the Ray head did not start:\n{log.read_text()}")
+            if time.monotonic() > end or self._groups[-1].poll() is not None:
+                raise StartError(f"the Ray head did not start:\n{log.read_text()}")
             time.sleep(0.1)
         return found[1]
 
