@@ -180,6 +180,10 @@ bench-report: $(STAMP) ## Write the figures and plots of docs/performance.md fro
 bench-churn: $(STAMP) ## A thousand clusters come and go: what stays of them in the operator; ten minutes
 	CHURN_CLUSTERS=1000 $(BIN)/pytest tests/integration/test_churn.py -q
 
+.PHONY: bench-soak
+bench-soak: $(STAMP) ## Clusters come and go, grow and shrink for two hours: what grows in the operator (BENCH_OPTIONS='--minutes 10')
+	$(BIN)/python scripts/bench_soak.py $(BENCH_OPTIONS)
+
 .PHONY: bench-latency
 bench-latency: may-run-nodes $(STAMP) ## From waiting work to pods and back, real nodes, real Ray: five minutes
 	$(BIN)/python scripts/bench_latency.py

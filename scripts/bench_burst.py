@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import environment as cluster_environment  # noqa: E402
-from burst import scenarios  # noqa: E402
+from burst import demand, fairness, scenarios  # noqa: E402
 from burst.plane import Plane, control_plane  # noqa: E402
 
 RESULT = ROOT / "build" / "bench" / "burst.json"
@@ -33,7 +33,7 @@ FULL: Mapping[str, Scenario] = {
     "burst-tiny": lambda plane: scenarios.burst(plane, 10, 10),
     "burst-small": lambda plane: scenarios.burst(plane, 10, 100),
     "burst": lambda plane: scenarios.burst(plane, 100, 100),
-    "fairness": lambda plane: scenarios.fairness(plane, 5_000, 50),
+    "fairness": lambda plane: fairness.fairness(plane, 5_000, 50),
     "standing-tiny": lambda plane: scenarios.standing(plane, 10, 10, 20.0),
     "standing-small": lambda plane: scenarios.standing(plane, 100, 10, 20.0),
     "standing": lambda plane: scenarios.standing(plane, 1_000, 10, 60.0),
@@ -42,6 +42,7 @@ FULL: Mapping[str, Scenario] = {
     "checked": lambda plane: scenarios.standing(plane, 300, 25, 20.0),
     "edited": lambda plane: scenarios.edited(plane, 1_000, 50),
     "running": lambda plane: scenarios.running(plane, 20, 100),
+    "demand": lambda plane: demand.demand(plane, 10_000, 1_000),
     **{f"shards-{n}": lambda plane, n=n: scenarios.shards(plane, n, 100, 40) for n in (1, 2, 4)},  # type: ignore[misc]
 }
 # Fake nodes for the scenarios whose pods are to run; each takes some 320 of these pods.

@@ -41,16 +41,24 @@ class Operated:
         except (URLError, LookupError):
             return False
 
+    def value(self, series: str) -> float:
+        """A metric without labels; 0 where it is not there."""
+        found = re.findall(rf"^{series} (.*)$", self._metrics(), re.MULTILINE)
+        return float(found[0]) if found else 0.0
+
     def requests(self) -> dict[tuple[str, str], int]:
         """How many requests it has sent, by verb and resource."""
-        with urlopen(f"http://127.0.0.1:{self._port()}/metrics", timeout=30) as answer:
-            text = answer.read().decode()
+        text = self._metrics()
         found: dict[tuple[str, str], int] = {}
         for labels, value in _SERIES.findall(text):
             named = dict(_LABEL.findall(labels))
             key = named["verb"], named["resource"]
             found[key] = found.get(key, 0) + round(float(value))
         return found
+
+    def _metrics(self) -> str:
+        with urlopen(f"http://127.0.0.1:{self._port()}/metrics", timeout=30) as answer:
+            return str(answer.read().decode())
 
     def _port(self) -> str:
         return str(re.findall(r"at port (\d+)", self._log.read_text())[-1])

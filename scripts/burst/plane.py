@@ -16,7 +16,7 @@ import orjson
 from elastic import ray_cluster
 
 from controller.kube.access import by_kubeconfig
-from controller.kube.client import JSON_PATCH, METADATA_ONLY, ApiError, HttpClient, Request
+from controller.kube.client import JSON_PATCH, MERGE_PATCH, METADATA_ONLY, ApiError, HttpClient, Request
 from controller.objects.labels import CLUSTER_LABEL, KIND_LABEL, WORKER
 from controller.objects.pod import build_pod, slot_name
 from controller.raycluster.model import PLURAL, RayCluster, parse_spec
@@ -59,13 +59,19 @@ class Plane:
         """
         subprocess.run(["kubectl", *arguments], env=dict(self.environment), check=True, stdout=subprocess.DEVNULL)
 
-    def make_clusters(self, namespace: str, count: int, workers: int, most: int) -> list[RayCluster]:
-        """A new namespace with so many clusters. ``workers``: at first; ``most``: how many a cluster may have."""
+    def make_clusters(
+        self, namespace: str, count: int, workers: int, most: int, *, memory: int = 0, **fields: Any
+    ) -> list[RayCluster]:
+        """A new namespace with so many clusters. ``workers``: at first; ``most``: how many a cluster may have.
+
+        ``memory``: bytes that a worker has for Ray, if it is to matter. ``fields``: more of the spec.
+        """
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         self._client.send(Request("create", "namespaces", body=body))
 
         def make(number: int) -> RayCluster:
-            made = _cluster(f"burst-{number}", workers, most, self._scheduler)
+            made = _cluster(f"burst-{number}", workers, most, self._scheduler, memory)
+            made["spec"].update(fields)
             return RayCluster.from_object(self._client.send(Request("create", PLURAL, namespace, body=made)))
 
         return self._each(make, range(count))
@@ -81,12 +87,53 @@ class Plane:
 
         return self._each(scale, clusters)
 
+    def scale_and_make(self, clusters: Sequence[RayCluster]) -> list[float]:
+        """Have each cluster keep one worker, and create its pod, as the user. When each was asked for."""
+        patch = [{"op": "replace", "path": "/spec/podTypes/1/minWorkers", "value": 1}]
+
+        def make(cluster: RayCluster) -> float:
+            asked = time.monotonic()
+            self._client.send(Request("patch", PLURAL, *cluster.key, body=patch, content_type=JSON_PATCH))
+            self.make_worker(cluster)
+            return asked
+
+        return self._each(make, clusters)
+
     def make_worker(self, cluster: RayCluster) -> float:
         """Create one worker's pod, as the user. When it was asked for."""
         [(_, body)] = worker_pods([cluster], 1)
         asked = time.monotonic()
         self._client.send(Request("create", "pods", cluster.namespace, body=body))
         return asked
+
+    def pods(self, cluster: RayCluster, kind: str, count: int) -> list[str]:
+        """The names of a cluster's pods of a kind (``head``, ``worker``), once there are so many."""
+        selector = f"{CLUSTER_LABEL}={cluster.name},{KIND_LABEL}={kind}"
+        request = Request("list", "pods", cluster.namespace, query={"labelSelector": selector})
+        found: list[str] = []
+
+        def enough() -> bool:
+            found[:] = [item["metadata"]["name"] for item in self._client.send(request)["items"]]
+            return len(found) >= count
+
+        self.until(enough, every=0.2)
+        return found
+
+    def run_pod(self, namespace: str, name: str, address: str) -> None:
+        """Say what a kubelet would say: the pod runs, at this address, and is ready."""
+        ready = [{"type": "Ready", "status": "True"}]
+        status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": ready}
+        self._client.send(
+            Request(
+                "patch",
+                "pods",
+                namespace,
+                name,
+                subresource="status",
+                body={"status": status},
+                content_type=MERGE_PATCH,
+            )
+        )
 
     def delete_clusters(self, namespace: str) -> None:
         """Delete all of a namespace."""
@@ -178,8 +225,9 @@ def worker_pods(clusters: Sequence[RayCluster], workers: int) -> Iterator[tuple[
             yield Request("create", "pods", cluster.namespace).path, orjson.dumps(pod)
 
 
-def _cluster(name: str, workers: int, most: int, scheduler: str) -> dict[str, Any]:
-    kind = {"name": "worker", "minWorkers": workers, "maxWorkers": most, "rayResources": {"CPU": 1}}
+def _cluster(name: str, workers: int, most: int, scheduler: str, memory: int) -> dict[str, Any]:
+    resources = {"CPU": 1, **({"memory": memory} if memory else {})}
+    kind = {"name": "worker", "minWorkers": workers, "maxWorkers": most, "rayResources": resources}
     made = ray_cluster(name, [kind], maxWorkers=most)
     for pod_type in made["spec"]["podTypes"] if scheduler else ():
         pod_type["podConfig"]["spec"]["schedulerName"] = scheduler

@@ -17,7 +17,6 @@ from .plane import Plane, worker_pods
 
 # What the operator does after the last pod is there counts too: statuses, Events.
 TRAIL_SECONDS = 4.0
-HEAD_START_SECONDS = 0.3
 
 
 def burst(plane: Plane, clusters: int, workers: int) -> dict[str, Any]:
@@ -30,7 +29,7 @@ def burst(plane: Plane, clusters: int, workers: int) -> dict[str, Any]:
     before, after = (plane.make_clusters(space, clusters, 0, workers) for space in spaces)
     made = plane.make_clusters(name, clusters, 0, workers)
     with operator(plane.environment, name) as running:
-        _settle(plane, running, name, clusters)
+        settle(plane, running, name, clusters)
         first = _bare(plane, before, workers)
         grown = _grow(plane, running, made, workers)
         last = _bare(plane, after, workers)
@@ -59,7 +58,7 @@ def running(plane: Plane, clusters: int, workers: int) -> dict[str, Any]:
     first = _bare_running(plane, before, workers)
     with operator(plane.environment, name) as operated:
         # Heads that KWOK runs never answer: they are asked again all the time.
-        _settle(plane, operated, name, clusters, rest=0.3)
+        settle(plane, operated, name, clusters, rest=0.3)
         grown = _grow(plane, operated, made, workers, running=True)
     limit = 2 * pods / (first + _bare_running(plane, after, workers))
     return {
@@ -79,7 +78,7 @@ def edited(plane: Plane, clusters: int, edits: int) -> dict[str, Any]:
     made = plane.make_clusters(name, clusters, 0, edits)
     alone = plane.make_clusters(f"{name}-bare", edits, 0, 1)
     with operator(plane.environment, name) as operated:
-        _settle(plane, operated, name, clusters)
+        settle(plane, operated, name, clusters)
         seen = plane.arrivals(name)
         waits = []
         for cluster in made[:edits]:
@@ -97,38 +96,9 @@ def edited(plane: Plane, clusters: int, edits: int) -> dict[str, Any]:
     return {
         "clusters": clusters,
         "edits": edits,
-        "wait_seconds": _spread([wait for _, wait in waits]),
-        "api_answer_seconds": _spread([answer for answer, _ in waits]),
-        "bare_create_seconds": _spread(bare),
-    }
-
-
-def fairness(plane: Plane, big: int, others: int) -> dict[str, Any]:
-    """One cluster asks for many workers; a moment later others ask for one each. How long do those wait?"""
-    name = f"fairness-{big}-{others}"
-    made = plane.make_clusters(name, others + 1, 0, big)
-    with operator(plane.environment, name) as running:
-        _settle(plane, running, name, others + 1)
-        before = running.usage()
-        seen = plane.arrivals(name)
-        started = time.monotonic()
-        plane.scale(made[:1], big)
-        time.sleep(HEAD_START_SECONDS)
-        asked = plane.scale(made[1:], 1)
-        plane.until(lambda: len(seen.first) > others)
-        plane.until(lambda: seen.count >= big + others)
-        seconds = time.monotonic() - started
-        cpu = running.usage().cpu - before.cpu
-        seen.stop()
-    waits = [seen.first[c.name] - when for c, (when, _) in zip(made[1:], asked, strict=True)]
-    answers = [answered - when for when, answered in asked]
-    return {
-        "big_cluster": big,
-        "others": others,
-        "big_pods_per_second": round(big / seconds, 1),
-        "cpu_seconds": round(cpu, 2),
-        "wait_seconds": _spread(waits),
-        "api_answer_seconds": _spread(answers),
+        "wait_seconds": spread([wait for _, wait in waits]),
+        "api_answer_seconds": spread([answer for answer, _ in waits]),
+        "bare_create_seconds": spread(bare),
     }
 
 
@@ -139,7 +109,7 @@ def standing(plane: Plane, clusters: int, workers: int, idle_seconds: float) -> 
     total = clusters * (workers + 1)
     with operator(plane.environment, name) as running:
         plane.until(lambda: plane.count(name) == total, every=2.0)
-        _settle(plane, running, name, clusters)
+        settle(plane, running, name, clusters)
     with operator(plane.environment, name) as running:
         ready = until_ready(running)
         time.sleep(TRAIL_SECONDS)
@@ -169,7 +139,7 @@ def shards(plane: Plane, operators: int, clusters: int, workers: int) -> dict[st
         all_of_them = [stack.enter_context(operator(plane.environment, name, *flags)) for _ in range(operators)]
         for each in all_of_them:
             # Leases are renewed all the time.
-            _settle(plane, each, name, clusters, rest=0.3)
+            settle(plane, each, name, clusters, rest=0.3)
         requests, before = [each.requests() for each in all_of_them], [each.usage() for each in all_of_them]
         seen = plane.arrivals(name)
         started = time.monotonic()
@@ -233,7 +203,7 @@ def _grow(
     }
 
 
-def _settle(plane: Plane, running: Operated, namespace: str, clusters: int, rest: float = 0.05) -> None:
+def settle(plane: Plane, running: Operated, namespace: str, clusters: int, rest: float = 0.05) -> None:
     """Wait until every cluster has its head and its first status, and the operator is at rest: it takes no more CPU
     than ``rest`` in two seconds.
     """
@@ -265,7 +235,8 @@ def _delete(plane: Plane, namespace: str, bare: Sequence[str]) -> Mapping[str, A
     }
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """How long something took: in the median, for 99 of 100, and at most."""
     ordered = sorted(values)
     at = (("p50", 0.5), ("p99", 0.99), ("most", 1.0))
     return {name: round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3) for name, share in at}
