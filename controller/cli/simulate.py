@@ -13,6 +13,7 @@ from itertools import groupby, pairwise
 from typing import Any, TypeVar
 
 from controller.raycluster.model import Json, parse_spec
+from controller.wording import counted
 
 from .checks import check
 from .commands import FINE, WRONG_INPUT, command_parser
@@ -166,7 +167,7 @@ def _short(subject: str) -> str:
 
 
 def _why(h: Happening) -> str:
-    gangs = f", {'a gang' if h.gangs == 1 else f'{h.gangs} gangs'} of {h.pods} pods" if h.gangs else ""
+    gangs = f", {'a gang' if h.gangs == 1 else f'{h.gangs} gangs'} of {counted(h.pods, 'pod')}" if h.gangs else ""
     return f"{h.why}{gangs}" or "-"
 
 
@@ -191,11 +192,10 @@ def _worker_seconds(happenings: Sequence[Happening]) -> float:
 
 def _summary_line(s: Json) -> str:
     waiting, peak = s["stillWaiting"], s["peakWorkers"]
-    still = f"; {waiting} tasks or placement groups still wait" if waiting else ""
-    if waiting == 1:
-        still = "; 1 task or placement group still waits"
+    waits = counted(waiting, "task or placement group still waits", "tasks or placement groups still wait")
+    still = f"; {waits}" if waiting else ""
     return (
-        f"{s['launched']} launched, {s['removed']} removed, at most {peak} worker{'' if peak == 1 else 's'} at once, "
+        f"{s['launched']} launched, {s['removed']} removed, at most {counted(peak, 'worker')} at once, "
         f"{s['workersLeft']} left; {s['workerSeconds'] / 60:.1f} worker-minutes{still}"
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from controller.raycluster.model import Json
+from controller.wording import counted
 
 from .checks import check, remarks, warnings
 from .commands import FINE, WRONG_INPUT, command_parser
@@ -139,11 +140,6 @@ def _summary(answer: _Answer) -> str:
     kinds = Counter(kind for _, kind, _ in answer.skipped)
     skipped = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     return f"{line}; skipped {skipped}" if skipped else line
-
-
-def counted(count: int, what: str) -> str:
-    """A number and its noun."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _colour(environment: Mapping[str, str], terminal: bool) -> bool:

@@ -12,6 +12,7 @@ from controller.objects.hosts import Host
 from controller.objects.views import PodView, ServiceView
 from controller.raycluster.gang import ObjectTemplate
 from controller.raycluster.model import PodType
+from controller.wording import counted
 
 from .reasons import Reason
 
@@ -209,4 +210,4 @@ def _counted(
 
 
 def _pods(count: int) -> str:
-    return "1 pod" if count == 1 else f"{count} pods"
+    return counted(count, "pod")

@@ -14,6 +14,7 @@ from controller.objects.labels import HEAD
 from controller.objects.views import PodView
 from controller.raycluster.idle_termination import DELETE, SUSPEND, IdleTermination
 from controller.raycluster.model import timestamp
+from controller.wording import counted
 
 from .idle_record import DECIDED, IDLE, IN_USE, UNKNOWN, IdleRecord
 from .observed import EXPIRED_SECONDS, FRESH_SECONDS, Observed, RayView, UsageView
@@ -235,7 +236,8 @@ class _Judgement:
         if not record.decided_at:
             due = timestamp(record.since + self.wanted.seconds)
             return replace(record, message=f"nothing has used the cluster since {since}; it is {what} at {due}")
-        why = f"nothing used the cluster from {since} on, for {self.wanted.minutes:g} minutes (spec.idleTermination)"
+        minutes = counted(self.wanted.minutes, "minute")
+        why = f"nothing used the cluster from {since} on, for {minutes} (spec.idleTermination)"
         back = f"; ray-operator resume {self.seen.cluster.name}, or any change of the spec, brings it back"
         message = f"{why}: {what} at {timestamp(record.decided_at)}{'' if deletes else back}"
         return replace(record, message=message)

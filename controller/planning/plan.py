@@ -19,6 +19,7 @@ from controller.objects.labels import WORKER
 from controller.objects.service import is_current, is_current_for_hosts
 from controller.objects.views import PodView
 from controller.raycluster.idle_termination import DELETE
+from controller.wording import counted
 
 from .actions import (
     Action,
@@ -187,10 +188,11 @@ def _announcements(
     if head.change:
         others = number_of_workers([p for p in seen.pods if p.kind == WORKER and p.live])
         if head.alone:
-            message = f"{head.change.text}: the head is replaced, its {others} workers stay and go on"
+            stay = counted(others, "worker stays and goes on", "workers stay and go on")
+            message = f"{head.change.text}: the head is replaced, its {stay}"
             yield Announcement("ReplacingHead", "head", message)
             return
-        pods = f"the head and {others} workers are replaced" if others else "the head is replaced"
+        pods = f"the head and {counted(others, 'worker')} are replaced" if others else "the head is replaced"
         yield Announcement("Restarting", "head", f"{head.change.text}: {pods}, what runs in Ray is lost")
         return
     counts = count_workers([p for p in workers if p.uid in outdated])

@@ -21,6 +21,7 @@ from controller.status.cluster_status import status_of_invalid
 from controller.status.head import CLAIM, HEAD_WAITS
 from controller.status.parts import REFUSED
 from controller.status.read import RECOVERY, RUNNING, SUSPENDED, SUSPENDING, ClusterStatus
+from controller.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -153,8 +154,8 @@ class Reporter:
             message = f"the head is lost; {what} (restart {after.restarts}): {why}"
             self._events.post(cluster, WARNING, "HeadLost", message)
         elif after.phase == RUNNING != before.phase:
-            workers = after.ready_workers
-            self._events.post(cluster, NORMAL, "Running", f"the head and {workers} workers are ready")
+            workers = counted(after.ready_workers, "worker")
+            self._events.post(cluster, NORMAL, "Running", f"the head and {workers} are ready")
         self._tell_waiting(cluster, before, after)
 
     def _tell_waiting(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:
@@ -164,7 +165,8 @@ class Reporter:
             kind = WARNING if head.reason == CLAIM else NORMAL
             self._events.post(cluster, kind, head.reason, head.message)
         elif head.met and before.phase == RECOVERY != after.phase and cluster.spec.get("headRecovery"):
-            message = f"a new head has taken over; {after.ready_workers} workers are ready"
+            workers = counted(after.ready_workers, "worker is", "workers are")
+            message = f"a new head has taken over; {workers} ready"
             self._events.post(cluster, NORMAL, "HeadRecovered", message)
 
     def _tell_suspension(self, cluster: RayCluster, before: ClusterStatus, after: ClusterStatus) -> None:

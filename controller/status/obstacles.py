@@ -9,6 +9,7 @@ from controller.objects.labels import WORKER
 from controller.planning.node_types import declared_labels
 from controller.planning.observed import Observed
 from controller.raycluster.model import ClusterSpec
+from controller.wording import counted
 
 # The condition's reason, by the obstacles that lead to it, the one first that a user can do something about.
 _REASONS = (
@@ -33,7 +34,8 @@ def demand_met(seen: Observed, decision: Decision) -> tuple[bool, str, str]:
     told = words(causes, seen.spec, {name: block.reason for name, block in seen.blocks.items()})
     bound = obstacles & {Obstacle.TYPE_MAXIMUM, Obstacle.CLUSTER_MAXIMUM}
     going = sum(p.kind == WORKER and p.is_terminating(seen.now) for p in seen.pods) if bound else 0
-    return False, reason, f"work waits: {told}{f'; {going} pods that are being deleted still count' if going else ''}"
+    leaving = counted(going, "pod that is being deleted still counts", "pods that are being deleted still count")
+    return False, reason, f"work waits: {told}{f'; {leaving}' if going else ''}"
 
 
 def words(causes: Iterable[Cause], spec: ClusterSpec, blocked: dict[str, str]) -> str:

@@ -74,7 +74,7 @@ def test_the_status_says_what_of_the_bound_is_being_deleted() -> None:
     going = worker_pod(parse_spec(TWO), 0, deleting=True, delete_by=NOW + 30)
     assert condition(shown(TWO, going, waiting=5)) == (
         "Limited",
-        "work waits: maxWorkers of the pod type worker-node is 2; 1 pods that are being deleted still count",
+        "work waits: maxWorkers of the pod type worker-node is 2; 1 pod that is being deleted still counts",
     )
 
 

@@ -1,0 +1,9 @@
+"""Numbers in sentences."""
+
+from __future__ import annotations
+
+
+def counted(count: float, one: str, many: str = "") -> str:
+    """A number and its noun: ``1 worker``, ``2 workers``. ``many``: where that is more than an s at the end."""
+    number = f"{count:g}" if isinstance(count, float) else str(count)
+    return f"{number} {one if count == 1 else many or f'{one}s'}"
