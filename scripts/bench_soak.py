@@ -31,7 +31,9 @@ from tests.support.apiserver import ApiServer  # noqa: E402
 from tests.support.namespace import Namespace  # noqa: E402
 
 RESULT = ROOT / "build" / "bench" / "soak.json"
-CLUSTERS, REPLACED, TASKS = 20, 5, 3
+CLUSTERS, REPLACED = 20, 5
+# More tasks than the workers and the head of a cluster take.
+MOST_WORKERS, TASKS = 4, 10
 LOST_WORKERS, LOST_HEADS = 4, 1
 # Where a round ends sooner, the next one waits.
 ROUND_SECONDS = 30.0
@@ -66,13 +68,13 @@ class Soak:
             self._space.delete("rayclusters", name)
         self.make(REPLACED)
         self.rest()
-        for head in self._space.heads():
-            head.demands = (Demand(Shape.of({"CPU": 1}), TASKS),)
-        self._workers(CLUSTERS * (1 + TASKS))
+        self._wait_at_heads(TASKS)
+        self._workers(CLUSTERS * MOST_WORKERS)
         for kind, lost in (("worker", LOST_WORKERS), ("head", LOST_HEADS)):
             for pod in self._chance.sample(self._space.pods(kind), lost):
                 self._space.delete("pods", pod["metadata"]["name"])
         self._plane.until(lambda: len(self._space.heads()) == CLUSTERS, every=0.5)
+        self._wait_at_heads(0)
         self._space.finish_work(IDLE_SECONDS)
         self.rest()
 
@@ -87,6 +89,10 @@ class Soak:
         found = {name: self._operated.value(series) for name, series in SERIES.items()}
         return {**found, "rss_mb": round(found["rss_mb"] / 2**20, 2)}
 
+    def _wait_at_heads(self, tasks: int) -> None:
+        for head in self._space.heads():
+            head.demands = (Demand(Shape.of({"CPU": 1}), tasks),) if tasks else ()
+
     def _workers(self, count: int) -> None:
         self._plane.until(lambda: len(self._space.pods("worker")) == count, every=0.5)
 
@@ -100,8 +106,8 @@ def _rests(cluster: Mapping[str, Any]) -> bool:
 
 
 def _cluster(name: str) -> dict[str, Any]:
-    kind = {"name": "worker", "minWorkers": 1, "maxWorkers": 1 + TASKS, "rayResources": {"CPU": 1}}
-    made = ray_cluster(name, [kind], maxWorkers=1 + TASKS, idleTimeoutMinutes=IDLE_SECONDS / 2 / 60)
+    kind = {"name": "worker", "minWorkers": 1, "maxWorkers": MOST_WORKERS, "rayResources": {"CPU": 1}}
+    made = ray_cluster(name, [kind], maxWorkers=MOST_WORKERS, idleTimeoutMinutes=IDLE_SECONDS / 2 / 60)
     for pod_type in made["spec"]["podTypes"]:
         pod_type["podConfig"]["spec"]["schedulerName"] = NO_SCHEDULER
     return made
