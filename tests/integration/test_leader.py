@@ -59,7 +59,7 @@ class HoldWrite(Fault):
         """See Fault."""
         if request.writes and request.verb == "create" and request.resource == "pods" and not self.held.is_set():
             self.held.set()
-            self.released.wait(60)
+            self.released.wait(240)
         return None
 
 
@@ -77,7 +77,7 @@ def test_a_paused_leader_writes_nothing_more_than_what_was_on_its_way(
     second = replicas.start("--workers=1")
     first.proxy.faults.append(hold)
     replicas.namespace.make(example)
-    assert hold.held.wait(30)
+    assert hold.held.wait(180)
     first.process.send(signal.SIGSTOP)
     stopped = time.monotonic()
     eventually(second.writes, within=TAKEOVER_SECONDS, promised=True)
@@ -116,7 +116,7 @@ class HoldAfter(Fault):
                 hold = self._left < 0
             if hold:
                 self.reached.set()
-                self.released.wait(60)
+                self.released.wait(240)
         return None
 
 
@@ -135,7 +135,7 @@ def test_rolling_updates_during_a_scale_up_make_every_pod_once(replicas: Replica
     for hold, next_hold in zip(holds, [*holds[1:], None], strict=True):
         successor = replicas.start()
         successor.proxy.faults += [next_hold] if next_hold else []
-        assert hold.reached.wait(60)
+        assert hold.reached.wait(180)
         leader.process.send(signal.SIGTERM)
         eventually(lambda leader=leader: "stopping" in leader.process.log())  # type: ignore[misc]
         hold.released.set()

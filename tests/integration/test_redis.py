@@ -30,7 +30,7 @@ import sys, ray
 
 ray.init(address=sys.argv[1], namespace="redis", log_to_driver=False)
 
-{COUNTER}print("COUNT", ray.get(counter.next.remote(), timeout=60), flush=True)
+{COUNTER}print("COUNT", ray.get(counter.next.remote(), timeout=170), flush=True)
 """
 
 

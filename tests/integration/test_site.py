@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[s
 def too_wide(page: Page) -> list[str]:
     """What is too wide once parts that slide in and out have come to rest."""
     with contextlib.suppress(NotInTime):
-        page.wait_for_function(f"() => !({TOO_WIDE})().length", timeout=5000)
+        page.wait_for_function(f"() => !({TOO_WIDE})().length", timeout=30_000)
     found: list[str] = page.evaluate(TOO_WIDE)
     return found
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from controller.raycluster.model import ClusterSpec, parse_spec
 from tests.support.builders import raw_spec
 
-LIMIT = 20
+LIMIT = 60
 FAKE_RAY = """\
 #!/bin/bash
 echo "ray $* [$RAY_HEAD_IP]" >> "$RAY_LOG"

@@ -119,7 +119,7 @@ class HoldEvents(Fault):
     def event(self, stream: Stream, event: Event) -> list[Event]:
         """See Fault."""
         if stream.request.resource in self._resources:
-            self._open.wait(60)
+            self._open.wait(240)
         return [event]
 
     def release(self) -> None:

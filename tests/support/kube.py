@@ -154,16 +154,22 @@ def names(objects: Sequence[Mapping[str, Any]]) -> list[str]:
     return [o["metadata"]["name"] for o in objects]
 
 
+def at_this_load(seconds: float) -> float:
+    """How long that takes at most here and now, for what takes so many seconds on an idle machine."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def eventually(look: Callable[[], T], *, within: float = 180.0, promised: bool = False) -> T:
     """Look again and again until something true is seen, and return it.
 
     What a look asserts, what kubectl complains about, and a field that is not there are taken as "not yet". ``within``:
-    seconds on an idle machine; on a busy one it may take ``PATIENCE`` times as long, unless the time is ``promised``.
+    seconds on an idle machine; on a busy one it may take ``PATIENCE`` times as long, or if the time is ``promised`` as
+    much longer as processes wait for a core.
 
     Raises:
         AssertionError: it was not seen in time.
     """
-    within *= 1 if promised else PATIENCE
+    within = at_this_load(within) if promised else within * PATIENCE
     deadline = time.monotonic() + within
     while True:
         problem: object = None

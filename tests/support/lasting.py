@@ -21,8 +21,8 @@ import ray
 
 ray.init(address="auto", namespace="recovery", log_to_driver=False)
 
-{COUNTER}number = ray.get(counter.next.remote(), timeout=60)
-said = ray.get(ray.remote(lambda: "done").options(num_cpus=1).remote(), timeout=60)
+{COUNTER}number = ray.get(counter.next.remote(), timeout=170)
+said = ray.get(ray.remote(lambda: "done").options(num_cpus=1).remote(), timeout=170)
 print("RESULT", number, said, flush=True)
 """
 

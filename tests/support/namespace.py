@@ -15,7 +15,7 @@ from tests.fakes.gcs import FakeGcs
 
 from .apiserver import JSON_PATCH, MERGE, ApiServer
 from .followed import Followed
-from .kube import eventually, running
+from .kube import PATIENCE, eventually, running
 from .ray_pods import RayPods
 
 BASES = {"rayclusters": "/apis/cluster.ray.io/v1", "jobs": "/apis/batch/v1"}
@@ -189,7 +189,7 @@ class Namespace:
             texts = [re.sub(rf"{re.escape(value)}(?=[\\\": ])", tokens[value], text) for text in texts]
         return sorted(texts)
 
-    def wait_for(self, expected: list[str], within: float = 240.0) -> None:
+    def wait_for(self, expected: list[str], within: float = 180.0 * PATIENCE) -> None:
         """Wait until the snapshot is what is expected.
 
         Raises:

@@ -49,7 +49,7 @@ class OperatorProcess:
         if self._process is None:
             return 0
         getattr(self._process, how)()
-        code = self._process.wait(30)
+        code = self._process.wait(90)
         self._process = None
         print(self.log())
         return code

@@ -90,7 +90,7 @@ class Driver:
     def keep(self, name: str, namespace: str) -> None:
         """Create an actor without resources that outlives this program."""
         options = {"name": name, "namespace": namespace, "lifetime": "detached", "num_cpus": 0}
-        ray.get(REMOTE_WORKER.options(**options).remote().life.remote(), timeout=60)
+        ray.get(REMOTE_WORKER.options(**options).remote().life.remote(), timeout=170)
 
     def drop(self, name: str, namespace: str) -> None:
         """End it."""
@@ -123,7 +123,7 @@ class Driver:
     def fill(self, resources: Mapping[str, float]) -> None:
         """Create a placement group that finds room, occupy all of it, and let one more task wait inside."""
         gang = placement_group([dict(resources)])
-        ray.get(gang.ready(), timeout=20)
+        ray.get(gang.ready(), timeout=170)
         self.gangs.append(gang)
         inside = {**asked(resources), "placement_group": gang}
         self.tasks += [REMOTE_WORK.options(**inside).remote() for _ in range(2)]

@@ -120,7 +120,7 @@ class RealHead(RayHead):
     def status(self) -> str:
         """See RayHead."""
         command = [RAY, "status", "--address", self.address]
-        done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, check=True, timeout=30)
+        done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, check=True, timeout=120)
         return done.stdout
 
     def _environment(self) -> dict[str, str]:

@@ -48,7 +48,7 @@ class Replica:
         found = [line for line in self.process.log().splitlines() if "at port" in line]
         if not found:
             return False
-        connection = HTTPConnection("127.0.0.1", int(found[-1].rpartition(" ")[2]), timeout=10)
+        connection = HTTPConnection("127.0.0.1", int(found[-1].rpartition(" ")[2]), timeout=60)
         connection.request("GET", "/readyz")
         status = connection.getresponse().status
         connection.close()

@@ -26,7 +26,7 @@ def test_a_definition_that_is_deleted_takes_its_clusters_along_and_may_come_back
     """Nothing hangs, nothing is made for clusters that are gone, and new ones run as before."""
 
     def kubectl(*arguments: str) -> None:
-        subprocess.run(["kubectl", *arguments], env=dict(environment), check=True, capture_output=True, timeout=60)
+        subprocess.run(["kubectl", *arguments], env=dict(environment), check=True, capture_output=True, timeout=180)
 
     definition = str(ROOT / "charts/ray/crds")
     with stage:

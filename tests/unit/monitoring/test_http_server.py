@@ -33,7 +33,7 @@ def server() -> Iterator[Server]:
 
 
 def ask(server: Server, method: str = "GET", path: str = "/", body: bytes | None = None) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request(method, path, body, {"Accept": "text/html"})
     answer = connection.getresponse()
     connection.close()
@@ -59,7 +59,7 @@ def test_a_defect_is_an_answer_too_and_is_logged(server: Server, caplog: pytest.
 
 
 def test_a_page_may_run_nothing(server: Server) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("GET", "/")
     headers = connection.getresponse().headers
     connection.close()
@@ -147,7 +147,7 @@ def certificate(directory: Path, name: str) -> Tls:
 def name_served(server: Server, ca: Path) -> str:
     """The common name of the certificate that a client that trusts ``ca`` meets, having been answered."""
     context = ssl.create_default_context(cafile=str(ca))
-    connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=10, context=context)
+    connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=60, context=context)
     connection.request("GET", "/")
     assert connection.sock
     found: str = dict(pair[0] for pair in connection.sock.getpeercert()["subject"])["commonName"]  # type: ignore

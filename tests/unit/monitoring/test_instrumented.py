@@ -187,7 +187,7 @@ def ask(client: MeasuredGcsClient) -> RayState | GcsError:
     """One question and its answer."""
     answers: SimpleQueue[RayState | GcsError] = SimpleQueue()
     client.begin_state(answers.put)
-    return answers.get(timeout=10)
+    return answers.get(timeout=60)
 
 
 def test_a_poller_is_late_by_the_oldest_question_it_has_not_asked_or_got_an_answer_to(measured: Measured) -> None:
