@@ -14,7 +14,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,20 +68,19 @@ class Soak:
             self._space.delete("rayclusters", name)
         self.make(REPLACED)
         self.rest()
-        self._wait_at_heads(TASKS)
-        self._workers(CLUSTERS * MOST_WORKERS)
+        self._grow()
         for kind, lost in (("worker", LOST_WORKERS), ("head", LOST_HEADS)):
             for pod in self._chance.sample(self._space.pods(kind), lost):
                 self._space.delete("pods", pod["metadata"]["name"])
-        self._plane.until(lambda: len(self._space.heads()) == CLUSTERS, every=0.5)
-        self._wait_at_heads(0)
+        self._grow()
+        for head in self._space.heads():
+            head.demands = ()
         self._space.finish_work(IDLE_SECONDS)
         self.rest()
 
     def rest(self) -> None:
         """Wait until each cluster runs with its one worker, and nothing waits in the queue."""
-        self._workers(CLUSTERS)
-        self._plane.until(lambda: all(map(_rests, self._space.all("rayclusters"))), every=0.5)
+        self._settle(1)
         self._plane.until(lambda: self._operated.value(SERIES["queued"]) == 0, every=0.5)
 
     def figures(self) -> dict[str, float]:
@@ -89,20 +88,34 @@ class Soak:
         found = {name: self._operated.value(series) for name, series in SERIES.items()}
         return {**found, "rss_mb": round(found["rss_mb"] / 2**20, 2)}
 
-    def _wait_at_heads(self, tasks: int) -> None:
-        for head in self._space.heads():
-            head.demands = (Demand(Shape.of({"CPU": 1}), tasks),) if tasks else ()
+    def _grow(self) -> None:
+        """More work waits at each head than its cluster can take, until that has all its workers."""
 
-    def _workers(self, count: int) -> None:
-        self._plane.until(lambda: len(self._space.pods("worker")) == count, every=0.5)
+        def work() -> None:
+            # A head that takes the place of another one comes while this is waited for.
+            for head in self._space.heads():
+                head.demands = head.demands or (Demand(Shape.of({"CPU": 1}), TASKS),)
+
+        self._settle(MOST_WORKERS, work)
+
+    def _settle(self, workers: int, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Wait until each cluster runs with so many workers."""
+
+        def settled() -> bool:
+            meanwhile()
+            clusters = self._space.all("rayclusters")
+            there = len(self._space.pods("worker")) == CLUSTERS * workers
+            return there and all(_runs(cluster, workers) for cluster in clusters)
+
+        self._plane.until(settled, every=0.5)
 
     def _names(self) -> list[str]:
         return [cluster["metadata"]["name"] for cluster in self._space.all("rayclusters")]
 
 
-def _rests(cluster: Mapping[str, Any]) -> bool:
+def _runs(cluster: Mapping[str, Any], workers: int) -> bool:
     status = cluster.get("status", {})
-    return bool(status.get("phase") == "Running" and status.get("readyWorkers") == 1)
+    return bool(status.get("phase") == "Running" and status.get("readyWorkers") == workers)
 
 
 def _cluster(name: str) -> dict[str, Any]:
