@@ -35,7 +35,7 @@ from controller.planning.plan import make_plan
 from controller.raycluster.idle_termination import DELETE as DELETE_CLUSTER
 from controller.raycluster.model import ClusterSpec, RayCluster
 from controller.status.obstacles import INFEASIBLE, words
-from controller.wording import counted
+from controller.wording import duration
 
 from .demand_rules import meant
 from .scenario import Scenario
@@ -196,7 +196,7 @@ class Simulation:
         if idle.record.state == DECIDED != before.state:
             minutes = self._spec.idle.minutes if self._spec.idle else 0
             what = DELETE if idle.record.action == DELETE_CLUSTER else SUSPEND
-            yield self._happening(what, "the cluster", 1, f"nothing has used it for {counted(minutes, 'minute')}")
+            yield self._happening(what, "the cluster", 1, f"nothing has used it for {duration(minutes)}")
 
     def _carry_out(self, actions: Sequence[object]) -> _Counts:
         """Returns how many workers of which type come and go, and why. A pass does a part of what is due."""

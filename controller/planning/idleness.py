@@ -14,7 +14,7 @@ from controller.objects.labels import HEAD
 from controller.objects.views import PodView
 from controller.raycluster.idle_termination import DELETE, SUSPEND, IdleTermination
 from controller.raycluster.model import timestamp
-from controller.wording import counted
+from controller.wording import duration
 
 from .idle_record import DECIDED, IDLE, IN_USE, UNKNOWN, IdleRecord
 from .observed import EXPIRED_SECONDS, FRESH_SECONDS, Observed, RayView, UsageView
@@ -236,7 +236,7 @@ class _Judgement:
         if not record.decided_at:
             due = timestamp(record.since + self.wanted.seconds)
             return replace(record, message=f"nothing has used the cluster since {since}; it is {what} at {due}")
-        minutes = counted(self.wanted.minutes, "minute")
+        minutes = duration(self.wanted.minutes)
         why = f"nothing used the cluster from {since} on, for {minutes} (spec.idleTermination)"
         back = f"; ray-operator resume {self.seen.cluster.name}, or any change of the spec, brings it back"
         message = f"{why}: {what} at {timestamp(record.decided_at)}{'' if deletes else back}"

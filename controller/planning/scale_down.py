@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from autoscaler.model import NodeStatus
 from autoscaler.scheduling.scheduler import removable
 from controller.objects.views import PodView
-from controller.wording import counted
+from controller.wording import duration
 
 from .actions import DeletePod, DrainPod
 from .announced_ends import announced_ends
@@ -144,7 +144,7 @@ def _idle(at: ScaleDownInputs) -> Iterator[Choice]:
 
 
 def _idle_reason(minutes: float) -> Reason:
-    return Reason(Label.IDLE, f"it has been idle for {counted(minutes, 'minute')}")
+    return Reason(Label.IDLE, f"it has been idle for {duration(minutes)}")
 
 
 def _idle_together(at: ScaleDownInputs, worker: Sequence[PodView]) -> float | None:

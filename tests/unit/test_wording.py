@@ -1,10 +1,10 @@
-"""Numbers in sentences."""
+"""Numbers and times in sentences."""
 
 from __future__ import annotations
 
 import pytest
 
-from controller.wording import counted
+from controller.wording import counted, duration
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,18 @@ from controller.wording import counted
 )
 def test_a_noun_fits_its_number(count: float, words: tuple[str, ...], expected: str) -> None:
     assert counted(count, *words) == expected
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"),
+    [
+        (5.0, "5 minutes"),
+        (1, "1 minute"),
+        (1.5, "1.5 minutes"),
+        (0.5, "30 seconds"),
+        (1 / 60, "1 second"),
+        (0, "0 seconds"),
+    ],
+)
+def test_a_short_time_is_said_in_seconds(minutes: float, expected: str) -> None:
+    assert duration(minutes) == expected
