@@ -11,13 +11,14 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import aside
+from aside import PrerequisiteError, failed
+
+__all__ = ["PrerequisiteError"]
+
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = str(ROOT / "scripts" / "local-kubernetes")
 BUILD_IMAGE = str(ROOT / "scripts" / "build-image")
-
-
-class PrerequisiteError(Exception):
-    """Something that this machine lacks, in one line with what works instead."""
 
 
 def prepare(cluster: str, *, name: str = "ray", say: Callable[[str], None]) -> dict[str, str]:
@@ -30,9 +31,10 @@ def prepare(cluster: str, *, name: str = "ray", say: Callable[[str], None]) -> d
         say("The cluster that KUBECONFIG points to")
         return current()
     say("A local Kubernetes")
-    captured(LOCAL, "up", "--name", name)
-    say("Images: Ray and the operator")
-    archives = [captured(BUILD_IMAGE, which).strip() for which in ("ray", "operator")]
+    with aside.started([BUILD_IMAGE, "ray"], [BUILD_IMAGE, "operator"]) as images:
+        captured(LOCAL, "up", "--name", name)
+        say("Images: Ray and the operator")
+        archives = [printed.strip() for printed in images.results()]
     captured(LOCAL, "load-image", "--name", name, *archives)
     env = local(name)
     renew_operator(env, archives[1])
@@ -99,8 +101,7 @@ def captured(*command: str) -> str:
     """
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        step = " ".join([Path(command[0]).name, *command[1:2]])
-        raise PrerequisiteError(f"{step} failed, see above")
+        raise failed(command)
     return done.stdout
 
 

@@ -173,7 +173,6 @@ def environment(local_name: str) -> Iterator[Mapping[str, str]]:
         yield environment
         return
     was_there = exists(local_name)
-    local_kubernetes("up", "--name", local_name)
     try:
         yield cluster_environment.prepare("local", name=local_name, say=print)
     except cluster_environment.PrerequisiteError as error:

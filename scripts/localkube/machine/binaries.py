@@ -257,7 +257,9 @@ def _go_build(go: Path, program: Program, path: Path) -> None:
     pins = _PINS / program.family
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="partial-") as partial:
         built = Path(partial) / program.name
-        flags = ["-trimpath", "-buildvcs=false", "-ldflags", _linker_flags(program.family)]
+        # What the linker would leave out is not made: debugging information.
+        made = ["-gcflags=all=-dwarf=false", "-ldflags", _linker_flags(program.family)]
+        flags = ["-trimpath", "-buildvcs=false", *made]
         build = subprocess.run(
             [go, "build", *flags, "-o", built, program.package],
             cwd=pins,

