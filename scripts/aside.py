@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import threading
@@ -23,7 +22,9 @@ def failed(command: Sequence[str]) -> PrerequisiteError:
 
 @contextmanager
 def started(*commands: Sequence[str]) -> Iterator[Aside]:
-    """Run commands one after the other, in the background. What still runs at the end of the block is ended."""
+    """Run commands one after the other, in the background. What still runs at the end of the block is told to end, by
+    SIGTERM: SIGINT is ignored by what a shell has put in the background.
+    """
     aside = Aside(commands)
     aside.start()
     try:
@@ -82,7 +83,7 @@ class Aside(threading.Thread):
         with self._lock:
             if self._ended:
                 return None
-            # In a session of its own: Ctrl-C reaches it once, by `end`, and not again while it cleans up.
+            # In a session of its own: Ctrl-C does not reach it, `end` does, once, and not again while it cleans up.
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, start_new_session=True
             )
@@ -101,7 +102,7 @@ class Aside(threading.Thread):
         with self._lock:
             self._ended = True
             if self._process and self._process.poll() is None:
-                self._process.send_signal(signal.SIGINT)
+                self._process.terminate()
         self.join()
 
 

@@ -11,7 +11,8 @@ import pytest
 
 SAYS = "import sys; print(sys.argv[1], file=sys.stderr); print(sys.argv[2])"
 LASTS = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 try:
     pathlib.Path(sys.argv[1]).touch()
     time.sleep(600)
