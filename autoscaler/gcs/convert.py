@@ -92,17 +92,20 @@ def _nodes(messages: Any, places: Collection[str] = ()) -> tuple[RayNode, ...]:
     """``places``: the resources of particular nodes that are asked for."""
     if len(messages) > MAX_NODES + MAX_DEAD_NODES:
         raise ImplausibleAnswerError(f"{len(messages)} nodes")
-    kept: dict[str | bytes, RayNode] = {}
+    kept: dict[tuple[str | bytes, str | None], RayNode] = {}
     left = MAX_NODE_ENTRIES
     for message in messages:
         node = _node(message, places)
         left -= len(node.total) + len(node.available) + len(node.labels)
         if left < 0:
             raise ImplausibleAnswerError(f"nodes of more than {MAX_NODE_ENTRIES} resources and labels")
-        identity = node.instance_id or node.node_id
+        # Names of pods are used again: which of the dead was in a pod that is there, its address tells.
+        name = node.instance_id or node.node_id
+        identity = (name, node.ip if node.status is NodeStatus.DEAD else None)
         if identity not in kept or _precedence(node) < _precedence(kept[identity]):
             kept[identity] = node
-    nodes = sorted(kept.values(), key=lambda node: (node.instance_id, node.node_id))
+    known = (node for (name, ip), node in kept.items() if ip is None or (name, None) not in kept)
+    nodes = sorted(known, key=lambda node: (node.instance_id, node.node_id))
     if sum(node.status is not NodeStatus.DEAD for node in nodes) > MAX_NODES:
         raise ImplausibleAnswerError(f"{len(nodes)} nodes")
     return tuple(nodes)

@@ -158,6 +158,14 @@ def test_of_two_idle_nodes_the_one_idle_for_less_is_kept() -> None:
     assert state(node_states=messages).nodes[0].idle_seconds == 0.01
 
 
+def test_the_dead_of_each_pod_that_had_a_name_are_told_apart() -> None:
+    """The id of the newest may be the largest, or not: ids are random."""
+    dead = [node(number, "pod", DEAD, node_ip_address=f"10.0.0.{number}") for number in (3, 1, 2)]
+    assert [n.ip for n in state(node_states=dead).nodes] == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+    alive = node(4, "pod", RUNNING, node_ip_address="10.0.0.4")
+    assert [n.ip for n in state(node_states=[*dead, alive]).nodes] == ["10.0.0.4"]
+
+
 def test_a_dead_node_is_marked_and_brings_nothing() -> None:
     found = only_node(node(status=DEAD, total_resources={"CPU": 4, "node:__internal_head__": 1}, labels={"a": "b"}))
     assert found == RayNode(node_id(1), "pod", "", NodeStatus.DEAD, {}, {})
