@@ -176,7 +176,7 @@ FIGURES = (
         "make bench-churn",
     ),
     Figure(
-        "two hours in which clusters come, grow, lose pods and go: growth of memory (RSS) an hour",
+        "clusters come, grow, lose heads and workers, and go: growth of memory (RSS) an hour",
         lambda r: float(r["soak"]["rss_mb_an_hour"]),
         2,
         " MB",

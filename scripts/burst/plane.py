@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -220,8 +221,10 @@ def worker_pods(clusters: Sequence[RayCluster], workers: int) -> Iterator[tuple[
     for cluster in clusters:
         spec = parse_spec(cluster.spec)
         kind = spec.worker_types[0]
-        for ordinal in range(workers):
-            pod = build_pod(cluster, spec, kind, slot_name(cluster, kind, ordinal))
+        # Of ten thousand names that are made from numbers, a few are equal.
+        names = dict.fromkeys(slot_name(cluster, kind, ordinal) for ordinal in range(2 * workers))
+        for name in islice(names, workers):
+            pod = build_pod(cluster, spec, kind, name)
             yield Request("create", "pods", cluster.namespace).path, orjson.dumps(pod)
 
 
