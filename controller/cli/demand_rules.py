@@ -11,6 +11,7 @@ from controller.raycluster.model import ClusterSpec
 from controller.raycluster.problem import Problem
 from controller.raycluster.ray_resources import rays_name
 from controller.raycluster.spelling import quoted
+from controller.wording import counted
 
 # Ray takes these in parts of one, or in whole ones: predefined_unit_instance_resources and
 # custom_unit_instance_resources in ray_config_def.h, which prepare_resources() in _raylet.pyx looks at.
@@ -45,8 +46,8 @@ def _group(path: str, group: dict[str, Any]) -> Iterator[Problem]:
     if given != len(bundles):
         yield Problem(
             f"{path}.bundleLabelSelector",
-            f"has {given} {'entry' if given == 1 else 'entries'} for {len(bundles)} "
-            f"{'bundle' if len(bundles) == 1 else 'bundles'}; write one for each bundle, {{}} where any node will do",
+            f"has {counted(given, 'entry', 'entries')} for {counted(len(bundles), 'bundle')}; "
+            "write one for each bundle, {} where any node will do",
         )
 
 

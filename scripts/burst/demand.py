@@ -11,9 +11,9 @@ from autoscaler.model import Demand, NodeStatus, Shape
 from controller.raycluster.model import RayCluster
 from tests.fakes.gcs import FakeGcs
 
-from .bare import post
 from .operated import operator
-from .plane import Plane, worker_pods
+from .plane import Plane
+from .scenarios import bare
 
 GCS_PORT = 6379
 MEMORY = 4 * 2**30
@@ -30,7 +30,7 @@ def demand(plane: Plane, tasks: int, shapes: int) -> dict[str, Any]:
     with operator(plane.environment, name) as operated, closing(_head(plane, cluster)) as head:
         _worker(plane, cluster, head)
         time.sleep(SETTLE_SECONDS)
-        first = _bare(plane, before, tasks)
+        first = bare(plane, before, tasks).seconds
         used = operated.usage()
         seen = plane.arrivals(name)
         plane.until(lambda: seen.count == 1)
@@ -42,7 +42,7 @@ def demand(plane: Plane, tasks: int, shapes: int) -> dict[str, Any]:
         seconds = time.monotonic() - started
         seen.stop()
         now = operated.usage()
-        last = _bare(plane, after, tasks)
+        last = bare(plane, after, tasks).seconds
     return {
         "tasks": tasks,
         "shapes": shapes,
@@ -80,11 +80,3 @@ def _worker(plane: Plane, cluster: RayCluster, head: FakeGcs) -> None:
     plane.run_pod(cluster.namespace, pod, "10.9.0.1")
     resources = {"CPU": 1.0, "memory": float(MEMORY)}
     head.add_node(pod, "worker", resources, status=NodeStatus.RUNNING, ip="10.9.0.1")
-
-
-def _bare(plane: Plane, clusters: list[RayCluster], tasks: int) -> float:
-    # Watched as the operator's pods are, so that the API server has the same to do.
-    seen = plane.arrivals(clusters[0].namespace)
-    posted = post(plane.environment, worker_pods(clusters, tasks))
-    seen.stop()
-    return posted.seconds

@@ -79,26 +79,23 @@ class Plane:
 
     def scale(self, clusters: Sequence[RayCluster], workers: int) -> list[tuple[float, float]]:
         """Have each cluster keep so many workers. When each was asked for, and when that was answered."""
-        patch = [{"op": "replace", "path": "/spec/podTypes/1/minWorkers", "value": workers}]
-
-        def scale(cluster: RayCluster) -> tuple[float, float]:
-            asked = time.monotonic()
-            self._client.send(Request("patch", PLURAL, *cluster.key, body=patch, content_type=JSON_PATCH))
-            return asked, time.monotonic()
-
-        return self._each(scale, clusters)
+        return self._each(lambda cluster: self._scale(cluster, workers), clusters)
 
     def scale_and_make(self, clusters: Sequence[RayCluster]) -> list[float]:
         """Have each cluster keep one worker, and create its pod, as the user. When each was asked for."""
-        patch = [{"op": "replace", "path": "/spec/podTypes/1/minWorkers", "value": 1}]
 
         def make(cluster: RayCluster) -> float:
-            asked = time.monotonic()
-            self._client.send(Request("patch", PLURAL, *cluster.key, body=patch, content_type=JSON_PATCH))
+            asked, _ = self._scale(cluster, 1)
             self.make_worker(cluster)
             return asked
 
         return self._each(make, clusters)
+
+    def _scale(self, cluster: RayCluster, workers: int) -> tuple[float, float]:
+        patch = [{"op": "replace", "path": "/spec/podTypes/1/minWorkers", "value": workers}]
+        asked = time.monotonic()
+        self._client.send(Request("patch", PLURAL, *cluster.key, body=patch, content_type=JSON_PATCH))
+        return asked, time.monotonic()
 
     def make_worker(self, cluster: RayCluster) -> float:
         """Create one worker's pod, as the user. When it was asked for."""

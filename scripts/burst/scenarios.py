@@ -30,9 +30,9 @@ def burst(plane: Plane, clusters: int, workers: int) -> dict[str, Any]:
     made = plane.make_clusters(name, clusters, 0, workers)
     with operator(plane.environment, name) as running:
         settle(plane, running, name, clusters)
-        first = _bare(plane, before, workers)
+        first = bare(plane, before, workers)
         grown = _grow(plane, running, made, workers)
-        last = _bare(plane, after, workers)
+        last = bare(plane, after, workers)
         limit = 2 * pods / (first.seconds + last.seconds)
         deletion = _delete(plane, name, spaces)
     cpu = (first.cpu + last.cpu) / 2
@@ -161,7 +161,8 @@ def shards(plane: Plane, operators: int, clusters: int, workers: int) -> dict[st
     }
 
 
-def _bare(plane: Plane, clusters: Sequence[RayCluster], workers: int) -> Posted:
+def bare(plane: Plane, clusters: Sequence[RayCluster], workers: int) -> Posted:
+    """The bare client posts the workers of these clusters."""
     # Watched as the operator's pods are, so that the API server has the same to do.
     seen = plane.arrivals(clusters[0].namespace)
     posted = post(plane.environment, worker_pods(clusters, workers))
