@@ -7,7 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from localkube.machine.cache import apt_alone, cache_dir
+from localkube.machine.apt import APT_GET, apt_alone
+from localkube.machine.cache import cache_dir
 
 
 class CannotUnpackError(Exception):
@@ -55,4 +56,4 @@ def _downloaded(package: str, cwd: str, with_dependencies: bool) -> bool:
 
 
 def _apt(*arguments: str, cwd: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["apt-get", "-qq", *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+    return subprocess.run([*APT_GET, "-qq", *arguments], cwd=cwd, capture_output=True, text=True, check=False)

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from localkube.machine.apt import APT_GET, apt_alone
 from localkube.machine.console import Failed, step
 
 SUITE = "bookworm"
@@ -138,9 +139,13 @@ def need_mmdebstrap(log: Path) -> None:
         return
     if not shutil.which("apt-get"):
         raise ImageError("mmdebstrap is not on PATH: install it to make a Debian root file system")
-    run("updating apt's package lists", ["apt-get", "update"], log)
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", "mmdebstrap"]
-    run("installing the Debian package mmdebstrap", install, log, {"DEBIAN_FRONTEND": "noninteractive"})
+    # Nodes are made ready meanwhile, with packages of their own.
+    with apt_alone():
+        if shutil.which("mmdebstrap"):
+            return
+        run("updating apt's package lists", [*APT_GET, "update"], log)
+        install = [*APT_GET, "install", "--yes", "--no-install-recommends", "mmdebstrap"]
+        run("installing the Debian package mmdebstrap", install, log, {"DEBIAN_FRONTEND": "noninteractive"})
 
 
 def mirrors() -> list[str]:

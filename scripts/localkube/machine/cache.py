@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from .locks import held
 
 
 def cache_dir() -> Path:
@@ -21,10 +17,3 @@ def cache_dir() -> Path:
     # The specification has relative values of XDG_CACHE_HOME ignored.
     shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (shared if shared.is_absolute() else Path.home() / ".cache") / "ray-kubernetes-operator"
-
-
-@contextmanager
-def apt_alone() -> Iterator[None]:
-    """Be the only one of our commands that runs apt-get: a second one would fail, not wait."""
-    with held(cache_dir() / ".apt.lock", "another command that runs apt-get"):
-        yield

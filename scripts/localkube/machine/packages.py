@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from .cache import apt_alone
+from .apt import APT_GET, apt_alone
 from .console import CannotRunHere, Failed, say, step
 from .layout import Layout
 
@@ -28,8 +28,6 @@ _OPTIONAL = "slirp4netns"
 _CNI_PACKAGE = "containernetworking-plugins"
 _CNI_PLACES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni"))
 _DISK = 8 * 10**9
-# Seconds for which the machine's own apt may be at work, on upgrades for example.
-_PATIENCE = 600
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _NO_SERVICES = "#!/bin/sh\n# Left by an interrupted 'local-kubernetes up': may be removed.\nexit 101\n"
 
@@ -96,7 +94,7 @@ def _apt(*arguments: str) -> int:
     """Run apt-get to its end: in a session of its own, where a Ctrl-C does not reach it half-way."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     apt = subprocess.Popen(
-        ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={_PATIENCE}", *arguments],
+        [*APT_GET, "-qq", *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -6,11 +6,13 @@ import configparser
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 from localkube.images import recipes, rootfs
-from localkube.machine import cache
+from localkube.machine import apt, cache, locks
 
 ROOT = Path(__file__).parents[3]
 
@@ -163,3 +165,22 @@ def test_the_containerfile_copies_what_the_app_layer_is_made_of() -> None:
 def test_the_build_context_is_what_the_containerfile_copies() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert sorted(line.removeprefix("!") for line in lines if line.startswith("!")) == sorted(recipes.SOURCES)
+
+
+def test_mmdebstrap_is_installed_once_no_other_command_of_ours_runs_apt_get(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images are built while nodes are made ready on a new machine: apt-get fails where another one runs."""
+    ran: list[str] = []
+    monkeypatch.setenv("RAY_OPERATOR_CACHE", str(tmp_path))
+    monkeypatch.setattr(rootfs, "run", lambda what, *_: ran.append(what))
+    monkeypatch.setattr(shutil, "which", lambda program: None if program == "mmdebstrap" else program)
+    waits = Event()
+    monkeypatch.setattr(locks, "say", lambda said: waits.set())
+    waiting = Thread(target=rootfs.need_mmdebstrap, args=(tmp_path / "log",))
+    with apt.apt_alone():
+        waiting.start()
+        assert waits.wait(30)
+        assert not ran
+    waiting.join()
+    assert len(ran) == 2
