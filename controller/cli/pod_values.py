@@ -13,6 +13,8 @@ from typing import Any
 from controller.raycluster.problem import Problem
 from controller.raycluster.spelling import shown
 
+from .image_names import wrong_about
+
 _ANY = None
 _AT_LEAST_0, _AT_LEAST_1 = (0, _ANY), (1, _ANY)
 _PORT, _WEIGHT, _MODE, _ID = (1, 65_535), (1, 100), (0, 0o777), (0, 2**31 - 1)
@@ -97,10 +99,6 @@ def _address(text: str) -> str:
     return ""
 
 
-def _trimmed(text: str) -> str:
-    return "begins or ends with a blank; remove it" if text != text.strip() else ""
-
-
 def _like(pattern: re.Pattern[str], remedy: str) -> Callable[[str], str]:
     return lambda text: "" if pattern.fullmatch(text) else remedy
 
@@ -108,12 +106,13 @@ def _like(pattern: re.Pattern[str], remedy: str) -> Callable[[str], str]:
 _HOST = _like(DNS_LABEL, "cannot be a host name; use at most 63 of a-z, 0-9 and, inside, '-'")
 # A type of the API -> what is wrong with the text of a field; empty when nothing is.
 _TEXTS: Mapping[str, Mapping[str, Callable[[str], str]]] = {
-    "V1Container": {"image": _trimmed},
+    "V1Container": {"image": wrong_about},
     "V1DownwardAPIVolumeFile": {"path": _file},
     "V1EnvVar": {"name": _like(_VARIABLE, "cannot be the name of a variable; remove '=' and what is not ASCII")},
     "V1HTTPHeader": {"name": _like(_HEADER, "cannot be the name of a header; use letters, digits and '-'")},
     "V1HostAlias": {"ip": _address},
     "V1HostPathVolumeSource": {"path": _downwards},
+    "V1ImageVolumeSource": {"reference": wrong_about},
     "V1KeyToPath": {"path": _file},
     "V1PodSpec": {"hostname": _HOST, "subdomain": _HOST},
     "V1ServiceAccountTokenProjection": {"path": _file},
