@@ -14,10 +14,11 @@ from controller.raycluster.model import PLURAL
 
 from .client import TOO_LARGE, ApiError, Client, Request
 
-# Objects of a page, and its bytes. A pod with the label has some kilobytes, the largest RayCluster 1.5 MB, and a Node,
-# whose status lists images, ten or twenty kilobytes.
+# Objects of a page, and its bytes. A pod of a Ray cluster has some ten kilobytes, the largest RayCluster 1.5 MB, and a
+# Node, whose status lists images, ten or twenty kilobytes.
 PAGE_SIZE, PAGE_BYTES = 500, 6 * 2**20
-PAGE_SIZES: Mapping[str, int] = {PLURAL: 25, "nodes": 100}
+# Where one may be large, the first pages are small.
+FIRST_SIZES: Mapping[str, int] = {PLURAL: 25, "nodes": 100}
 PAGE_BYTES_OF: Mapping[str, int] = {PLURAL: 2 * 2**20}
 
 
@@ -28,8 +29,8 @@ def pages(client: Client, request: Request) -> Iterator[dict[str, Any]]:
         ApiError: as the client does.
         KeyError, TypeError: a page makes no sense.
     """
-    most = PAGE_SIZES.get(request.resource, PAGE_SIZE)
-    query, size = dict(request.query), most
+    size = FIRST_SIZES.get(request.resource, PAGE_SIZE)
+    query, calm = dict(request.query), PAGE_SIZE
     while True:
         # One object alone is read, whatever its size: there is no smaller page.
         bound = PAGE_BYTES_OF.get(request.resource, PAGE_BYTES) if size > 1 else 0
@@ -38,11 +39,17 @@ def pages(client: Client, request: Request) -> Iterator[dict[str, Any]]:
         except ApiError as error:
             if error.reason != TOO_LARGE:
                 raise
-            size = max(1, size // 8)
+            # What follows may be small again, or as large as this all the way.
+            size, calm = max(1, size // 8), size // 2
             continue
         yield page
         token = page["metadata"].get("continue")
         if not token:
             return
         query["continue"] = token
-        size = min(2 * size, most)
+        size = min(_larger(size, calm), PAGE_SIZE)
+
+
+def _larger(size: int, calm: int) -> int:
+    """The size of the next page: twice as many objects, but beyond half of a page that was too large a few more."""
+    return 2 * size if 2 * size <= calm else size + max(1, size // 8)
