@@ -18,6 +18,14 @@ from .reasons import Reason
 
 # A pass carries out so many actions of a kind at most, and then lets other clusters have their turn.
 MAX_PER_KIND = 100
+# Of a large cluster, a part of its pods: each pass looks at all of them, and passes of one size would cost the more for
+# each pod the larger the cluster is.
+PODS_PER_ACTION = 16
+
+
+def most_per_kind(pods: int) -> int:
+    """How many actions of a kind a pass carries out at most for a cluster of so many pods."""
+    return max(MAX_PER_KIND, pods // PODS_PER_ACTION)
 
 
 @dataclass(frozen=True)
@@ -167,13 +175,17 @@ Action = (
 )
 
 
-def portion(actions: Iterable[Action]) -> tuple[tuple[Action, ...], int]:
-    """What one pass carries out of the actions, in their order, and how many are left for the next one."""
+def portion(actions: Iterable[Action], pods: int) -> tuple[tuple[Action, ...], int]:
+    """What one pass carries out of the actions, in their order, and how many are left for the next one.
+
+    ``pods``: how many the cluster has.
+    """
+    most = most_per_kind(pods)
     kept: list[Action] = []
     counts: Counter[type[Action]] = Counter()
     for action in actions:
         counts[type(action)] += 1
-        if counts[type(action)] <= MAX_PER_KIND:
+        if counts[type(action)] <= most:
             kept.append(action)
     return tuple(kept), counts.total() - len(kept)
 

@@ -10,7 +10,7 @@ from autoscaler.scheduling.scheduler import EXPECTED, GANG
 from controller.objects.hosts import Host
 from controller.objects.views import PodView
 
-from .actions import MAX_PER_KIND, CreatePod, HeadAddress
+from .actions import CreatePod, HeadAddress, most_per_kind
 from .gangs import gang_of_rest, gang_of_worker, gangs_of
 from .hosts import hosts_of, refuses, slot_of
 from .observed import Observed
@@ -53,7 +53,7 @@ def plan_launches(
     rest = list(_completions(seen, fleet, known))
     begun = {pod.node_type for pod, _ in fleet.missing.values()}
     new = _new(seen, names, fleet, slots, scaling, known=known, begun=begun)
-    actions = tuple(islice(chain(rest, new), MAX_PER_KIND))
+    actions = tuple(islice(chain(rest, new), most_per_kind(len(seen.pods))))
     return Launches(actions, sum([a.host is None or a.host.index == 0 for a in actions]))
 
 

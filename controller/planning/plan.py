@@ -119,7 +119,7 @@ def _running(seen: Observed) -> Plan:
     claim = tuple(plan_claim(seen))
     going = {a.pod.uid for a in workers.actions if isinstance(a, DeletePod | RetirePod | DrainPod)}
     protection = plan_protection(seen, head.kept, workers.live, going)
-    actions, put_off = portion((*service, *claim, *head.actions, *workers.actions, *protection.actions))
+    actions, put_off = portion((*service, *claim, *head.actions, *workers.actions, *protection.actions), len(seen.pods))
     unused, unused_due = delete_gang_objects(seen, actions)
     dues = [head.due, workers.due, protection.due, next_end(seen.blocks), seen.doubt_until, unused_due]
     dues += [seen.now] if any(isinstance(a, CreateClaim) for a in claim) else []
@@ -143,7 +143,7 @@ def _suspended(seen: Observed, why: Suspension) -> Plan:
     ending = plan_ending(seen, why)
     # A claim that is to stay when the cluster is deleted must not depend on its running.
     claim = [a for a in plan_claim(seen) if isinstance(a, PatchClaim)]
-    actions, put_off = portion((*_plan_service(seen), *claim, *ending.actions))
+    actions, put_off = portion((*_plan_service(seen), *claim, *ending.actions), len(seen.pods))
     unused, unused_due = delete_gang_objects(seen, actions)
     message = f"{why.message}; workers may finish what they run and are deleted, then the head"
     told = (Announcement("Suspending", f"suspend{why.about}", message),) if remaining(seen) else ()

@@ -16,7 +16,7 @@ from controller.objects.pod_status import SCHEDULING_GATED
 from controller.objects.views import PodView
 from controller.raycluster.model import ClusterSpec, PodType
 
-from .actions import MAX_PER_KIND
+from .actions import most_per_kind
 from .hosts import by_worker, count_workers, number_of_workers, slot_of
 from .interruptions import interrupted_work
 from .node_types import as_node_type
@@ -81,15 +81,17 @@ def scale(
     ray: RayView | None,
     blocked: Collection[str] = (),
     last_resort: Collection[str] = (),
+    *,
+    pods: int,
 ) -> Scaling:
-    """How many workers there should be.
+    """How many workers there should be of a cluster of so many ``pods``.
 
     ``blocked``: types that cannot be launched for the time being. ``last_resort``: those of them of which pods are made
     all the same, but only for what no other type can serve: an autoscaler of machines must see every pod that waits.
     """
     known = _known_nodes(ray)
     reserved = _reserved(spec, fleet)
-    later = _later(spec, fleet, frozenset(blocked).difference(last_resort))
+    later = _later(spec, fleet, frozenset(blocked).difference(last_resort), most_per_kind(pods))
     request = replace(
         _request(spec, fleet, ray, known, later=later),
         blocked=frozenset(blocked),
@@ -117,11 +119,11 @@ def _reserved(spec: ClusterSpec, fleet: Fleet) -> Counter[str]:
     return Counter({name: min(count, least.get(name, 0)) for name, count in stuck.items()})
 
 
-def _later(spec: ClusterSpec, fleet: Fleet, blocked: Collection[str]) -> dict[str, int]:
+def _later(spec: ClusterSpec, fleet: Fleet, blocked: Collection[str], most: int) -> dict[str, int]:
     """What minimums ask for beyond what a pass can launch: type -> number. Their room stays theirs."""
     fit = count_workers(fleet.fit)
     missing = {t.name: t.min_workers - fit[t.name] - fleet.held_back.get(t.name, 0) for t in spec.worker_types}
-    return {name: n - MAX_PER_KIND for name, n in missing.items() if n > MAX_PER_KIND and name not in blocked}
+    return {name: n - most for name, n in missing.items() if n > most and name not in blocked}
 
 
 def _may_wait(

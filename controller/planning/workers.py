@@ -61,7 +61,8 @@ def plan_workers(seen: Observed, names: Mapping[str, Iterator[str]], head: PodVi
     groups, ends = _ends_of_groups(seen, head, unfit, outdated)
     fleet = _fleet(seen, [p for p in fit if p.live], outdated, (slots, ends, groups))
     blocks = {t.name: seen.blocks[t.name] for t in seen.spec.worker_types if t.name in seen.blocks}
-    scaling = scale(seen.spec, fleet, ray, blocks, [name for name, block in blocks.items() if block.last_resort])
+    last_resort = [name for name, block in blocks.items() if block.last_resort]
+    scaling = scale(seen.spec, fleet, ray, blocks, last_resort, pods=len(seen.pods))
     at = ScaleDownInputs(
         seen.spec,
         fleet,

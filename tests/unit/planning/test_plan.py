@@ -227,6 +227,14 @@ def test_deletes_are_bounded_per_pass_and_the_rest_is_counted() -> None:
     assert plan.put_off == 400
 
 
+@pytest.mark.parametrize(("pods", "most"), [(1, 100), (1600, 100), (1616, 101), (4000, 250)])
+def test_a_pass_does_more_for_a_large_cluster(pods: int, most: int) -> None:
+    """Each looks at all pods: of passes of one size, a cluster of n pods would need so many that it costs n squared."""
+    plan = make_plan(seen([HEAD, *(worker_pod(SPEC, n) for n in range(pods - 1))], big(100_000)))
+    assert Counter(type(a) for a in plan.actions) == {CreatePod: most}
+    assert plan.put_off == 100_000 - (pods - 1) - most
+
+
 def test_workers_get_their_head_in_portions() -> None:
     of = big(300)
     spec = parse_spec(of.spec)
