@@ -14,7 +14,7 @@ from typing import Any
 
 from controller.raycluster.model import ClusterSpec, Json, Key, RayCluster
 
-from .entrypoint import cleanup_script, says_more_of_redis
+from .entrypoint import cleanup_script, command_of, says_more_of_redis
 from .labels import CLEANUP_ANNOTATION, CLUSTER_LABEL, CLUSTER_UID_LABEL, DEFAULT_CONTAINER
 from .pod import build_pod
 from .recovery import REDIS_NAMESPACE, recovery_env
@@ -122,7 +122,7 @@ def build_cleanup(cluster: RayCluster, spec: ClusterSpec) -> dict[str, Any] | No
     env = [v for v in container["env"] if v["name"] in _told(cluster, spec)]
     script = cleanup_script(spec, shlex.join(["python3", "-c", _PROGRAM, redis.username]))
     container = {name: container[name] for name in _OF_CONTAINER if name in container}
-    container |= {"command": ["/bin/bash", "-c", script.replace("$", "$$")], "env": env, "resources": _RESOURCES}
+    container |= {"command": command_of(script), "env": env, "resources": _RESOURCES}
     pod = {name: head[name] for name in _OF_POD if name in head}
     pod |= {"containers": [container], "restartPolicy": "Never"}
     annotations = {DEFAULT_CONTAINER: container["name"]} if "name" in container else {}

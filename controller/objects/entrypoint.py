@@ -2,7 +2,7 @@
 
 Users' pod configs come with a command that idles, because the legacy operator started Ray through exec. Here the
 start commands themselves are the container's process: when Ray ends, the container ends, and everyone can see it. The
-program is ``entrypoint.sh``; what this module puts before it are the commands, rewritten where Ray needs it.
+program is in the folder ``program``; what this module puts before it are the commands, rewritten where Ray needs it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ _RAY_STOP = re.compile(r"\s*ray\s+stop\b(?:\s+(?:--force|-f)\b)?\s*(?:;\s*)?")
 _OUTPUT_FILE = re.compile(r">>?&?\s*(/(?!dev/|proc/)[^\s;|&<>()$`*?'\"\\]+)")
 _HEAD_IP = r"(\$RAY_HEAD_IP|\$\{RAY_HEAD_IP\}|\"\$RAY_HEAD_IP\"|\"\$\{RAY_HEAD_IP\}\")"
 _BRACKETED = re.compile(rf"""(?:\\?\[|'\['|"\["){_HEAD_IP}(?:\\?\]|'\]'|"\]")""")
-_HOOK = "ray_operator_later && "
+_EXPANDED = re.compile(r"\$(?=[$(])")
+_HOOK = "_ro_later && "
 FOREGROUND, BACKGROUND, DAEMON = "foreground", "background", "daemon"
 
 
@@ -86,6 +87,13 @@ def cleanup_script(spec: ClusterSpec, command: str) -> str:
     return _script((), commands, "true", (), store=_store_check(spec, CLEANUP_WAIT_SECONDS))
 
 
+def command_of(script: str) -> list[str]:
+    """A container's command that runs a program. Kubernetes would put a variable's value in the place of $(NAME), and $
+    in that of $$, before the shell sees them.
+    """
+    return ["/bin/bash", "-c", _EXPANDED.sub("$$", script)]
+
+
 def _script(
     setup: Sequence[str],
     commands: Commands,
@@ -104,18 +112,31 @@ def _script(
         "says": says,
     }
     values = {"head_file": "", "port": "", "limit": "", **(wait or {}), "up": up, "mode": commands.mode}
-    lines = [f"ray_operator_{name}=({' '.join(map(shlex.quote, given))})" for name, given in lists.items()]
-    lines += [f"ray_operator_{name}={shlex.quote(given)}" for name, given in values.items()]
-    return "\n".join(lines) + "\n" + _program()
+    named = any("0.0.0.0" in text for text in (*setup, *commands.start, *commands.later))
+    values["any_address"] = "yes" if named else ""
+    lines = [f"_ro_{name}=({' '.join(map(shlex.quote, given))})" for name, given in lists.items()]
+    lines += [f"_ro_{name}={shlex.quote(given)}" for name, given in values.items()]
+    needed = {
+        "termination": True,
+        "worker": bool(wait),
+        "store": bool(store),
+        "background": commands.mode == BACKGROUND,
+        "left_behind": commands.mode == DAEMON,
+        "later": bool(commands.later),
+        "missing": bool(says),
+        "ipv6": bool(values["any_address"]),
+        "main": True,
+    }
+    return "\n".join(lines) + "\n" + _program(tuple(part for part, wanted in needed.items() if wanted))
 
 
 @cache
-def _program() -> str:
-    """Without its comments, which only cost room in each pod."""
-    here = files(__package__)
-    texts = [here.joinpath(name).read_text() for name in ("termination.sh", "entrypoint.sh")]
-    lines = "".join(texts).splitlines()
-    return "\n".join(line for line in lines if line and not line.lstrip().startswith("#")) + "\n"
+def _program(parts: tuple[str, ...]) -> str:
+    """Without what only costs room in each pod: comments, and half of the space that lines begin with."""
+    folder = files(__package__).joinpath("program")
+    lines = "".join(folder.joinpath(f"{part}.sh").read_text() for part in parts).splitlines()
+    kept = [line for line in lines if line and not line.lstrip().startswith("#")]
+    return "\n".join(line[(len(line) - len(line.lstrip())) // 2 :] for line in kept) + "\n"
 
 
 def output_files(start: Sequence[str]) -> list[str]:

@@ -207,8 +207,7 @@ def _pod_spec(
     given.setdefault("enableServiceLinks", False)
     container.pop("args", None)
     script = entrypoint.head_script(spec) if is_head else entrypoint.worker_script(spec, pod_type)
-    # Kubernetes would put a variable's value in the place of $(NAME), and $ in that of $$, before the shell sees them.
-    container["command"] = ["/bin/bash", "-c", script.replace("$", "$$")]
+    container["command"] = entrypoint.command_of(script)
     added = [*_env(spec, pod_type, is_head), *recovery_env(cluster, spec, is_head)]
     if host:
         given |= {"hostname": host_name(host.slot, host.index), "subdomain": hosts_service_name(cluster)}

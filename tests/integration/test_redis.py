@@ -19,6 +19,7 @@ from controller.objects.cleanup import build_cleanup
 from controller.objects.pod import build_pod
 from controller.raycluster.model import ClusterSpec, parse_spec
 from tests.support.builders import UID, cluster, raw_spec
+from tests.support.container import expanded
 from tests.support.detached_counter import COUNTER
 from tests.support.kube import eventually
 from tests.support.ray_head import RAY, START_SECONDS
@@ -62,7 +63,7 @@ class Nodes:
 
     def _run(self, container: Mapping[str, Any], variables: Mapping[str, str] | None) -> subprocess.Popen[str]:
         given = {v["name"]: v["value"] for v in container["env"] if "value" in v}
-        command = [*container["command"][:-1], container["command"][-1].replace("$$", "$")]
+        command = [*container["command"][:-1], expanded(container["command"][-1])]
         return self._start(command, {**self.redis.variables, **given, **(variables or {})})
 
     def cleanup(self, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:

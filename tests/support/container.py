@@ -44,6 +44,15 @@ esac
 """
 
 
+def expanded(text: str) -> str:
+    """A container's command as the kubelet runs it. References to variables are refused: a program has none.
+
+    Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#Container, ``command``.
+    """
+    assert "$(" not in text.replace("$$", ""), text
+    return text.replace("$$", "$")
+
+
 class Container:
     """Where a script runs: a directory, a ``ray`` and a process group of its own.
 

@@ -31,7 +31,7 @@ def test_service_head_and_minimum_workers_are_printed(tmp_path: Path, capsys: py
 
 def test_programs_are_printed_line_by_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     render(tmp_path, raw_cluster())
-    assert "\n      ray_operator_run() {\n" in capsys.readouterr().out
+    assert "\n      _ro_run() {\n" in capsys.readouterr().out
 
 
 def test_json_is_a_list_that_kubectl_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,7 +71,7 @@ def test_a_worker_has_the_heads_address_with_and_without_brackets(container: Con
         spec = spec_of(["ray start --head"], [start], ["echo setup $RAY_HEAD_HOST >> $RAY_LOG"])
         pod_type = spec.worker_types[0]
         script = worker_script(spec, pod_type, head_file=str(container.directory / "head ip"), wait_seconds=9)
-        code, said = container.run(script.replace("ray_operator_port=6379", f"ray_operator_port={port}"))
+        code, said = container.run(script.replace("_ro_port=6379", f"_ro_port={port}"))
     assert code == 0, said
     assert container.asked()[0] == f"setup {host}"
     assert container.asked()[1].endswith(f"--address={shown}:{port} [{shown}]")

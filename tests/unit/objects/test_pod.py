@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from dataclasses import replace
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.objects.entrypoint import head_script, worker_script
+from controller.objects.entrypoint import command_of, head_script, worker_script
 from controller.objects.pod import build_pod, slot_name, unbuildable
 from controller.raycluster.model import PodType, config_hash, parse_spec
 from controller.raycluster.ray_resources import ray_resources
 from controller.raycluster.validation import problems
 from tests.support.builders import UID, cluster, pod_config, raw_spec, raw_type
+from tests.support.container import expanded
 from tests.support.prerequisites import ROOT
 
 CLUSTER = cluster()
@@ -61,7 +63,7 @@ def test_a_head_is_labelled_owned_and_started() -> None:
     }
     container = pod["spec"]["containers"][0]
     assert container["command"][:2] == ["/bin/bash", "-c"]
-    assert container["command"][2].replace("$$", "$") == head_script(SPEC)
+    assert expanded(container["command"][2]) == head_script(SPEC)
     assert container["readinessProbe"]["tcpSocket"] == {"port": 6379}
     assert env(pod)["RAY_enable_autoscaler_v2"] == "1"
 
@@ -73,7 +75,7 @@ def test_a_worker_of_the_heads_type_is_a_worker() -> None:
     spec = parse_spec(raw)
     worker_type = next(t for t in spec.worker_types if t.name == "head-node")
     pod = build_pod(CLUSTER, spec, worker_type, "w")
-    assert pod["spec"]["containers"][0]["command"][2].replace("$$", "$") == worker_script(spec, worker_type)
+    assert expanded(pod["spec"]["containers"][0]["command"][2]) == worker_script(spec, worker_type)
     assert pod["metadata"]["labels"] == {
         "ray-cluster-name": "example",
         "ray-node-type": "worker",
@@ -95,7 +97,7 @@ def test_a_worker_learns_its_head_from_a_file() -> None:
         "kubectl.kubernetes.io/default-container": "ray-node",
     }
     container = pod["spec"]["containers"][0]
-    assert container["command"][2].replace("$$", "$") == worker_script(SPEC, WORKER)
+    assert expanded(container["command"][2]) == worker_script(SPEC, WORKER)
     field = {"fieldPath": "metadata.annotations['cluster.ray.io/head-ip']"}
     items = [{"path": "head-ip", "fieldRef": field}]
     assert pod["spec"]["volumes"][-1] == {"name": "ray-operator-head", "downwardAPI": {"items": items}}
@@ -259,10 +261,17 @@ def test_a_config_hash_covers_what_needs_a_new_pod_and_nothing_else() -> None:
 
 
 def test_kubernetes_leaves_the_start_commands_as_they_are() -> None:
-    """It replaces $(NAME) and $$ in a container's command: both are escaped."""
-    spec = parse_spec(raw_spec(headStartRayCommands=["ray start --head --labels=$(hostname)-$$"]))
+    """It replaces $(NAME) and $$ in a container's command: both are escaped, and $NAME can be read as it is."""
+    spec = parse_spec(raw_spec(headStartRayCommands=["ray start --head --labels=$(hostname)-$$-$HOSTNAME"]))
     pod = build_pod(cluster(), spec, spec.head, "p")
-    assert "--labels=$$(hostname)-$$$$" in pod["spec"]["containers"][0]["command"][-1]
+    assert "--labels=$$(hostname)-$$$-$HOSTNAME" in pod["spec"]["containers"][0]["command"][-1]
+
+
+@pytest.mark.parametrize("length", [3, 6])
+def test_no_text_is_another_one_after_kubernetes_has_expanded_it(length: int) -> None:
+    for letters in itertools.product("$(A)"[: 4 if length < 5 else 3], repeat=length):
+        script = "".join(letters)
+        assert expanded(command_of(script)[-1]) == script
 
 
 @pytest.mark.parametrize("field", ["env", "volumeMounts"])
