@@ -47,6 +47,7 @@ from controller.planning.actions import (
     RetirePod,
     TellHead,
 )
+from controller.planning.reasons import Label
 from controller.raycluster.model import ClusterSpec, Key, RayCluster
 
 from .applied import Applied, Carried, with_gangs
@@ -87,9 +88,11 @@ class Applier:
         singles = [a for a in actions if not isinstance(a, CreatePod | RetirePod | DrainPod)]
         results = list(executor.map(lambda a: self._single(cluster, spec, provider, a), singles))
         results, creates = with_gangs(results, wanted)
+        drains = [a for a in actions if isinstance(a, RetirePod | DrainPod)]
+        # Nobody waits for an announced end: it is told before a large cluster's pods are made.
+        results += self._drained(cluster, provider, executor, [a for a in drains if _is_announced(a)])
         outcomes = _launched(provider, creates)
-        drains = _by_worker([a for a in actions if isinstance(a, RetirePod | DrainPod)])
-        results += chain.from_iterable(executor.map(lambda d: self._drain_worker(cluster, provider, d), drains))
+        results += self._drained(cluster, provider, executor, [a for a in drains if not _is_announced(a)])
         results += [Carried(creates[o.launch.name], o.node is not None, o.error) for o in outcomes]
         return Applied(tuple(results))
 
@@ -102,6 +105,16 @@ class Applier:
             return templates[_alike(creates[launch.name])].named(launch.name)
 
         return KubernetesNodeProvider(self._client, self._pods, cluster, body_of, executor)
+
+    def _drained(
+        self,
+        cluster: RayCluster,
+        provider: KubernetesNodeProvider,
+        executor: Executor,
+        drains: Sequence[RetirePod | DrainPod],
+    ) -> Iterable[Carried]:
+        workers = _by_worker(drains)
+        return chain.from_iterable(executor.map(lambda d: self._drain_worker(cluster, provider, d), workers))
 
     def _drain_worker(
         self, cluster: RayCluster, provider: KubernetesNodeProvider, actions: Sequence[RetirePod | DrainPod]
@@ -194,6 +207,10 @@ def _launched(provider: KubernetesNodeProvider, creates: Mapping[str, CreatePod]
     alone -= {a.host for o in outcomes if o.node and (a := creates[o.launch.name]).host}
     others = [a for a in creates.values() if a.host and a.host.index and Host(a.host.slot, 0) not in alone]
     return [*outcomes, *provider.launch([Launch(a.name, a.pod_type.name) for a in others])]
+
+
+def _is_announced(action: RetirePod | DrainPod) -> bool:
+    return action.reason.label is Label.INTERRUPTED
 
 
 def _by_worker(actions: Iterable[RetirePod | DrainPod]) -> list[list[RetirePod | DrainPod]]:

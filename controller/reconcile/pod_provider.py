@@ -22,6 +22,9 @@ from controller.kube.store import Store
 from controller.objects.views import PodView
 from controller.raycluster.model import Json, Key, RayCluster
 
+# After so many launches that all failed, no more are tried.
+_AT_A_TIME = 100
+
 
 class KubernetesNodeProvider(NodeProvider):
     """The pods of one RayCluster.
@@ -50,7 +53,15 @@ class KubernetesNodeProvider(NodeProvider):
 
     def launch(self, launches: Sequence[Launch]) -> Sequence[Outcome]:
         """See NodeProvider."""
-        return list(self._executor.map(self._launch, launches))
+        outcomes: list[Outcome] = []
+        for first in range(0, len(launches), _AT_A_TIME):
+            made = list(self._executor.map(self._launch, launches[first : first + _AT_A_TIME]))
+            outcomes += made
+            if not any(outcome.node for outcome in made):
+                # The others would be refused as well: a quota is used up, or the server is in distress.
+                outcomes += [Outcome(launch, error=made[-1].error) for launch in launches[len(outcomes) :]]
+                break
+        return outcomes
 
     def _launch(self, launch: Launch) -> Outcome:
         # Nothing but the metadata of a pod that has just been made is news.
