@@ -17,8 +17,9 @@ from .client import TOO_LARGE, ApiError, Client, Request
 # Objects of a page, and its bytes. A pod of a Ray cluster has some ten kilobytes, the largest RayCluster 1.5 MB, and a
 # Node, whose status lists images, ten or twenty kilobytes.
 PAGE_SIZE, PAGE_BYTES = 500, 6 * 2**20
-# Where one may be large, the first pages are small.
+# Where one may be large: of the first page, and of any. The server makes all of a page, however much of it is read.
 FIRST_SIZES: Mapping[str, int] = {PLURAL: 25, "nodes": 100}
+LARGEST_SIZES: Mapping[str, int] = {PLURAL: 100, "nodes": 200}
 PAGE_BYTES_OF: Mapping[str, int] = {PLURAL: 2 * 2**20}
 
 
@@ -29,8 +30,9 @@ def pages(client: Client, request: Request) -> Iterator[dict[str, Any]]:
         ApiError: as the client does.
         KeyError, TypeError: a page makes no sense.
     """
-    size = FIRST_SIZES.get(request.resource, PAGE_SIZE)
-    query, calm = dict(request.query), PAGE_SIZE
+    most = LARGEST_SIZES.get(request.resource, PAGE_SIZE)
+    size = FIRST_SIZES.get(request.resource, most)
+    query, calm = dict(request.query), most
     while True:
         # One object alone is read, whatever its size: there is no smaller page.
         bound = PAGE_BYTES_OF.get(request.resource, PAGE_BYTES) if size > 1 else 0
@@ -47,7 +49,7 @@ def pages(client: Client, request: Request) -> Iterator[dict[str, Any]]:
         if not token:
             return
         query["continue"] = token
-        size = min(_larger(size, calm), PAGE_SIZE)
+        size = min(_larger(size, calm), most)
 
 
 def _larger(size: int, calm: int) -> int:

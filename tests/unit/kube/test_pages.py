@@ -39,9 +39,9 @@ def listed(server: Server, resource: str = "pods") -> list[int]:
     return [item["number"] for page in pages(server, Request("list", resource)) for item in page["items"]]
 
 
-@pytest.mark.parametrize(("resource", "requests"), [("pods", 4), ("rayclusters", 8)])
+@pytest.mark.parametrize(("resource", "requests"), [("pods", 4), ("rayclusters", 22), ("nodes", 11)])
 def test_pages_of_ordinary_objects_become_as_long_as_they_may_be(resource: str, requests: int) -> None:
-    """The first RayClusters come 25 at a time: one may have 1.5 MB."""
+    """The first RayClusters come 25 at a time, and later ones 100: one may have 1.5 MB."""
     server = Server(*[2_000] * 4 * PAGE_SIZE)
     assert listed(server, resource) == list(range(4 * PAGE_SIZE))
     assert server.requests == requests
