@@ -26,6 +26,8 @@ def said_of(image: str) -> list[str]:
         "Registry/ray",
         "[fd00::1]:5000/ray",
         "a__b/c--d.e",
+        "my_registry.example.com/ray:1",
+        f"registry.example.com/{'x' * 255}",
     ],
 )
 def test_names_that_nodes_take_are_well(image: str) -> None:
@@ -47,6 +49,10 @@ def test_names_that_nodes_take_are_well(image: str) -> None:
         ("https://registry.example.com/ray", "write host or host:port before the first '/'"),
         ("registry.example.com:port/ray", "write host or host:port before the first '/'"),
         (f"ray/{'x' * 255}", "use a shorter one"),
+        ("x" * 248, "use a shorter one"),
+        ("a" * 64, "write NAME@sha256:DIGEST"),
+        (f"ray@sha256:{'A' * 64}", "NAME@sha256:DIGEST"),
+        (f"ray@sha1:{'a' * 40}", "NAME@sha256:DIGEST"),
         (" ray", "begins or ends with a blank"),
     ],
 )
