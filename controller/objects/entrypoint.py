@@ -39,7 +39,8 @@ _RAY_STOP = re.compile(r"\s*ray\s+stop\b(?:\s+(?:--force|-f)\b)?\s*(?:;\s*)?")
 _OUTPUT_FILE = re.compile(r">>?&?\s*(/(?!dev/|proc/)[^\s;|&<>()$`*?'\"\\]+)")
 _HEAD_IP = r"(\$RAY_HEAD_IP|\$\{RAY_HEAD_IP\}|\"\$RAY_HEAD_IP\"|\"\$\{RAY_HEAD_IP\}\")"
 _BRACKETED = re.compile(rf"""(?:\\?\[|'\['|"\["){_HEAD_IP}(?:\\?\]|'\]'|"\]")""")
-_EXPANDED = re.compile(r"\$(?=[$(])")
+# A kubelet of Kubernetes 1.35 or older takes $ and a half of what follows where that is not ASCII.
+_EXPANDED = re.compile(r"\$(?=[$(]|[^\x00-\x7f])")
 _HOOK = "_ro_later && "
 FOREGROUND, BACKGROUND, DAEMON = "foreground", "background", "daemon"
 

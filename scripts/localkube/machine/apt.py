@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from .cache import cache_dir
 from .locks import held
 
-# Seconds for which the machine's own apt may be at work, on upgrades for example.
+# Seconds for which the machine's own apt may install, upgrades for example.
 _PATIENCE = 600
 APT_GET = ("apt-get", "-o", f"DPkg::Lock::Timeout={_PATIENCE}")
 

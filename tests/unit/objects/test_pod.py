@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from controller.objects.entrypoint import command_of, head_script, worker_script
-from controller.objects.pod import build_pod, slot_name, unbuildable
+from controller.objects.pod import FORK_SUPPORT, build_pod, slot_name, unbuildable
 from controller.raycluster.model import PodType, config_hash, parse_spec
 from controller.raycluster.ray_resources import ray_resources
 from controller.raycluster.validation import problems
@@ -66,6 +66,19 @@ def test_a_head_is_labelled_owned_and_started() -> None:
     assert expanded(container["command"][2]) == head_script(SPEC)
     assert container["readinessProbe"]["tcpSocket"] == {"port": 6379}
     assert env(pod)["RAY_enable_autoscaler_v2"] == "1"
+
+
+@pytest.mark.parametrize(("given", "found"), [([], "false"), ([{"name": FORK_SUPPORT, "value": "true"}], "true")])
+def test_a_head_forks_for_ray_client_without_grpcs_handlers_unless_the_user_wants_them(
+    given: list[dict[str, str]], found: str
+) -> None:
+    raw = raw_spec()
+    for pod_type in raw["podTypes"]:
+        pod_type["podConfig"]["spec"]["containers"][0]["env"] = given
+    spec = parse_spec(raw)
+    head, worker = (build_pod(cluster(raw), spec, pod_type, "name") for pod_type in spec.pod_types)
+    assert env(head)[FORK_SUPPORT] == found
+    assert env(worker).get(FORK_SUPPORT) == (found if given else None)
 
 
 def test_a_worker_of_the_heads_type_is_a_worker() -> None:
@@ -269,7 +282,7 @@ def test_kubernetes_leaves_the_start_commands_as_they_are() -> None:
 
 @pytest.mark.parametrize("length", [3, 6])
 def test_no_text_is_another_one_after_kubernetes_has_expanded_it(length: int) -> None:
-    for letters in itertools.product("$(A)"[: 4 if length < 5 else 3], repeat=length):
+    for letters in itertools.product("$(Aü)"[: 5 if length < 5 else 4], repeat=length):
         script = "".join(letters)
         assert expanded(command_of(script)[-1]) == script
 
