@@ -80,7 +80,7 @@ lint: $(STAMP) ## Style, types, import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/shellcheck controller/objects/program/*.sh
+	bash -c '$(BIN)/shellcheck controller/objects/program/*.sh'
 
 .PHONY: test-unit
 test-unit: $(STAMP) ## Pure parts, in seconds

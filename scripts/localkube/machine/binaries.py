@@ -1,7 +1,7 @@
 """The programs a cluster consists of: found on this machine when their version fits, else built from Go modules.
 
-What is built is pinned by the files of each family under scripts/binaries; the cache directory's name
-holds a hash of them, so that a changed pin never meets an old binary and several checkouts share a cache.
+What is built is pinned by the module scripts/binaries; the name of each cache directory holds a hash of its files, so
+that a changed pin never meets an old binary and several checkouts share a cache.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ PROGRAMS: Mapping[str, Program] = {
         _kubernetes("kube-proxy"),
         Program("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", within_one_minor, ("version", "--client")),
         # Of the few plugins that the Corefile names.
-        Program("coredns", "coredns", "."),
+        Program("coredns", "coredns", "./coredns"),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         Program("helm", "helm", "helm.sh/helm/v3/cmd/helm", same_major, ("version",)),
     )
@@ -161,8 +161,8 @@ def link_directory(binaries: Mapping[str, Binary]) -> Path:
 
 
 def pinned_version(family: str) -> Version:
-    """The version that a family's go.mod requires of its module."""
-    return required_version((_PINS / family / "go.mod").read_text(), FAMILIES[family].module)
+    """The version that the go.mod requires of a family's module."""
+    return required_version((_PINS / "go.mod").read_text(), FAMILIES[family].module)
 
 
 def required_version(go_mod: str, module: str) -> Version:
@@ -222,7 +222,7 @@ def candidates(name: str, assets: str | None, path: str) -> Sequence[Path]:
 
 def _directory(family: str) -> Path:
     pins = hashlib.sha256()
-    for file in sorted((_PINS / family).iterdir()):
+    for file in sorted(path for path in _PINS.rglob("*") if path.is_file()):
         pins.update(file.read_bytes())
     pins.update(_linker_flags(family).encode())
     return cache_dir() / "bin" / f"{family}-{show_version(pinned_version(family))}-{pins.hexdigest()[:8]}"
@@ -254,7 +254,6 @@ def _build(program: Program, path: Path, version: Version) -> None:
 
 
 def _go_build(go: Path, program: Program, path: Path) -> None:
-    pins = _PINS / program.family
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="partial-") as partial:
         built = Path(partial) / program.name
         # What the linker would leave out is not made: debugging information.
@@ -262,7 +261,7 @@ def _go_build(go: Path, program: Program, path: Path) -> None:
         flags = ["-trimpath", "-buildvcs=false", *made]
         build = subprocess.run(
             [go, "build", *flags, "-o", built, program.package],
-            cwd=pins,
+            cwd=_PINS,
             env=go_environment(),
             capture_output=True,
             text=True,
@@ -272,15 +271,15 @@ def _go_build(go: Path, program: Program, path: Path) -> None:
             reason = "\n".join(build.stderr.strip().splitlines()[-5:])
             raise Failed(f"building {program.name} failed:\n{reason}")
         if program.family == "kwok":
-            _keep_stages(go, pins, path.with_name("stages.yaml"))
+            _keep_stages(go, path.with_name("stages.yaml"))
         built.rename(path)
 
 
-def _keep_stages(go: Path, pins: Path, path: Path) -> None:
+def _keep_stages(go: Path, path: Path) -> None:
     """Put the stages that make nodes and pods look alive beside kwok: its module has them as files."""
     source = subprocess.run(
         [go, "list", "-m", "-f", "{{.Dir}}", FAMILIES["kwok"].module],
-        cwd=pins,
+        cwd=_PINS,
         env=go_environment(),
         capture_output=True,
         text=True,

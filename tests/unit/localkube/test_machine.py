@@ -229,3 +229,18 @@ def test_two_commands_that_find_packages_missing_install_them_once_one_after_the
     second.join()
     assert len(calls) == 1
     assert [p.name for p in tmp_path.iterdir()] == [".apt.lock"]
+
+
+@pytest.mark.parametrize(
+    ("gibibytes", "processors", "settings"),
+    [
+        (24, 2, {"GOGC": "off", "GOMEMLIMIT": str(4 * 2**30)}),
+        (8, 4, {"GOGC": "off", "GOMEMLIMIT": str(2**30)}),
+        (16, 16, {"GOGC": "100"}),
+        (2, 2, {"GOGC": "100"}),
+    ],
+)
+def test_compilers_fill_half_of_the_memory_where_it_has_room_for_all(
+    gibibytes: int, processors: int, settings: dict[str, str]
+) -> None:
+    assert golang.garbage_collection(gibibytes * 2**30, processors) == settings
