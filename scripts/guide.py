@@ -18,6 +18,8 @@ from itertools import groupby
 from pathlib import Path
 
 WAIT_SECONDS = 300.0
+# After so long it is said what is waited for.
+SILENT_SECONDS = 15.0
 
 # What differs from run to run: how the page shows it, and how it may really look. Most special first.
 _DATE = r"\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4}"
@@ -156,6 +158,8 @@ class Runner:
     say: Callable[[str], None]
     names: dict[str, str] = field(default_factory=dict)
     background: list[subprocess.Popen[str]] = field(default_factory=list)
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
     def run(self, command: Command) -> None:
         """Run one command.
@@ -190,13 +194,17 @@ class Runner:
     def _compare(self, command: Command, text: str) -> None:
         """Looking is repeated until it shows what the page shows, within a bound; doing is done once."""
         looks = re.match(r"kubectl (-n \S+ )?(get|logs) ", text) is not None
-        deadline = time.monotonic() + (WAIT_SECONDS if looks else 0)
+        started, told = self.clock(), False
         while True:
             code, printed = self._execute(text, quiet=looks)
             wrong = f"exit code {code}" if code else match(command.output, printed, self.names)
-            if not wrong or time.monotonic() >= deadline:
+            waited = self.clock() - started
+            if not wrong or not looks or waited >= WAIT_SECONDS:
                 break
-            time.sleep(1)
+            if waited >= SILENT_SECONDS and not told:
+                self.say(f"  (waiting for it, at most {WAIT_SECONDS:.0f} s: {wrong})")
+                told = True
+            self.sleep(1)
         if looks or wrong:
             self.say(printed.rstrip("\n"))
         if wrong:

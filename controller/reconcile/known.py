@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from controller.objects.pod import unbuildable
+from controller.objects.views import PodView
 from controller.planning.blocked_types import LaunchHistory
 from controller.planning.own_times import OwnTimes
 from controller.raycluster.gang_resources import unlisted
@@ -22,6 +23,7 @@ class Known:
     ``raw``, ``read``: the spec it had when it was read last, and what was read. ``noted``: the generation of which
     the notes were told. ``taken``: pod names that belong to other owners. ``missing``: see ``planning.missing``.
     ``sized``: the spec with the resources that the API server gives its pods, after what it was made from.
+    ``pods``: how many there were after the last pass; None before the first.
     """
 
     raw: Json | None = None
@@ -32,6 +34,11 @@ class Known:
     history: LaunchHistory = field(default_factory=LaunchHistory)
     times: OwnTimes = field(default_factory=OwnTimes)
     sized: tuple[ClusterSpec, Mapping[str, Json], ClusterSpec] | None = None
+    pods: int | None = None
+
+    def may_be_going(self, pods: Sequence[PodView]) -> bool:
+        """Pods have gone or are going, as those of a deleted cluster do; or nothing is known yet."""
+        return self.pods is None or len(pods) < self.pods or any(pod.deleting for pod in pods)
 
     def with_resources(self, spec: ClusterSpec, admitted: Mapping[str, Json]) -> ClusterSpec:
         """The spec with what the API server gives the pods of its types; the same one for the same resources."""

@@ -155,7 +155,7 @@ class Reconciler:
                 return DONE
             cluster, seen = written, replace(seen, cluster=written)
         makes = any(isinstance(a, CreateClaim | CreateGangObject | CreatePod | CreateService) for a in plan.actions)
-        if makes and not self._still_there(cluster):
+        if makes and known.may_be_going(pods) and not self._still_there(cluster):
             return Result(retry=True)
         self._heads.follow(cluster.key, plan.head, spec.gcs_port, busy=plan.expects_nodes)
         self._reporter.announce_changes(cluster, plan.announcements)
@@ -167,6 +167,7 @@ class Reconciler:
         again = self._cleanups.keep(cluster, spec)
         applied = self._applier.apply(cluster, spec, plan.actions)
         known.taken |= applied.taken
+        known.pods = len(pods) + sum(isinstance(action, CreatePod) for action in applied.done)
         known.history = known.history.after(applied, self._clock())
         self._reporter.announce(cluster, applied.done)
         self._hooks.applied(cluster, applied.done, [*applied.errors, *applied.refused.values()])
@@ -181,7 +182,9 @@ class Reconciler:
         return plan
 
     def _still_there(self, cluster: RayCluster) -> bool:
-        """Asked before anything is made: the watch may report the deletion of pods before that of the cluster."""
+        """Asked before anything is made in the place of pods: the watch may report their deletion before that of the
+        cluster.
+        """
         try:
             now = RayCluster.from_object(self._client.send(Request("get", PLURAL, *cluster.key)))
         except ApiError as error:

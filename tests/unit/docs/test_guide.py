@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import guide
@@ -109,6 +110,21 @@ def test_a_failing_command_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(guide.GuideError, match="exit code 3"):
         runner.run(guide.Command("S", "", "echo shown; exit 3", ("...",)))
     assert "shown" in said
+
+
+def test_what_is_waited_for_is_said_once_and_what_comes_is_shown(tmp_path: Path) -> None:
+    said: list[str] = []
+    looks = tmp_path / "looks"
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(f"#!/bin/sh\necho >> {looks}; [ $(wc -l < {looks}) -gt 5 ] && echo three || echo two\n")
+    kubectl.chmod(0o755)
+    seconds = itertools.count(0.0, 6.0)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    runner = guide.Runner(tmp_path, env, said.append, clock=lambda: next(seconds), sleep=lambda _: None)
+    runner.run(guide.Command("S", "", "kubectl get pods", ("three",)))
+    (waiting,) = (line for line in said if "waiting" in line)
+    assert "expected a line like 'three', got 'two'" in waiting
+    assert said.index(waiting) < said.index("three")
 
 
 def test_the_job_carries_the_example_program_unchanged() -> None:

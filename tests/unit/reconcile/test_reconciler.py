@@ -368,16 +368,22 @@ def test_events_that_cannot_be_posted_hold_nothing_up() -> None:
     assert world.status["phase"] == "Running"
 
 
-@pytest.mark.parametrize("again", [False, True])
-def test_nothing_is_made_for_a_cluster_that_has_gone_before_the_watch_reports_it(again: bool) -> None:
+@pytest.mark.parametrize("how", ["gone", "there again", "going", "new process"])
+def test_nothing_is_made_for_a_cluster_that_has_gone_before_the_watch_reports_it(how: str) -> None:
     """The garbage collector's deletes are told by other watches than the cluster's, in any order."""
     world = well()
+    if how == "new process":
+        world.boot()
     world.api.remove("rayclusters", NAMESPACE, NAME)
-    if again:
+    if how == "there again":
         world.user(raw_spec())
     untold = len(world.api.log)
-    worker = world.pod(WORKER)["metadata"]["name"]
-    world.api.remove("pods", NAMESPACE, worker)
+    worker = world.pod(WORKER)
+    if how == "going":
+        metadata = {**worker["metadata"], "deletionTimestamp": NOW_TEXT}
+        world.api.put("pods", {**worker, "metadata": metadata})
+    else:
+        world.api.remove("pods", NAMESPACE, worker["metadata"]["name"])
     world.api.deliver(world.stores, untold)
     assert world.step() == Result(retry=True)
     assert world.api.writes == []
@@ -395,3 +401,13 @@ def test_notes_about_a_valid_spec_are_posted_once_for_each_change_of_it() -> Non
     assert (note["type"], note["message"]) == ("Normal", said)
     world.settle()
     assert world.reasons()["SpecNote"] == 1
+
+
+def test_work_becomes_a_pod_by_one_request() -> None:
+    """Whether the cluster is still there is asked where pods have gone without the operator's doing."""
+    world = well()
+    asked: list[tuple[str, str]] = []
+    world.api.refuse = lambda method, resource, _: asked.append((method, resource))
+    world.heads.state = replace(world.heads.state, demands=(Demand(Shape.of({"CPU": 1}), 9),))
+    world.step()
+    assert asked[0] == ("POST", "pods")

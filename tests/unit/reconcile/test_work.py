@@ -135,7 +135,6 @@ def test_a_burst_takes_one_request_a_pod_and_a_few_a_cluster(clusters: int, work
     passes = work.burst(workers)
     assert work.requests.pop(CREATE) == clusters * workers
     assert work.requests == {
-        ("get", "rayclusters"): clusters,
         ("create", "events"): clusters,
         ("patch", "rayclusters/status"): 2 * clusters,
     }
