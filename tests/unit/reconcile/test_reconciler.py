@@ -408,6 +408,7 @@ def test_work_becomes_a_pod_by_one_request() -> None:
     world = well()
     asked: list[tuple[str, str]] = []
     world.api.refuse = lambda method, resource, _: asked.append((method, resource))
+    assert world.heads.state
     world.heads.state = replace(world.heads.state, demands=(Demand(Shape.of({"CPU": 1}), 9),))
     world.step()
     assert asked[0] == ("POST", "pods")
