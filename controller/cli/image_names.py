@@ -28,6 +28,8 @@ def wrong_about(image: str) -> str:
     repository, tag, digest = _parts(path)
     official = "/" not in repository and registry in ("", "docker.io", "index.docker.io")
     why = _wrong_in(registry, repository, f"library/{repository}" if official else repository)
+    if not why and _IDENTIFIER.fullmatch(image):
+        why = "it is the identifier of one; write NAME@sha256:DIGEST"
     if not why and ((tag and not _TAG.fullmatch(tag)) or (digest and not _DIGEST.fullmatch(digest))):
         why = "its tag cannot be one; write NAME:TAG or NAME@sha256:DIGEST"
     return f"is no image: {why}" if why else ""
@@ -51,6 +53,4 @@ def _wrong_in(registry: str, repository: str, whole: str) -> str:
         if _REPOSITORY.fullmatch(repository.lower()):
             return "its name has upper case letters; write it in lower case"
         return "write [REGISTRY/]NAME[:TAG], the name of a-z, 0-9, '/' and, inside, '.', '_' and '-'"
-    if not registry and _IDENTIFIER.fullmatch(repository):
-        return "it is the identifier of one; write NAME@sha256:DIGEST"
     return ""

@@ -88,11 +88,11 @@ class Applier:
         singles = [a for a in actions if not isinstance(a, CreatePod | RetirePod | DrainPod)]
         results = list(executor.map(lambda a: self._single(cluster, spec, provider, a), singles))
         results, creates = with_gangs(results, wanted)
-        drains = [a for a in actions if isinstance(a, RetirePod | DrainPod)]
-        # Nobody waits for an announced end: it is told before a large cluster's pods are made.
-        results += self._drained(cluster, provider, executor, [a for a in drains if _is_announced(a)])
+        drains = _by_worker([a for a in actions if isinstance(a, RetirePod | DrainPod)])
+        # An announced end does not wait for the pods of a large cluster.
+        results += self._drained(cluster, provider, executor, [d for d in drains if _is_announced(d)])
         outcomes = _launched(provider, creates)
-        results += self._drained(cluster, provider, executor, [a for a in drains if not _is_announced(a)])
+        results += self._drained(cluster, provider, executor, [d for d in drains if not _is_announced(d)])
         results += [Carried(creates[o.launch.name], o.node is not None, o.error) for o in outcomes]
         return Applied(tuple(results))
 
@@ -111,9 +111,8 @@ class Applier:
         cluster: RayCluster,
         provider: KubernetesNodeProvider,
         executor: Executor,
-        drains: Sequence[RetirePod | DrainPod],
+        workers: Sequence[Sequence[RetirePod | DrainPod]],
     ) -> Iterable[Carried]:
-        workers = _by_worker(drains)
         return chain.from_iterable(executor.map(lambda d: self._drain_worker(cluster, provider, d), workers))
 
     def _drain_worker(
@@ -209,8 +208,8 @@ def _launched(provider: KubernetesNodeProvider, creates: Mapping[str, CreatePod]
     return [*outcomes, *provider.launch([Launch(a.name, a.pod_type.name) for a in others])]
 
 
-def _is_announced(action: RetirePod | DrainPod) -> bool:
-    return action.reason.label is Label.INTERRUPTED
+def _is_announced(worker: Sequence[RetirePod | DrainPod]) -> bool:
+    return any(action.reason.label is Label.INTERRUPTED for action in worker)
 
 
 def _by_worker(actions: Iterable[RetirePod | DrainPod]) -> list[list[RetirePod | DrainPod]]:

@@ -23,7 +23,8 @@ class Known:
     ``raw``, ``read``: the spec it had when it was read last, and what was read. ``noted``: the generation of which
     the notes were told. ``taken``: pod names that belong to other owners. ``missing``: see ``planning.missing``.
     ``sized``: the spec with the resources that the API server gives its pods, after what it was made from.
-    ``pods``: how many there were after the last pass; None before the first.
+    ``pods``: how many there were after the last pass. ``doubtful``: pods have gone, as those of a deleted cluster do,
+    since the API server said that the cluster is there; or it was never asked.
     """
 
     raw: Json | None = None
@@ -34,11 +35,12 @@ class Known:
     history: LaunchHistory = field(default_factory=LaunchHistory)
     times: OwnTimes = field(default_factory=OwnTimes)
     sized: tuple[ClusterSpec, Mapping[str, Json], ClusterSpec] | None = None
-    pods: int | None = None
+    pods: int = 0
+    doubtful: bool = True
 
-    def may_be_going(self, pods: Sequence[PodView]) -> bool:
-        """Pods have gone or are going, as those of a deleted cluster do; or nothing is known yet."""
-        return self.pods is None or len(pods) < self.pods or any(pod.deleting for pod in pods)
+    def look_at(self, pods: Sequence[PodView]) -> None:
+        """Notice whether some have gone or are going."""
+        self.doubtful |= len(pods) < self.pods or any(pod.deleting for pod in pods)
 
     def with_resources(self, spec: ClusterSpec, admitted: Mapping[str, Json]) -> ClusterSpec:
         """The spec with what the API server gives the pods of its types; the same one for the same resources."""

@@ -22,7 +22,7 @@ from controller.kube.store import Store
 from controller.objects.views import PodView
 from controller.raycluster.model import Json, Key, RayCluster
 
-# After so many launches that all failed, no more are tried.
+# After so many launches, no more are tried of a type of which all have failed.
 _AT_A_TIME = 100
 
 
@@ -54,13 +54,13 @@ class KubernetesNodeProvider(NodeProvider):
     def launch(self, launches: Sequence[Launch]) -> Sequence[Outcome]:
         """See NodeProvider."""
         outcomes: list[Outcome] = []
+        given_up: dict[str, ProviderError] = {}
         for first in range(0, len(launches), _AT_A_TIME):
-            made = list(self._executor.map(self._launch, launches[first : first + _AT_A_TIME]))
-            outcomes += made
-            if not any(outcome.node for outcome in made):
-                # The others would be refused as well: a quota is used up, or the server is in distress.
-                outcomes += [Outcome(launch, error=made[-1].error) for launch in launches[len(outcomes) :]]
-                break
+            part = launches[first : first + _AT_A_TIME]
+            tried = list(self._executor.map(self._launch, [x for x in part if x.node_type not in given_up]))
+            made = iter(tried)
+            outcomes += [Outcome(x, error=e) if (e := given_up.get(x.node_type)) else next(made) for x in part]
+            given_up |= _refused_types(tried)
         return outcomes
 
     def _launch(self, launch: Launch) -> Outcome:
@@ -100,6 +100,20 @@ class KubernetesNodeProvider(NodeProvider):
                 raise typed(error) from error
         # Not the answer itself: of a pod that went at once it is an object without a resourceVersion.
         self._pods.removal_asked(key, node.uid)
+
+
+def _refused_types(outcomes: Sequence[Outcome]) -> dict[str, ProviderError]:
+    """The types of which none was launched, for a reason that holds for others of the type: a quota is used up, or the
+    server is in distress.
+    """
+    refused: dict[str, ProviderError] = {}
+    for outcome in outcomes:
+        if outcome.error and not isinstance(outcome.error, ConflictError):
+            refused[outcome.launch.node_type] = outcome.error
+    for outcome in outcomes:
+        if outcome.node or isinstance(outcome.error, ConflictError):
+            refused.pop(outcome.launch.node_type, None)
+    return refused
 
 
 def is_gone(client: Client, pod: Key, uid: str) -> bool:

@@ -144,6 +144,7 @@ class Reconciler:
     def _act(self, cluster: RayCluster, spec: ClusterSpec, known: Known, pods: list[PodView]) -> Result:
         now = self._clock()
         known.times = known.times.seen(pods, now)
+        known.look_at(pods)
         pods = known.times.shown(pods)
         known.history = known.history.seen(pods, spec.current_hashes, now, self._settings.graces)
         seen = self._observe(cluster, spec, known, pods)
@@ -154,9 +155,10 @@ class Reconciler:
             if written is None:
                 return DONE
             cluster, seen = written, replace(seen, cluster=written)
-        makes = any(isinstance(a, CreateClaim | CreateGangObject | CreatePod | CreateService) for a in plan.actions)
-        if makes and known.may_be_going(pods) and not self._still_there(cluster):
-            return Result(retry=True)
+        if self._must_ask(plan, known):
+            if not self._still_there(cluster):
+                return Result(retry=True)
+            known.doubtful = False
         self._heads.follow(cluster.key, plan.head, spec.gcs_port, busy=plan.expects_nodes)
         self._reporter.announce_changes(cluster, plan.announcements)
         if plan.idle and plan.idle.ask:
@@ -181,10 +183,15 @@ class Reconciler:
         self._hooks.planned(seen, plan, self._stopwatch() - started)
         return plan
 
-    def _still_there(self, cluster: RayCluster) -> bool:
-        """Asked before anything is made in the place of pods: the watch may report their deletion before that of the
-        cluster.
+    def _must_ask(self, plan: Plan, known: Known) -> bool:
+        """Whether the cluster may be gone that things are made for. Watches may report the deletion of what belongs to
+        it before its own. Pods are made more often than they go: waiting work need not wait for an answer.
         """
+        pods = any(isinstance(a, CreatePod) for a in plan.actions)
+        others = any(isinstance(a, CreateClaim | CreateGangObject | CreateService) for a in plan.actions)
+        return others or (pods and known.doubtful)
+
+    def _still_there(self, cluster: RayCluster) -> bool:
         try:
             now = RayCluster.from_object(self._client.send(Request("get", PLURAL, *cluster.key)))
         except ApiError as error:

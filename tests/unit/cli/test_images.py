@@ -28,6 +28,7 @@ def said_of(image: str) -> list[str]:
         "a__b/c--d.e",
         "my_registry.example.com/ray:1",
         f"registry.example.com/{'x' * 255}",
+        f"{'a' * 64}:1",
     ],
 )
 def test_names_that_nodes_take_are_well(image: str) -> None:

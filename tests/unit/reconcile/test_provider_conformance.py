@@ -142,3 +142,24 @@ def test_refusals_become_typed_errors_in_the_servers_words(
 ) -> None:
     found = typed(ApiError(status, "", message))
     assert (type(found), str(found)) == (error, message)
+
+
+def launches_of(kind: str, count: int) -> list[Launch]:
+    return [Launch(f"{kind}-{number}", kind) for number in range(count)]
+
+
+def test_of_a_type_that_is_refused_a_hundred_are_tried_and_of_others_all() -> None:
+    api = FakeApi()
+    tried: list[str] = []
+
+    def refuse(method: str, _: str, name: str) -> ApiError | None:
+        tried.append(name)
+        return ApiError(403, "Forbidden", "exceeded quota: gpus") if name.startswith("refused") else None
+
+    api.refuse = refuse
+    wanted = [*launches_of("refused", 250), *launches_of("other", 3)]
+    outcomes = kubernetes(api).launch(wanted)
+    assert [o.launch for o in outcomes] == wanted
+    assert [o.launch.node_type for o in outcomes if o.node] == ["other"] * 3
+    assert {str(o.error) for o in outcomes[:250]} == {"exceeded quota: gpus"}
+    assert len(tried) == 100 + 3

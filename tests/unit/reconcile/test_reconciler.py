@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from autoscaler.model import Demand, NodeStatus, Shape
+from autoscaler.model import Demand, NodeStatus, RayState, Shape
 from controller.kube.client import ApiError
 from controller.objects.labels import (
     CLUSTER_LABEL,
@@ -25,6 +25,12 @@ from controller.planning.scale_down import OVER_MAXIMUM
 from controller.reconcile.reconciler import Result
 from tests.support.builders import NAME, NAMESPACE, NOW_TEXT, raw_spec
 from tests.support.world import KEY, World, well
+
+
+def waiting(world: World) -> RayState:
+    """The answer of a head with tasks, for some of which no node has room."""
+    state = world.heads.state or RayState(world.session, 0.0, ())
+    return replace(state, demands=(Demand(Shape.of({"CPU": 1}), 9),))
 
 
 def test_a_new_cluster_comes_up_and_says_so() -> None:
@@ -389,6 +395,37 @@ def test_nothing_is_made_for_a_cluster_that_has_gone_before_the_watch_reports_it
     assert world.api.writes == []
 
 
+def test_no_service_is_made_for_a_cluster_that_has_gone_before_the_watch_reports_it() -> None:
+    world = well()
+    world.api.remove("rayclusters", NAMESPACE, NAME)
+    untold = len(world.api.log)
+    world.api.remove("services", NAMESPACE, f"{NAME}-ray-head")
+    world.api.deliver(world.stores, untold)
+    assert world.step() == Result(retry=True)
+    assert world.api.writes == []
+
+
+def test_that_pods_have_gone_is_not_forgotten_by_a_pass_that_makes_none() -> None:
+    """Work that comes later is that of a cluster that may have gone in the meantime."""
+    world = World(raw_spec(0))
+    world.settle()
+    world.heads.state = waiting(world)
+    world.step()
+    assert world.pod(WORKER)
+    world.settle()
+    world.api.remove("rayclusters", NAMESPACE, NAME)
+    world.api.writes.clear()
+    untold = len(world.api.log)
+    world.api.remove("pods", NAMESPACE, world.pod(WORKER)["metadata"]["name"])
+    world.api.deliver(world.stores, untold)
+    assert world.heads.state
+    world.heads.state = replace(world.heads.state, nodes=(), demands=())
+    assert not world.step().retry
+    world.heads.state = waiting(world)
+    assert world.step() == Result(retry=True)
+    assert ("POST", "pods") not in world.api.writes
+
+
 def test_notes_about_a_valid_spec_are_posted_once_for_each_change_of_it() -> None:
     """As ray-operator validate tells it beforehand."""
     spec = raw_spec(0)
@@ -408,7 +445,6 @@ def test_work_becomes_a_pod_by_one_request() -> None:
     world = well()
     asked: list[tuple[str, str]] = []
     world.api.refuse = lambda method, resource, _: asked.append((method, resource))
-    assert world.heads.state
-    world.heads.state = replace(world.heads.state, demands=(Demand(Shape.of({"CPU": 1}), 9),))
+    world.heads.state = waiting(world)
     world.step()
     assert asked[0] == ("POST", "pods")
