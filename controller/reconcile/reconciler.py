@@ -155,7 +155,7 @@ class Reconciler:
             if written is None:
                 return DONE
             cluster, seen = written, replace(seen, cluster=written)
-        if self._must_ask(plan, known):
+        if _must_ask(plan, known):
             if not self._still_there(cluster):
                 return Result(retry=True)
             known.doubtful = False
@@ -182,14 +182,6 @@ class Reconciler:
         plan = make_plan(seen)
         self._hooks.planned(seen, plan, self._stopwatch() - started)
         return plan
-
-    def _must_ask(self, plan: Plan, known: Known) -> bool:
-        """Whether the cluster may be gone that things are made for. Watches may report the deletion of what belongs to
-        it before its own. Pods are made more often than they go: waiting work need not wait for an answer.
-        """
-        pods = any(isinstance(a, CreatePod) for a in plan.actions)
-        others = any(isinstance(a, CreateClaim | CreateGangObject | CreateService) for a in plan.actions)
-        return others or (pods and known.doubtful)
 
     def _still_there(self, cluster: RayCluster) -> bool:
         try:
@@ -270,3 +262,12 @@ class Reconciler:
         if storage is None or storage.claim_name:
             return None
         return self._stores.claims.get(Key(cluster.namespace, claim_name(cluster, storage)))
+
+
+def _must_ask(plan: Plan, known: Known) -> bool:
+    """Whether the cluster may be gone that things are made for. Watches may report the deletion of what belongs to it
+    before its own. Pods are made more often than they go: waiting work need not wait for an answer.
+    """
+    pods = any(isinstance(a, CreatePod) for a in plan.actions)
+    others = any(isinstance(a, CreateClaim | CreateGangObject | CreateService) for a in plan.actions)
+    return others or (pods and known.doubtful)
