@@ -106,14 +106,8 @@ def _refused_types(outcomes: Sequence[Outcome]) -> dict[str, ProviderError]:
     """The types of which none was launched, for a reason that holds for others of the type: a quota is used up, or the
     server is in distress.
     """
-    refused: dict[str, ProviderError] = {}
-    for outcome in outcomes:
-        if outcome.error and not isinstance(outcome.error, ConflictError):
-            refused[outcome.launch.node_type] = outcome.error
-    for outcome in outcomes:
-        if outcome.node or isinstance(outcome.error, ConflictError):
-            refused.pop(outcome.launch.node_type, None)
-    return refused
+    spared = {o.launch.node_type for o in outcomes if o.node or isinstance(o.error, ConflictError)}
+    return {o.launch.node_type: o.error for o in outcomes if o.error and o.launch.node_type not in spared}
 
 
 def is_gone(client: Client, pod: Key, uid: str) -> bool:
