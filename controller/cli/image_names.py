@@ -31,8 +31,8 @@ def wrong_about(image: str) -> str:
     if not why and _IDENTIFIER.fullmatch(image):
         why = "it is the identifier of one; write NAME@sha256:DIGEST"
     if not why and ((tag and not _TAG.fullmatch(tag)) or (digest and not _DIGEST.fullmatch(digest))):
-        why = "its tag cannot be one; write NAME:TAG or NAME@sha256:DIGEST"
-    return f"is no image: {why}" if why else ""
+        why = "its tag or digest is not valid; write NAME:TAG or NAME@sha256:DIGEST"
+    return f"is not the name of an image: {why}" if why else ""
 
 
 def _parts(path: str) -> tuple[str, str, str]:
@@ -48,7 +48,7 @@ def _wrong_in(registry: str, repository: str, whole: str) -> str:
         return f"its name has more than {_LONGEST} characters; use a shorter one"
     # What is no host may be a part of a name.
     if registry and not (_REGISTRY.fullmatch(registry) or _REPOSITORY.fullmatch(registry)):
-        return "its registry is no host; write host or host:port before the first '/'"
+        return "its registry is not a host; write host or host:port before the first '/'"
     if not _REPOSITORY.fullmatch(repository):
         if _REPOSITORY.fullmatch(repository.lower()):
             return "its name has upper case letters; write it in lower case"
